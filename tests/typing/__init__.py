@@ -1,0 +1,1 @@
+"""The face as the type checkers see it."""
