@@ -1,4 +1,4 @@
-"""The walls of the house: which room may import which, how large files and functions grow, which names are too vague."""
+"""The walls of the house: which room may import which, how large they grow, which names are too vague."""
 
 import ast
 import re
@@ -61,7 +61,7 @@ def sources(*folders: str) -> list[Source]:
 
 
 def imports_of(source: Source, known: set[str]) -> Iterator[Import]:
-    """Every import of a file, wherever it stands: under TYPE_CHECKING and inside functions too; relative ones resolved."""
+    """Every import of a file, under TYPE_CHECKING and inside functions too; relative ones resolved."""
     package = source.module.split(".") if source.path.name == "__init__.py" else source.module.split(".")[:-1]
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
@@ -229,11 +229,10 @@ def _has_opening(source: Source) -> bool:
 
 def test_kafkas_errors_end_at_the_seam() -> None:
     """Only choreo/log/kafka*.py knows confluent_kafka and its exceptions."""
-    seam = [s for s in sources("choreo", "services") if not s.path.as_posix().startswith(f"{ROOT}/choreo/log/kafka")]
-    named = {
-        s.module for s in seam for node in ast.walk(s.tree) if isinstance(node, ast.Name) and node.id in KAFKA_ERRORS
-    }
-    imported = {s.module for s in seam for target, _ in imports_of(s, set()) if target.startswith("confluent_kafka")}
+    kafka = f"{ROOT}/choreo/log/kafka"
+    others = [s for s in sources("choreo", "services") if not s.path.as_posix().startswith(kafka)]
+    named = {s.module for s in others for n in ast.walk(s.tree) if isinstance(n, ast.Name) and n.id in KAFKA_ERRORS}
+    imported = {s.module for s in others for i in imports_of(s, set()) if i.target.startswith("confluent_kafka")}
     assert named | imported == set()
 
 
