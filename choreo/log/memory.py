@@ -1,0 +1,72 @@
+"""The log in memory: for simulation and unit tests. Gone when its object is."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from choreo.clock import Clock
+from choreo.log.feed import Partition
+from choreo.log.interface import Topic, TopicSpec
+from choreo.log.local import GroupOffsets, LocalLog, Routed
+from choreo.record import Record
+
+
+class MemoryPartition(Partition):
+    """Records in a list, their offsets beside them: there are gaps."""
+
+    __slots__ = ("offsets", "records")
+
+    def __init__(self, topic: str, number: int) -> None:
+        super().__init__(topic, number)
+        self.records: list[Record] = []
+        self.offsets: list[int] = []
+
+    def read(self, offset: int, limit: int) -> tuple[list[Record], int]:
+        first = bisect_left(self.offsets, offset)
+        records = self.records[first : first + limit]
+        if first + limit >= len(self.records):
+            return records, max(self.end, offset)
+        return records, records[-1].offset + 1
+
+    def offset_at(self, timestamp_ms: int) -> int:
+        first = bisect_left(self.records, timestamp_ms, key=lambda record: record.timestamp_ms)
+        return self.offsets[first] if first < len(self.records) else self.end
+
+
+class MemoryLog(LocalLog):
+    """The log in memory.
+
+    Each transaction leaves a gap of one offset in every partition that it touched, as Kafka's markers do.
+    `cluster` is what `cluster_id` says: made anew for each log unless it is given.
+    """
+
+    def __init__(self, clock: Clock | None = None, cluster: str | None = None) -> None:
+        super().__init__("memory:", clock)
+        self._cluster = cluster or f"memory-{uuid4()}"
+
+    def cluster_id(self) -> str:
+        return self._cluster
+
+    def close(self) -> None:
+        """Nothing to release: the records stay as long as the object does."""
+
+    def _make(self, spec: TopicSpec) -> tuple[Topic, Sequence[Partition]]:
+        topic_id = uuid5(NAMESPACE_URL, f"{self._cluster}/{spec.name}")
+        topic = Topic(spec.name, spec.partitions, str(topic_id))
+        return topic, [MemoryPartition(spec.name, number) for number in range(spec.partitions)]
+
+    def _store(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
+        stamp = self.clock.now() // 1000
+        stored = []
+        for partition, (topic, key, value, headers, _) in routed:
+            assert isinstance(partition, MemoryPartition)
+            offset = partition.end
+            stored.append(offset)
+            partition.offsets.append(offset)
+            partition.records.append(Record(topic, partition.number, offset, stamp, key, value, tuple(headers)))
+            partition.end = offset + 1
+        if transactional:
+            for partition in {id(part): part for part, _ in routed}.values():
+                partition.end += 1
+        self._offsets.update(offsets)
+        return stored
