@@ -1,0 +1,1 @@
+"""Settings: precedence, places, secrets."""
