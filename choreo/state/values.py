@@ -1,0 +1,243 @@
+"""Store values: a value of Store[K, V] as bytes and back, exactly. Layout: version byte 1, then JSON (UTF-8).
+
+Models are written by field name (aliases may change), a union of models as [class name, body], sets in sorted order:
+the same value is the same bytes in every process.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from choreo.errors import DeclarationError, StateError
+
+VALUE_VERSION = b"\x01"
+_EXACT = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
+"""For annotations that are no model; a model has its own config."""
+
+Dump = Callable[[Any], bytes]
+Load = Callable[[bytes], Any]
+
+
+class ValueCodec:
+    """Values of one type. `load(dump(value)) == value`, of the same class.
+
+    `dump` raises TypeError for a value of another type, and for one that JSON would not give back. `load` raises
+    StateError for bytes of another format or of a value that the type no longer takes.
+    """
+
+    def __init__(self, name: str, dump: Dump, load: Load) -> None:
+        self.name = name
+        self.dump = dump
+        self._load = load
+
+    def load(self, data: bytes) -> Any:
+        if data[:1] != VALUE_VERSION:
+            raise StateError(
+                f"a stored {self.name} has the unknown format {data[:1].hex() or 'of no bytes at all'}",
+                hint="it was written by a newer release: run that one, or wipe the state directory to restore it",
+            )
+        try:
+            return self._load(data[1:])
+        except ValueError as error:  # pydantic's ValidationError is one
+            raise StateError(
+                f"a stored value can't be read as {self.name}",
+                why=str(error),
+                hint="give a new field a default, or give the store another name when its type changes",
+            ) from error
+
+
+def value_codec(annotation: Any) -> ValueCodec:
+    """The codec for the values of `Store[..., annotation]`: whatever pydantic can write as JSON and read back.
+
+    Raises DeclarationError for a type that pydantic does not know.
+    """
+    fast = _FAST.get(annotation) if isinstance(annotation, type) else None
+    if fast is not None:
+        return ValueCodec(annotation.__name__, *fast)
+    members = list(_members(annotation))
+    models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
+    if len(models) > 1:
+        return _named_union(annotation, members)
+    return _adapted(annotation)
+
+
+def _adapted(annotation: Any) -> ValueCodec:
+    """By pydantic's own serializer and validator, called directly."""
+    name = _name(annotation)
+    try:
+        config = None if _has_config(annotation) else _EXACT
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
+        write, read, schema = adapter.serializer.to_json, adapter.validator.validate_json, adapter.core_schema
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError) as error:
+        raise DeclarationError(
+            f"{name} can't be the value of a store", why=str(error), hint="a pydantic model or a type that it knows"
+        ) from error
+    # A subclass would come back without its own fields, and None passes for any model.
+    exact = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+    def dump_plain(value: Any) -> bytes:
+        if exact is not None and type(value) is not exact:
+            raise _exactly(exact, value)
+        try:
+            return VALUE_VERSION + write(value, by_alias=False, exclude_computed_fields=True, warnings="error")
+        except PydanticSerializationError as error:
+            raise TypeError(f"{value!r} can't be stored as {name}: {error}") from error
+
+    def load(body: bytes) -> Any:
+        return read(body, by_alias=False, by_name=True)
+
+    dump: Dump = dump_plain
+    kinds = set(_schema_types(schema))
+    if kinds & {"set", "frozenset"}:
+        to_python = adapter.serializer.to_python
+        dump = _with_sorted_sets(dump, lambda value: to_python(value, by_alias=False, exclude_computed_fields=True))
+    if kinds & _AMBIGUOUS:
+        dump = _checked(dump, load, name)
+    return ValueCodec(name, dump, load)
+
+
+_AMBIGUOUS = {"union", "any"}
+"""Where JSON alone may not tell which type it was."""
+
+
+def _checked(dump: Dump, load: Load, name: str) -> Dump:
+    """Reads each value back before it is trusted to the store."""
+
+    def dump_checked(value: Any) -> bytes:
+        data = dump(value)
+        if load(data[1:]) != value:
+            raise TypeError(
+                f"{value!r} does not come back as it went into {name}: "
+                "name the union's member by Field(discriminator=...), or give it one type"
+            )
+        return data
+
+    return dump_checked
+
+
+def _with_sorted_sets(dump: Dump, to_python: Callable[[Any], Any]) -> Dump:
+    """Sets in the order of their members' JSON: their own order differs from process to process."""
+
+    def dump_sorted(value: Any) -> bytes:
+        return VALUE_VERSION + to_json(_sorted_sets(to_python(value), from_json(dump(value)[1:])))
+
+    return dump_sorted
+
+
+def _sorted_sets(value: Any, body: Any) -> Any:
+    """`body`, the JSON of `value`, with every list that is a set in `value` sorted."""
+    if isinstance(value, (set, frozenset)):
+        return sorted((_sorted_sets(*pair) for pair in zip(value, body, strict=True)), key=to_json)
+    if isinstance(value, dict):
+        return {
+            key: _sorted_sets(member, inner) for member, (key, inner) in zip(value.values(), body.items(), strict=True)
+        }
+    if isinstance(value, (list, tuple)):
+        return [_sorted_sets(*pair) for pair in zip(value, body, strict=True)]
+    return body
+
+
+def _named_union(annotation: Any, members: list[Any]) -> ValueCodec:
+    """[class name, body]: two models may look alike as JSON."""
+    names = [member.__name__ for member in members]
+    if len(set(names)) != len(names):
+        names = [f"{member.__module__}.{member.__qualname__}" for member in members]
+    codecs = {name: value_codec(member) for name, member in zip(names, members, strict=True)}
+    by_class = {member: (to_json(name), codecs[name]) for name, member in zip(names, members, strict=True)}
+    shown = _name(annotation)
+
+    def dump(value: Any) -> bytes:
+        found = by_class.get(type(value))
+        if found is None:
+            raise TypeError(f"{value!r} can't be stored as {shown}: it is of none of its classes")
+        name, codec = found
+        return b"".join((VALUE_VERSION, b"[", name, b",", codec.dump(value)[1:], b"]"))
+
+    def load(body: bytes) -> Any:
+        name, _, rest = body[1:-1].partition(b",")
+        codec = codecs.get(from_json(name))
+        if codec is None:
+            raise ValueError(f"it is a {from_json(name)}")
+        return codec.load(VALUE_VERSION + rest)
+
+    return ValueCodec(shown, dump, load)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """The classes of a union, as they are; nothing where it is none, or a member is no class."""
+    if get_origin(annotation) is Annotated:
+        return  # a discriminator, which does it by itself
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType) and all(isinstance(member, type) for member in arguments):
+        yield from arguments
+
+
+def _schema_types(schema: Any) -> Iterator[str]:
+    """The kind of every schema within a pydantic core schema."""
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            yield kind
+        for inner in schema.values():
+            yield from _schema_types(inner)
+    elif isinstance(schema, (list, tuple)):
+        for inner in schema:
+            yield from _schema_types(inner)
+
+
+def _has_config(annotation: Any) -> bool:
+    """True for types to which pydantic refuses another config."""
+    if not isinstance(annotation, type):
+        return False
+    return issubclass(annotation, BaseModel) or is_dataclass(annotation) or is_typeddict(annotation)
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _exactly(kind: type, value: object) -> TypeError:
+    return TypeError(f"{value!r} can't be stored as {kind.__name__}: it is of type {type(value).__name__}")
+
+
+def _dump_int(value: object) -> bytes:
+    if type(value) is not int:
+        raise _exactly(int, value)
+    return b"\x01%d" % value
+
+
+def _dump_str(value: object) -> bytes:
+    if type(value) is not str:
+        raise _exactly(str, value)
+    return VALUE_VERSION + to_json(value)
+
+
+def _dump_bool(value: object) -> bytes:
+    if type(value) is not bool:
+        raise _exactly(bool, value)
+    return b"\x01true" if value else b"\x01false"
+
+
+def _load_str(body: bytes) -> str:
+    value = from_json(body)
+    if not isinstance(value, str):
+        raise ValueError(f"{body[:40]!r} is no str")
+    return value
+
+
+def _load_bool(body: bytes) -> bool:
+    if body not in (b"true", b"false"):
+        raise ValueError(f"{body[:40]!r} is no bool")
+    return body == b"true"
+
+
+_FAST: dict[type, tuple[Dump, Load]] = {
+    int: (_dump_int, int),
+    str: (_dump_str, _load_str),
+    bool: (_dump_bool, _load_bool),
+}
