@@ -14,12 +14,13 @@ from choreo.errors import ConfigError
 TRUE, FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 WITH_PATH = {"log.url", "registry.url", "run.state_dir"}
 """Values that hold a path: one in a file begins at the file, one in the environment where the command runs."""
+WORDS = ((int, "a whole number"), (float, "a number"), (bool, "true or false"), (str, "text"))
 PATH_SCHEMES = ("embedded:", "dir:")
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where settings come from. `flags` hold what was given on the command line, by `section.key`; `spelling` its options."""
+    """Where settings come from. `flags`: the command line by `section.key`; `spelling`: how its options are written."""
 
     start: Path
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -102,9 +103,9 @@ class _Fitting:
         found: dict[str, object] = {}
         for key, declared in known.items():
             name = Name(section, middle, key)
-            said = self._said.get(name) or (self._said.get(name._replace(middle="default")) if middle else None)
-            found[key] = self._value(name, declared, said)
-            self._note(name, found[key], said.origin if said else "default")
+            meant = self._said.get(name) or (self._said.get(name._replace(middle="default")) if middle else None)
+            found[key] = self._value(name, declared, meant)
+            self._note(name, found[key], meant.origin if meant else "default")
         return kind(**found)
 
     def _value(self, name: Name, declared: Field[Any], said: _Said | None) -> object:
@@ -123,11 +124,10 @@ def _fitted(name: Name, declared: Field[Any], said: _Said) -> object:
         value = (value,) if isinstance(value, str) else tuple(value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    fits = isinstance(value, tuple) if wanted == tuple[str, ...] else type(value) is wanted
+    is_list = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    fits = is_list if wanted == tuple[str, ...] else type(value) is wanted
     if not fits:
-        word = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(
-            wanted, "a list of texts"
-        )  # type: ignore[arg-type]  # the type of a field is a type here, never its name
+        word = next((word for kind, word in WORDS if kind is wanted), "a list of texts")
         raise ConfigError(
             f"{name} = {said.value!r} is not {word}", at=said.origin, hint=f"default: {declared.default!r}"
         )
