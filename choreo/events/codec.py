@@ -1,0 +1,246 @@
+"""Events to records and back: Confluent framing, Avro bodies, ids in headers. The hot path of every worker.
+
+Whatever can't be read is a DecodeError that names the position; whatever can't be written is a PublishError.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, SchemaError
+from choreo.events.avro import shape_of
+from choreo.events.datums import Convert
+from choreo.events.envelope import HEADER, Envelope, Ids, foreign_ids, pack, unpack
+from choreo.events.event import Event, key_reader
+from choreo.events.plain import cloud_headers, plain_headers, plain_ids, wire_ids
+from choreo.events.registry import Registry
+from choreo.events.resolution import resolve
+from choreo.record import Headers, NewRecord, Record
+
+_MAGIC = 0
+_FRAME = 5
+"""Bytes before the Avro body: magic byte 0, then the schema id."""
+
+
+class _Reading(NamedTuple):
+    """How the bodies of one schema id become events of one class; worked out once."""
+
+    cls: type[Event]
+    topic: str
+    schema: Any
+    validate: Callable[..., Any]
+    from_datum: Convert | None
+
+
+class _Writing(NamedTuple):
+    """How the events of one class become records; worked out once."""
+
+    topic: str
+    frame: bytes
+    schema: Any
+    to_datum: Convert
+    key: Callable[[Event], bytes | None]
+    headers: Callable[[Ids], Headers]
+
+
+class Codec:
+    """Encodes any event; decodes those of `classes`.
+
+    `cluster_id` goes into the ids of records that carry none. `topics` says of a topic that holds another's records
+    (a re-keyed input, a topic with an environment's prefix) which one its events belong to.
+    """
+
+    def __init__(self, registry: Registry, classes: Iterable[type[Event]], cluster_id: str, *,
+                 topics: Mapping[str, str] | None = None) -> None:
+        self._registry, self._cluster_id, self._topics = registry, cluster_id, dict(topics or {})
+        self._by_name: dict[str, type[Event]] = {}
+        self._wired: dict[str, list[type[Event]]] = {}
+        self._readings: dict[bytes, _Reading | None] = {}
+        self._writings: dict[type[Event], _Writing] = {}
+        for cls in dict.fromkeys(classes):
+            self._add(cls)
+
+    def encode(self, event: Event, ids: Ids) -> NewRecord:
+        """The record of an event. The schema of a class is registered when its first event is encoded.
+
+        Raises PublishError for an event without a topic, with an empty key, or that does not fit its schema.
+        """
+        writing = self._writings.get(type(event)) or self._writing(type(event))
+        topic, frame, schema, to_datum, key, headers = writing
+        body = BytesIO()
+        body.write(frame)
+        try:
+            if schema is None:
+                body.write(to_datum(event))
+            else:
+                schemaless_writer(body, schema, to_datum(event))
+        except Exception as error:  # whatever fastavro raises: the event is not written, and the publish door says why
+            raise PublishError(f"{event.contract.full_name} does not fit its schema: {error}",
+                               hint="was it made with model_construct or changed afterwards?") from error
+        return NewRecord(topic, key(event), body.getvalue(), headers(ids))
+
+    def ids(self, record: Record) -> Ids:
+        """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""
+        try:
+            for name, value in record.headers:
+                if name == HEADER:
+                    return unpack(value)
+            given = foreign_ids(self._cluster_id, record)
+            for cls in self._wired.get(self._topic(record), ()):
+                if (body := self._wire_body(cls, record)) is not None:
+                    given = wire_ids(cls, body, given)
+                    break
+            return plain_ids(record.headers, given) if record.headers else given
+        except DecodeError as error:
+            error.at = record.position
+            raise
+
+    def event_class(self, record: Record) -> type[Event] | None:
+        """The class of a record's event, without decoding its body; None for a type that this codec does not know.
+
+        Raises DecodeError where there is no frame, the schema id is unknown, or the class belongs to another topic.
+        """
+        wired = self._wired.get(self._topic(record))
+        if wired is not None:
+            return next((cls for cls in wired if self._wire_body(cls, record) is not None), None)
+        reading = self._reading(record)
+        return None if reading is None else reading.cls
+
+    def event(self, record: Record) -> Event:
+        """The event of a record. Raises DecodeError where its body is cut short, goes on too long or is not valid."""
+        if self._wired and self._topic(record) in self._wired:
+            return self._wire_event(record)
+        reading = self._reading(record)
+        if reading is None:
+            raise _broken(record, "its type is none that this codec knows")
+        value: Any = record.value
+        body = BytesIO(value)
+        body.seek(_FRAME)
+        try:
+            datum: Any = schemaless_reader(body, reading.schema, None, return_record_name_override=True)
+            if reading.from_datum is not None:
+                datum = reading.from_datum(datum)
+            event: Event = reading.validate(datum, extra="ignore")
+        except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
+            why = f"{type(error).__name__}: {error}"
+            raise _broken(record, f"it is no {reading.cls.contract.full_name}", why) from error
+        if body.tell() != len(value):
+            raise _broken(record, f"{len(value) - body.tell()} bytes follow its end")
+        return event
+
+    def decode(self, record: Record) -> Envelope[Event]:
+        """An event with its ids. Raises DecodeError."""
+        return Envelope(self.event(record), self.ids(record))
+
+    def _add(self, cls: type[Event]) -> None:
+        contract = cls.contract
+        if contract.abstract:
+            raise EventError(f"{contract.full_name} is an abstract base", why="nothing is published under its name")
+        if contract.wire is not None:
+            self._wired.setdefault(contract.topic, []).append(cls)
+            return
+        for name in filter(None, (contract.full_name, contract.former_name)):
+            other = self._by_name.setdefault(name, cls)
+            if other is not cls:
+                raise EventError(f"two classes are called {name}", why=f"{other.__module__} and {cls.__module__}")
+
+    def _topic(self, record: Record) -> str:
+        return self._topics.get(record.topic, record.topic) if self._topics else record.topic
+
+    def _reading(self, record: Record) -> _Reading | None:
+        value = record.value
+        if value is None or len(value) < _FRAME or value[0] != _MAGIC:
+            said = "it has no value" if value is None else f"it begins with {bytes(value[:_FRAME]).hex(' ') or 'nothing'}"
+            raise _broken(record, said, "an event begins with byte 0 and a schema id of four bytes")
+        frame = value[:_FRAME]
+        try:
+            reading = self._readings[frame]
+        except KeyError:
+            reading = self._readings[frame] = self._resolve(record, int.from_bytes(frame[1:], "big"))
+        if reading is not None and reading.topic != self._topic(record):
+            raise _broken(record, f"{reading.cls.contract.full_name} belongs to the topic {reading.topic}",
+                          hint="find out who writes it here; or change topic= of the class")
+        return reading
+
+    def _resolve(self, record: Record, schema_id: int) -> _Reading | None:
+        try:
+            written = self._registry.schema(schema_id)
+            cls = self._by_name.get(_full_name(written))
+            if cls is None:
+                return None
+            shape = shape_of(cls)
+            schema, problems = resolve(written, shape.avro)
+            if problems:
+                raise _broken(record, f"{cls.__name__} can't read schema {schema_id}", "; ".join(problems),
+                              "give new fields a default, and renamed ones Formerly(...)")
+            validate = cls.__pydantic_validator__.validate_python
+            return _Reading(cls, cls.contract.topic, parse_schema(schema), validate, shape.from_datum)
+        except DecodeError:
+            raise
+        except ChoreoError as error:
+            raise _broken(record, error.message, error.why, error.hint) from error
+        except Exception as error:  # a schema of another system that fastavro or we can't parse
+            raise _broken(record, f"schema {schema_id} can't be used", str(error)) from error
+
+    def _writing(self, cls: type[Event]) -> _Writing:
+        contract = cls.contract
+        if contract.abstract:
+            raise PublishError(f"{contract.full_name} is an abstract base", why="it has no topic of its own")
+        headers: Callable[[Ids], Headers] = _packed
+        if contract.headers == "plain":
+            headers = plain_headers
+        if contract.cloudevents:
+            headers = cloud_headers(contract, headers)
+        key = key_reader(cls)
+        if (wire := contract.wire) is not None:
+            def to_body(event: Event) -> bytes:
+                return wire.encode(event.model_dump(mode="json", by_alias=True))
+            writing = _Writing(contract.topic, b"", None, to_body, key, lambda ids: ())
+        else:
+            shape = shape_of(cls)
+            try:
+                schema_id = self._registry.register(contract.full_name, shape.avro)
+            except SchemaError as error:
+                raise PublishError(error.message, at=error.at, why=error.why, hint=error.hint) from error
+            frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
+            to_datum = shape.to_datum or dict
+            writing = _Writing(contract.topic, frame, parse_schema(shape.avro), to_datum, key, headers)
+        self._writings[cls] = writing
+        return writing
+
+    def _wire_body(self, cls: type[Event], record: Record) -> Mapping[str, Any] | None:
+        wire = cls.contract.wire
+        if record.value is None or wire is None:
+            raise _broken(record, "it has no value")
+        try:
+            return wire.decode(record.value)
+        except Exception as error:  # a Wire of the user may raise anything
+            raise _broken(record, f"it is no {cls.contract.full_name}", str(error)) from error
+
+    def _wire_event(self, record: Record) -> Event:
+        for cls in self._wired[self._topic(record)]:
+            body = self._wire_body(cls, record)
+            if body is not None:
+                try:
+                    event: Event = cls.__pydantic_validator__.validate_python(body, extra="ignore")
+                except Exception as error:  # validators of the user may raise anything
+                    raise _broken(record, f"it is no {cls.contract.full_name}", str(error)) from error
+                return event
+        raise _broken(record, "its type is none that this codec knows")
+
+
+def _packed(ids: Ids) -> Headers:
+    return ((HEADER, pack(ids)),)
+
+
+def _full_name(schema: Mapping[str, Any]) -> str:
+    name = str(schema.get("name", ""))
+    namespace = schema.get("namespace")
+    return name if "." in name or not namespace else f"{namespace}.{name}"
+
+
+def _broken(record: Record, what: str, why: str | None = None,
+            hint: str | None = "see `choreo dead-letters show`; fix its writer, then redrive or drop it") -> DecodeError:
+    return DecodeError(f"this record is no event: {what}", at=record.position, why=why, hint=hint)

@@ -1,0 +1,74 @@
+"""Single values on their way to Avro: decimals to bytes, enums to symbols, defaults to the JSON of a schema."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Context, Decimal
+from enum import Enum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from choreo.clock import EPOCH, to_micros
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+Convert: TypeAlias = Callable[[Any], Any]
+
+
+def decimal_bytes(precision: int, scale: int) -> Convert:
+    """How a Decimal becomes the bytes of an Avro decimal: its unscaled value, big endian, two's complement."""
+    scaleb = Context(prec=max(28, precision)).scaleb
+
+    def convert(value: Decimal) -> bytes:
+        unscaled = int(scaleb(value, scale))
+        return unscaled.to_bytes((unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1, "big", signed=True)
+
+    return convert
+
+
+def enum_symbols(enum: type[Enum]) -> Mapping[str, Enum]:
+    """The Avro symbols of an enum: its values where all are names, else the names of its members."""
+    if all(isinstance(member.value, str) and NAME.fullmatch(member.value) for member in enum):
+        return {member.value: member for member in enum}
+    return {member.name: member for member in enum}
+
+
+def enum_default(enum: type[Enum], symbols: Mapping[str, Enum]) -> str | None:
+    """The symbol for what a reader does not know: the member that the enum's own `_missing_` answers."""
+    try:
+        fallback = enum._missing_("")
+    except ValueError:
+        return None
+    return next((symbol for symbol, member in symbols.items() if member is fallback), None)
+
+
+def default_json(avro: Any, datum: Any) -> Any:
+    """A datum as the JSON that stands under "default" in a schema (Avro specification, "Complex Types")."""
+    if isinstance(avro, list):
+        branch = datum[0] if isinstance(datum, tuple) else "null"
+        inner = datum[1] if isinstance(datum, tuple) else datum
+        return default_json(next((part for part in avro if branch_name(part) == branch), branch), inner)
+    if isinstance(datum, bytes):
+        return datum.decode("latin-1")
+    if isinstance(datum, datetime):
+        micros = to_micros(datum)
+        return micros // 1000 if avro["logicalType"] == "timestamp-millis" else micros
+    if isinstance(datum, date):
+        return (datum - EPOCH.date()).days
+    if isinstance(datum, time):
+        return ((datum.hour * 60 + datum.minute) * 60 + datum.second) * 1_000_000 + datum.microsecond
+    if isinstance(datum, UUID):
+        return str(datum)
+    if isinstance(datum, list):
+        return [default_json(avro["items"], part) for part in datum]
+    if isinstance(datum, dict) and isinstance(avro, dict):
+        if avro["type"] == "map":
+            return {name: default_json(avro["values"], part) for name, part in datum.items()}
+        return {f["name"]: default_json(f["type"], datum[f["name"]]) for f in avro["fields"]}
+    return datum
+
+
+def branch_name(avro: Any) -> str:
+    """What a branch of a union is called: the type, or the name of a named type."""
+    if isinstance(avro, str):
+        return avro
+    return str(avro.get("name", avro["type"]))

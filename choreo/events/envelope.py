@@ -1,0 +1,201 @@
+"""The ids of an event and how they travel: one packed header named `choreo`, readable from any language.
+
+Layout, big endian, version 1:
+
+    u8   version, 1
+    u8   flags: 1 causation, 2 request, 4 attempt, 8 saga, 16 key id, 32 cancelled; other bits: a later version
+    16 B event_id
+    i64  at: when it was emitted, microseconds since 1970, UTC
+    then, each only where its flag is set, in this order:
+    16 B causation_id
+    16 B request_id
+    u16  attempt (absent: 1)
+    text saga name, u32 saga version, text saga step (65535 as its length: no step)
+    text key id
+    last, up to the end: correlation_id, UTF-8
+
+A text is a u16 length in bytes, then UTF-8. Headers in plain text (`choreo-event-id` ...) are in `plain.py`.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from struct import Struct
+from struct import error as StructError
+from typing import Generic, NamedTuple, TypeVar
+from uuid import UUID, uuid5
+
+from choreo.errors import DecodeError, PublishError
+from choreo.events.event import Event, Value
+from choreo.record import Record
+
+HEADER = "choreo"
+VERSION = 1
+ATTEMPT_MAX = 0xFFFF
+
+_CAUSATION, _REQUEST, _ATTEMPT, _SAGA, _KEY, _CANCELLED = 1, 2, 4, 8, 16, 32
+_ALL = _CAUSATION | _REQUEST | _ATTEMPT | _SAGA | _KEY | _CANCELLED
+_HEAD = Struct(">BB16sq")
+_CAUSED = Struct(">BB16sq16s")
+_U16, _U32 = Struct(">H"), Struct(">I")
+_NO_STEP = 0xFFFF
+FOREIGN = UUID("6f3c1f0e-52a0-5c1b-9b0e-7a4f0a2d9c11")
+"""The UUID namespace of the ids of foreign records (RFC 9562, section 5.5)."""
+
+E = TypeVar("E", bound=Event, covariant=True)
+
+
+class SagaMark(Value):
+    """On whose behalf an event was emitted: which saga, and which of its steps."""
+
+    name: str
+    version: int
+    step: str | None
+
+
+class Ids(NamedTuple):
+    """The ids of one event. `event_id`, `causation_id`, `request_id`: 16 bytes. `at`: microseconds. First attempt: 1."""
+
+    event_id: bytes
+    correlation_id: str
+    causation_id: bytes | None = None
+    request_id: bytes | None = None
+    attempt: int = 1
+    at: int = 0
+    cancelled: bool = False
+    saga: SagaMark | None = None
+    key_id: str | None = None
+
+
+class Envelope(NamedTuple, Generic[E]):
+    """An event with its ids."""
+
+    event: E
+    ids: Ids
+
+
+def pack(ids: Ids) -> bytes:
+    """The packed header. Raises PublishError for an id that the layout can't hold."""
+    event_id, correlation_id, causation_id, request_id, attempt, at, cancelled, saga, key_id = ids
+    try:
+        if len(event_id) != 16:
+            raise ValueError(f"event_id has {len(event_id)} bytes, not 16")
+        if request_id is None and attempt == 1 and not cancelled and saga is None and key_id is None:
+            if causation_id is None:
+                return _HEAD.pack(VERSION, 0, event_id, at) + correlation_id.encode()
+            if len(causation_id) == 16:
+                return _CAUSED.pack(VERSION, _CAUSATION, event_id, at, causation_id) + correlation_id.encode()
+        return _pack_all(ids)
+    except (StructError, ValueError, TypeError) as error:
+        raise PublishError(f"these ids can't be written: {error}", why=repr(ids)) from error
+
+
+def unpack(data: bytes) -> Ids:
+    """The ids of a packed header. Raises DecodeError for bytes that are none, or of a later version."""
+    try:
+        version, flags, event_id, at = _HEAD.unpack_from(data)
+        if version != VERSION or flags & ~_ALL:
+            raise DecodeError(f"the header {HEADER} is of a later version ({version}, flags {flags})",
+                              hint="update this worker, or find out who else writes this header")
+        if flags == 0:
+            return Ids(event_id, data[26:].decode(), None, None, 1, at)
+        if flags == _CAUSATION and len(data) >= 42:
+            return Ids(event_id, data[42:].decode(), data[26:42], None, 1, at)
+        return _unpack_rest(data, flags, event_id, at)
+    except (StructError, ValueError, TypeError) as error:
+        raise DecodeError(f"the header {HEADER} can't be read: {error}",
+                          hint="its layout is documented in choreo/events/envelope.py") from error
+
+
+def derive_id(parent: bytes, service: str, handler: str, index: int) -> bytes:
+    """The event_id of an emission: the same for the same input, service, handler and index, on every machine.
+
+    16 bytes, a UUID of version 8 (RFC 9562, section 5.8) from BLAKE2b. `parent` is the event_id of the cause.
+    """
+    return uuid8(parent, f"{service}\0{handler}\0{index}".encode())
+
+
+def uuid8(*parts: bytes) -> bytes:
+    """16 bytes that depend on these parts only (BLAKE2b), with the version and variant bits of a UUID."""
+    digest = bytearray(blake2b(b"\0".join(parts), digest_size=16).digest())
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return bytes(digest)
+
+
+def caused_by(parent: Ids, event_id: bytes, at: int, *, request_id: bytes | None = None, attempt: int = 1,
+              cancelled: bool = False, saga: SagaMark | None = None) -> Ids:
+    """The ids of an event that `parent` caused: in the same story, and emitted after it (`at`: microseconds)."""
+    return Ids(event_id, parent.correlation_id, parent.event_id, request_id, attempt, max(at, parent.at + 1),
+               cancelled, saga, None)
+
+
+def foreign_ids(cluster_id: str, record: Record) -> Ids:
+    """The ids of a record that carries none: made from its position, so that reading it twice gives the same ids."""
+    event_id = uuid5(FOREIGN, f"{cluster_id}/{record.topic}/{record.partition}/{record.offset}")
+    return Ids(event_id.bytes, str(event_id), at=max(record.timestamp_ms, 0) * 1000)
+
+
+def _pack_all(ids: Ids) -> bytes:
+    flags, tail = 0, bytearray()
+    for flag, part in ((_CAUSATION, ids.causation_id), (_REQUEST, ids.request_id)):
+        if part is not None:
+            if len(part) != 16:
+                raise ValueError(f"an id has {len(part)} bytes, not 16")
+            flags |= flag
+            tail += part
+    if ids.attempt != 1:
+        flags |= _ATTEMPT
+        tail += _U16.pack(ids.attempt)
+    if ids.saga is not None:
+        flags |= _SAGA
+        tail += _text(ids.saga.name) + _U32.pack(ids.saga.version)
+        tail += _U16.pack(_NO_STEP) if ids.saga.step is None else _text(ids.saga.step)
+    if ids.key_id is not None:
+        flags |= _KEY
+        tail += _text(ids.key_id)
+    if ids.cancelled:
+        flags |= _CANCELLED
+    return _HEAD.pack(VERSION, flags, ids.event_id, ids.at) + tail + ids.correlation_id.encode()
+
+
+def _unpack_rest(data: bytes, flags: int, event_id: bytes, at: int) -> Ids:
+    offset, attempt = _HEAD.size, 1
+    wide: list[bytes | None] = []
+    for flag in (_CAUSATION, _REQUEST):
+        size = 16 if flags & flag else 0
+        wide.append(_take(data, offset, size) if size else None)
+        offset += size
+    if flags & _ATTEMPT:
+        (attempt,) = _U16.unpack_from(data, offset)
+        offset += 2
+    saga = key_id = None
+    if flags & _SAGA:
+        name, offset = _read_text(data, offset)
+        (version,) = _U32.unpack_from(data, offset)
+        step, offset = _read_text(data, offset + 4)
+        saga = SagaMark(name=name or "", version=version, step=step)
+    if flags & _KEY:
+        key_id, offset = _read_text(data, offset)
+    correlation_id = data[offset:].decode()
+    return Ids(event_id, correlation_id, wide[0], wide[1], attempt, at, bool(flags & _CANCELLED), saga, key_id)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    if len(data) >= _NO_STEP:
+        raise ValueError(f"a text of {len(data)} bytes is too long")
+    return _U16.pack(len(data)) + data
+
+
+def _read_text(data: bytes, offset: int) -> tuple[str | None, int]:
+    (size,) = _U16.unpack_from(data, offset)
+    if size == _NO_STEP:
+        return None, offset + 2
+    return _take(data, offset + 2, size).decode(), offset + 2 + size
+
+
+def _take(data: Sequence[int], offset: int, size: int) -> bytes:
+    part = bytes(data[offset : offset + size])
+    if len(part) != size:
+        raise ValueError(f"it ends after {len(data)} bytes")
+    return part

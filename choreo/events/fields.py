@@ -1,0 +1,83 @@
+"""Facts about fields that pydantic has no word for: earlier names, Avro sizes, personal data; and the bounds of Avro."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler
+
+T = TypeVar("T")
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True)
+class PersonalMark:
+    """Personal data: masked on screens, erased with its subject."""
+
+
+class Formerly:
+    """Earlier names of a field (Avro aliases): bodies written under them are still read."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+
+@dataclass(frozen=True)
+class AvroType:
+    """Another Avro type than the one that the Python type would get."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """`Annotated[bytes, Fixed(16)]`: exactly this many bytes, without a length on the wire."""
+
+    size: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return {**handler(source), "min_length": self.size, "max_length": self.size}
+
+
+def _whole_millis(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+Personal = Annotated[T, PersonalMark()]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), AvroType("int")]
+Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
+Millis = Annotated[datetime, AfterValidator(_whole_millis), AvroType("timestamp-millis")]
+"""A moment in whole milliseconds; what is finer is cut off when the event is made, so that it reads back equal."""
+
+_INNER = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "fields", "choices", "definitions",
+          "steps", "lax_schema", "strict_schema", "json_schema", "python_schema")
+
+
+def bound_to_avro(schema: Any) -> Any:
+    """A pydantic core schema whose ints fit 64 bits, whose datetimes are aware and whose times are naive.
+
+    Avro would write other values wrongly or not at all; so they are refused when the event is made.
+    """
+    if isinstance(schema, (list, tuple)):
+        return type(schema)(bound_to_avro(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind in _BOUNDS:
+        # What the field says itself wins, and is tighter: 2**63 is refused by either.
+        return _BOUNDS[kind] | schema
+    return {word: _inner(word, part) for word, part in schema.items()}
+
+
+def _inner(word: str, part: Any) -> Any:
+    if word == "fields" and isinstance(part, dict):
+        return {name: bound_to_avro(field) for name, field in part.items()}
+    return bound_to_avro(part) if word in _INNER else part
+
+
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "int": {"ge": INT64_MIN, "le": INT64_MAX},
+    "datetime": {"tz_constraint": "aware"},
+    "time": {"tz_constraint": "naive"},
+}
