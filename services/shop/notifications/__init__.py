@@ -1,0 +1,1 @@
+"""The notifications service: its words in events.py, its work in service.py."""

@@ -1,0 +1,1 @@
+"""The shipping service: its words in events.py, its work in service.py."""
