@@ -1,0 +1,81 @@
+"""Where the sample shop lies, and its parts: user code, loaded by name as anybody's project is."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from choreo.demo.rows import Row
+from choreo.errors import ConfigError
+from choreo.events.event import Event
+from choreo.service.service import Service
+
+SERVICES = ("orders", "inventory", "payments", "shipping", "notifications", "world")
+SPEC = Path("saga_specs") / "order_fulfilment.yaml"
+PACKAGED = Path(__file__).parent / "project"
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Shop(NamedTuple):
+    """The sample shop: its services, the file of its saga, and the words that tell the outside world what to do."""
+
+    root: Path
+    services: tuple[Service, ...]
+    spec: Path
+    scripted: type[Event]
+    counted: type[Event]
+
+    def script(self, row: Row) -> Event:
+        """The event that makes the outside world act out one row."""
+        return self.scripted.model_validate(
+            {
+                "order_id": row.order_id,
+                "customer_id": row.customer_id,
+                "status": row.status,
+                "purchased_at": row.purchased_at,
+                "approved_at": row.approved_at,
+                "handed_over_at": row.handed_over_at,
+                "delivered_at": row.delivered_at,
+                "promised_at": row.promised_at,
+                "lines": [{**line._asdict(), "quantity": 1} for line in row.lines],
+                "parts": [part._asdict() for part in row.parts],
+            }
+        )
+
+    def counting(self, product_id: str, pieces: int) -> Event:
+        """The event that says how many pieces of a product there are."""
+        return self.counted.model_validate({"product_id": product_id, "pieces": pieces})
+
+
+def load_shop() -> Shop:
+    """The shop that travels in the wheel, else the one of the checkout; its root goes onto sys.path of this process.
+
+    Raises ConfigError where neither is there, or where another package named `services` is in the way.
+    """
+    root = next((place for place in (PACKAGED, CHECKOUT) if (place / SPEC).is_file()), None)
+    if root is None:
+        raise ConfigError(
+            "the sample shop is not there", why=f"neither {PACKAGED} nor {CHECKOUT} has {SPEC}", hint="reinstall choreo"
+        )
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        services = tuple(_attribute(f"services.shop.{name}.service", name) for name in SERVICES)
+    except ModuleNotFoundError as error:
+        other = getattr(sys.modules.get("services"), "__file__", None)
+        raise ConfigError(
+            f"the sample shop can't be loaded: {error}",
+            why=f"a package named services is loaded from {other}" if other else None,
+            hint="run the demo outside of a project that has a package named services",
+        ) from error
+    return Shop(
+        root,
+        services,
+        root / SPEC,
+        _attribute("services.shop.world.events", "Scripted"),
+        _attribute("services.shop.inventory.events", "StockCounted"),
+    )
+
+
+def _attribute(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)

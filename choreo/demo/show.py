@@ -1,0 +1,94 @@
+"""Shows a demo run at the console: live progress on stderr; at the end the summary and what to try next on stdout."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from choreo.clock import to_datetime
+from choreo.demo.summary import STATUSES, Glimpse, Summary, readable
+
+
+class Watch(Protocol):
+    """Told now and then how far the run is."""
+
+    def __call__(self, glimpse: Glimpse, /) -> None: ...
+
+
+@contextmanager
+def progress(stream: TextIO) -> Iterator[Watch]:
+    """A live line on `stream`: orders placed of all, the clock of the run, sagas by status."""
+    columns = (
+        SpinnerColumn(),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TextColumn("orders  {task.fields[moment]}  {task.fields[counts]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task("", total=None, moment="", counts="")
+
+        def watch(glimpse: Glimpse, /) -> None:
+            shown = [f"{glimpse.statuses[status]:,} {status}" for status in STATUSES if glimpse.statuses.get(status)]
+            bar.update(
+                task,
+                total=glimpse.orders,
+                completed=sum(glimpse.statuses.values()),
+                moment=f"{to_datetime(glimpse.now):%Y-%m-%d}",
+                counts=" · ".join(shown),
+            )
+
+        yield watch
+
+
+def print_summary(summary: Summary, next_commands: Sequence[tuple[str, str]], stream: TextIO) -> None:
+    """The summary for people, then each next command with what it shows."""
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    outcomes = Table(title=f"{summary.orders:,} orders", title_justify="left", box=None, pad_edge=False)
+    outcomes.add_column("outcome")
+    outcomes.add_column("orders", justify="right")
+    outcomes.add_column("share", justify="right")
+    for status in STATUSES:
+        count = summary.statuses.get(status, 0)
+        if count:
+            outcomes.add_row(status, f"{count:,}", f"{count / max(summary.orders, 1):.1%}")
+    console.print(outcomes)
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    facts.add_row("steps undone", f"{summary.compensations:,}")
+    facts.add_row("promises broken", f"{summary.overdue:,} orders overdue")
+    facts.add_row("cancellations refused", f"{summary.refused:,}")
+    facts.add_row(
+        "events handled",
+        f"{summary.handled:,} in {readable(summary.wall_s)} of wall time: {summary.events_per_s:,.0f} events/s",
+    )
+    if summary.saga_p50_s is not None and summary.saga_p99_s is not None:
+        times = f"p50 {readable(summary.saga_p50_s)}, p99 {readable(summary.saga_p99_s)}"
+        facts.add_row("saga time", f"{times} ({summary.time}, which spans {readable(summary.spanned_s)})")
+    console.print(facts)
+    if next_commands:
+        console.print("\nTry next:")
+        for command, shows in next_commands:
+            console.print(f"  {command}", markup=False)
+            console.print(f"      {shows}", markup=False, style="dim")
+
+
+def print_json(summary: Summary, stream: TextIO) -> None:
+    """The summary as one JSON object."""
+    stream.write(json.dumps(summary.as_json(), indent=2) + "\n")
+
+
+def next_commands(summary: Summary, log: str) -> list[tuple[str, str]]:
+    """Three commands that go on from here, with orders of this run in them."""
+    undone = next(
+        (summary.examples[s] for s in ("compensated", "cancelled", "completed") if s in summary.examples), "ID"
+    )
+    waiting = summary.examples.get("waiting", undone)
+    return [
+        (f"choreo sagas show {undone} --log {log}", "one order: each step, what was undone and why"),
+        (f"choreo sagas why {waiting} --log {log}", "what an order waits for, and who should say it"),
+        (f"choreo replay verify --log {log}", "rebuilds every store from the log and compares it with the live one"),
+    ]
