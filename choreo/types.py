@@ -1,9 +1,9 @@
 """Field and wire types that only some events need."""
 
-from choreo.events.contract import Json as Json
-from choreo.events.contract import Wire as Wire
 from choreo.events.fields import Fixed as Fixed
 from choreo.events.fields import Formerly as Formerly
 from choreo.events.fields import Int32 as Int32
 from choreo.events.fields import Int64 as Int64
 from choreo.events.fields import Millis as Millis
+from choreo.events.wire import Json as Json
+from choreo.events.wire import Wire as Wire

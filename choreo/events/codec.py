@@ -152,8 +152,8 @@ class Codec:
     def _reading(self, record: Record) -> _Reading | None:
         value = record.value
         if value is None or len(value) < _FRAME or value[0] != _MAGIC:
-            said = "it has no value" if value is None else f"it begins with {bytes(value[:_FRAME]).hex(' ') or 'nothing'}"
-            raise _broken(record, said, "an event begins with byte 0 and a schema id of four bytes")
+            begin = "it has no value" if value is None else f"it begins with {value[:_FRAME].hex(' ') or 'nothing'}"
+            raise _broken(record, begin, "an event begins with byte 0 and a schema id of four bytes")
         frame = value[:_FRAME]
         try:
             reading = self._readings[frame]
@@ -198,6 +198,9 @@ class Codec:
             def to_body(event: Event) -> bytes:
                 return wire.encode(event.model_dump(mode="json", by_alias=True))
             writing = _Writing(contract.topic, b"", None, to_body, key, lambda ids: ())
+        elif contract.external:
+            raise PublishError(f"{contract.full_name} is another system's event",
+                               why="its Avro schema is registered by its owner only", hint="an event of your own")
         else:
             shape = shape_of(cls)
             try:
@@ -241,6 +244,6 @@ def _full_name(schema: Mapping[str, Any]) -> str:
     return name if "." in name or not namespace else f"{namespace}.{name}"
 
 
-def _broken(record: Record, what: str, why: str | None = None,
-            hint: str | None = "see `choreo dead-letters show`; fix its writer, then redrive or drop it") -> DecodeError:
-    return DecodeError(f"this record is no event: {what}", at=record.position, why=why, hint=hint)
+def _broken(record: Record, what: str, why: str | None = None, hint: str | None = None) -> DecodeError:
+    cure = hint or "see `choreo dead-letters list`; find out who writes it, then redrive or drop it"
+    return DecodeError(f"this record is no event: {what}", at=record.position, why=why, hint=cure)

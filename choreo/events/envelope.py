@@ -53,7 +53,7 @@ class SagaMark(Value):
 
 
 class Ids(NamedTuple):
-    """The ids of one event. `event_id`, `causation_id`, `request_id`: 16 bytes. `at`: microseconds. First attempt: 1."""
+    """The ids of one event: those of bytes have 16; `at` is in microseconds since 1970; the first attempt is 1."""
 
     event_id: bytes
     correlation_id: str

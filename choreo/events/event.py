@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 
 from choreo.errors import EventError, PublishError
-from choreo.events.avro import shape_of
+from choreo.events.avro import check_key, refuse_factory, shape_of
 from choreo.events.contract import Contract, Keywords, check_published, make_contract
 from choreo.events.fields import Personal as Personal
 from choreo.events.fields import bound_to_avro
@@ -40,9 +40,9 @@ class EventType(ModelMetaclass):
             inherited = next((base.__dict__["contract"] for parent in bases for base in parent.__mro__
                               if "contract" in base.__dict__), None)
             contract = make_contract(name, inherited, ours)
-            if inherited is not None and "contract" in body.get("__annotations__", {}):
-                raise EventError(f"{name}: a field can't be called contract", why="every event has its contract there")
             cls: Any = super().__new__(mcs, name, bases, body, **theirs)
+            if "contract" in cls.model_fields:
+                raise EventError(f"{name}: a field can't be called contract", why="every event has its contract there")
             if not cls.__pydantic_complete__:
                 # pydantic looks for the types of a local class in the frame of its caller, which is this one
                 cls.model_rebuild(raise_errors=False, _types_namespace=frame.f_globals | frame.f_locals)
@@ -50,8 +50,11 @@ class EventType(ModelMetaclass):
             # Value and Event themselves are made before Event is known: neither gets as far as the last test.
             if bases[0] is not BaseModel and not contract.abstract and issubclass(cls, Event):
                 check_published(contract, tuple(cls.model_fields))
+                for field_name, info in cls.model_fields.items():
+                    refuse_factory(f"{name}.{field_name}", info)
                 if contract.wire is None and cls.__pydantic_complete__:
                     shape_of(cls)
+                    check_key(cls)
         except EventError as error:
             error.at = error.at or _place(frame.f_code.co_filename, frame.f_lineno)
             raise

@@ -1,4 +1,4 @@
-"""Facts about fields that pydantic has no word for: earlier names, Avro sizes, personal data; and the bounds of Avro."""
+"""Facts about fields that pydantic has no word for: earlier names, Avro types, personal data; and Avro's bounds."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -18,8 +18,8 @@ def plain_headers(ids: Ids) -> Headers:
     said = {
         "event-id": str(UUID(bytes=ids.event_id)),
         "correlation-id": ids.correlation_id,
-        "causation-id": ids.causation_id and str(UUID(bytes=ids.causation_id)),
-        "request-id": ids.request_id and str(UUID(bytes=ids.request_id)),
+        "causation-id": str(UUID(bytes=ids.causation_id)) if ids.causation_id else None,
+        "request-id": str(UUID(bytes=ids.request_id)) if ids.request_id else None,
         "attempt": str(ids.attempt) if ids.attempt != 1 else None,
         "at": to_datetime(ids.at).isoformat(),
         "cancelled": "true" if ids.cancelled else None,

@@ -4,9 +4,10 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from threading import get_ident
 from typing import Any
 
 from choreo.errors import ConfigError, SchemaError, UnknownSchemaError
@@ -106,16 +107,16 @@ class DirectoryRegistry(Registry):
         """Write the file at once and only if there is none: a link, unlike a rename, never replaces another's."""
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=self._path, prefix=".new-", encoding="utf-8", delete=False) as file:
+            draft = self._path / f".draft-{schema_id}-{os.getpid()}-{get_ident()}"
+            with draft.open("w", encoding="utf-8") as file:
                 json.dump({"subject": subject, "schema": schema}, file, indent=2)
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(file.name, self._path / f"{schema_id}{_SUFFIX}")
-            except FileExistsError:
-                return
+                with suppress(FileExistsError):
+                    os.link(draft, self._path / f"{schema_id}{_SUFFIX}")
             finally:
-                os.unlink(file.name)
+                draft.unlink()
         except OSError as error:
             raise SchemaError(f"the schema of {subject} can't be registered", at=self._path, why=str(error),
                               hint="make the directory writable, with room left on its disk") from error
@@ -145,7 +146,7 @@ def _same(known: tuple[str, dict[str, Any]], subject: str, schema: dict[str, Any
 
 
 def _full(subject: str) -> SchemaError:
-    return SchemaError(f"no id is free for the schema of {subject}", hint="is this registry's directory what you think?")
+    return SchemaError(f"no id is free for the schema of {subject}", hint="is this the registry that you mean?")
 
 
 def _unknown(schema_id: int, where: str) -> UnknownSchemaError:

@@ -14,7 +14,7 @@ Names: TypeAlias = Mapping[str, Any]
 
 
 class Resolution(NamedTuple):
-    """`schema`: the writer's, under the names of the reader. `problems`: why the reader may fail, each with its path."""
+    """`schema`: the writer's, under the reader's names. `problems`: why the reader may fail, each with its path."""
 
     schema: dict[str, Any]
     problems: tuple[str, ...]
@@ -32,7 +32,10 @@ def resolve(writer: dict[str, Any], reader: dict[str, Any]) -> Resolution:
 
 
 class _Walk:
-    def __init__(self, old_names: Names, new_names: Names, written: dict[tuple[str, str], str], suffix: str = "") -> None:
+    """One walk over both schemas; `written` are the pairs of named types that are written out already, with a name."""
+
+    def __init__(self, old_names: Names, new_names: Names, written: dict[tuple[str, str], str],
+                 suffix: str = "") -> None:
         self.old_names, self.new_names, self.written, self.suffix = old_names, new_names, written, suffix
         self.unasked: dict[tuple[str, str], str] = {}
         self.problems: list[str] = []
