@@ -1,0 +1,1 @@
+"""What to do when something fails, as pure values: retry, breaker, dead letter."""

@@ -1,0 +1,1 @@
+"""Runs services: worker, loop, task, checkpoint, assignment. It knows no saga."""

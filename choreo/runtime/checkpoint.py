@@ -1,0 +1,85 @@
+"""The checkpoint: the one place where what handlers wrote down becomes true."""
+
+from collections.abc import Sequence
+
+from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
+from choreo.record import NewRecord
+from choreo.runtime.journal import Page
+from choreo.runtime.live import LiveTask
+from choreo.runtime.options import FaultPoint, RunOptions
+from choreo.runtime.task import Portion
+from choreo.state.changelog import changelog_records
+from choreo.state.meta import meta_entry
+
+
+class Checkpoint:
+    """Commits the tasks of one worker, all together, in one short transaction."""
+
+    def __init__(self, scope: str, options: RunOptions, reach: FaultPoint) -> None:
+        self._changelog = f"{scope}.changelog"
+        self._journal = f"{scope}.journal"
+        self._options = options
+        self._reach = reach
+
+    def commit(
+        self, writer: Writer, member: Member, identity: Identity, tasks: Sequence[LiveTask], *, epoch: int, now: int
+    ) -> None:
+        """Make the tasks' portions visible, then true in their stores.
+
+        1. the outputs, 2. one changelog record per dirty key, 3. one journal record per task,
+        4. the offsets of every task that takes part, moved or not, under the identity under which the work was done;
+        commit; 5. the stores. A crash between commit and 5 is mended from the changelog, before it nothing is visible.
+        Raises TransactionAbortedError, FencedError or PublishError: then nothing of it was committed.
+        """
+        portions = [live.task.portion() for live in tasks]
+        changelogs = [
+            changelog_records(self._changelog, live.task.partition, portion.logged)
+            for live, portion in zip(tasks, portions, strict=True)
+        ]
+        transaction = writer.begin()
+        try:
+            self._reach("checkpoint.begun")
+            transaction.append([record for portion in portions for record in portion.outputs])  # 1
+            receipts = [self._append(transaction, records) for records in changelogs]  # 2
+            transaction.append(self._pages(tasks, portions, epoch))  # 3
+            self._reach("checkpoint.appended")
+            offsets = {tp: offset for live in tasks for tp, offset in live.offsets().items()}
+            transaction.send_offsets(member, identity, offsets)  # 4
+            self._reach("checkpoint.offsets_sent")
+            transaction.commit()
+        except Exception:
+            transaction.abort()
+            raise
+        self._reach("checkpoint.committed")
+        for live, portion, receipt in zip(tasks, portions, receipts, strict=True):  # 5
+            self._store(live, portion, receipt, now)
+        self._reach("checkpoint.stored")
+
+    def _append(self, transaction: Transaction, records: list[NewRecord]) -> Receipt | None:
+        return transaction.append(records) if records else None
+
+    def _pages(self, tasks: Sequence[LiveTask], portions: Sequence[Portion], epoch: int) -> list[NewRecord]:
+        options = self._options
+        found: list[NewRecord] = []
+        for live, portion in zip(tasks, portions, strict=True):
+            if portion.steps:
+                number = live.meta.checkpoint + 1
+                page = Page(options.build, options.specs, epoch, number, live.task.plan.topics, portion.steps)
+                found += page.records(self._journal, live.task.partition)
+        return found
+
+    def _store(self, live: LiveTask, portion: Portion, receipt: Receipt | None, now: int) -> None:
+        meta = live.meta._replace(
+            checkpoint=live.meta.checkpoint + (1 if portion.steps else 0),
+            last_now=live.task.now,
+            written_at=now,
+            build=self._options.build,
+        )
+        if receipt is not None and receipt.offset is not None:
+            meta = meta._replace(changelog_offset=receipt.offset + 1)
+        key, value = meta_entry(meta)
+        live.task.entries.backend.write({**portion.logged, **portion.local, key: value})
+        live.meta = meta
+        live.committed = live.offsets()
+        live.task.offsets.clear()
+        live.announced = True

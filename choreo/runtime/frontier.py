@@ -1,0 +1,55 @@
+"""The frontier: how far each input is known to be read.
+
+Two promises rest on it. A cause is handled before what it caused: of two inputs, one may go ahead only when the other is
+known to be handled up to an end seen after the first was polled. And a timer due at T fires only when every input has been handled
+up to an end seen at or after T: after an outage, inputs first, then timers.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from choreo.record import TopicPartition
+
+
+class Ends(Protocol):
+    """Where the log ends now, open transactions counted."""
+
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]: ...
+
+
+class Positions(Protocol):
+    """How far an input has been handled: the offset of the next record, at hand or yet to be polled."""
+
+    def position(self, partition: TopicPartition) -> int: ...
+
+
+class Frontier:
+    """For each input, the instant up to which everything committed by then has been handled or lies at hand."""
+
+    def __init__(self, ends: Ends, positions: Positions) -> None:
+        self._ends = ends
+        self._positions = positions
+        self._read_until: dict[TopicPartition, int] = {}
+        self._seen: dict[TopicPartition, tuple[int, int]] = {}
+
+    def read_until(self, partition: TopicPartition) -> int:
+        """Microseconds; -1 when nothing is known."""
+        return self._read_until.get(partition, -1)
+
+    def look(self, partitions: Iterable[TopicPartition], now: int) -> None:
+        """Ask for the ends of these, once, and note which of them are read up to there."""
+        asked = [tp for tp in partitions if tp not in self._seen]
+        if asked:
+            for tp, end in self._ends.ends(asked).items():
+                self._seen[tp] = (end, now)
+        for tp in partitions:
+            end, seen_at = self._seen[tp]
+            if self._positions.position(tp) >= end:
+                self._read_until[tp] = max(seen_at, self._read_until.get(tp, -1))
+                del self._seen[tp]
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These were revoked or rewound: nothing is known of them."""
+        for tp in partitions:
+            self._read_until.pop(tp, None)
+            self._seen.pop(tp, None)

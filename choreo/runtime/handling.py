@@ -1,0 +1,133 @@
+"""Handling: one run of the methods that answer one input, all of them or none."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
+from choreo.events.codec import Codec
+from choreo.events.envelope import Ids, caused_by, derive_id
+from choreo.events.event import Event
+from choreo.log.interface import MAX_RECORD_BYTES
+from choreo.record import NewRecord
+from choreo.runtime.calls import CallBook
+from choreo.runtime.lane import TaskLane
+from choreo.runtime.plan import Invocation, Plan
+from choreo.service.calls import BoundDownstream
+from choreo.service.context import Context
+from choreo.service.effects import Effects
+from choreo.service.needs import Needs
+from choreo.service.store import BoundStore
+from choreo.service.timer import BoundTimer
+
+
+class Failed(Exception):  # a control value between handling and task, never shown
+    """A method raised. Carries which one, so that its own retry policy decides."""
+
+    def __init__(self, invocation: Invocation, error: Exception) -> None:
+        super().__init__(str(error))
+        self.invocation, self.error = invocation, error
+
+
+class Outcome(NamedTuple):
+    """What a handling wants published, and why its event is a dead letter, where it says so."""
+
+    outputs: list[NewRecord]
+    unmatched: list[str]
+
+
+class Handlings:
+    """Runs the handlers of one task: one object a handler, its stores and timers bound to the task's lane."""
+
+    def __init__(self, plan: Plan, lane: TaskLane, codec: Codec, needs: Needs) -> None:
+        self._service = plan.service.name
+        self._lane = lane
+        self._codec = codec
+        self._calls = _CurrentCalls()
+        self._logs = [logging.getLogger(f"choreo.{plan.service.name}.{s.name}") for s in plan.service.signatures]
+        self._handlers = [self._bound(signature.handler, signature, needs) for signature in plan.service.signatures]
+
+    def _bound(self, handler: Any, signature: Any, needs: Needs) -> Any:
+        made = handler(**{need: needs.get(need, signature.name) for need in signature.needs})
+        made.__dict__.update({name: BoundStore(store, self._lane) for name, store in signature.stores.items()})
+        made.__dict__.update({name: BoundTimer(timer, self._lane) for name, timer in signature.timers.items()})
+        made.__dict__.update({name: BoundDownstream(d, self._calls) for name, d in signature.downstreams.items()})
+        return made
+
+    def run(
+        self, invocations: Sequence[Invocation], arguments: tuple[object, ...], ids: Ids, attempt: int, book: CallBook
+    ) -> Outcome:
+        """Run the methods in order, each as `method(*arguments, ctx)`. Raises Failed for the first that raises.
+
+        The caller has entered the lane, and keeps or drops its effects.
+        """
+        outcome = Outcome([], [])
+        book.begin_attempt()
+        self._calls.book = book
+        for invocation in invocations:
+            effects = Effects(ids.event_id + invocation.signature.name.encode())
+            ctx = Context(ids, self._lane.now, attempt, effects, self._logs[invocation.number], self._calls)
+            try:
+                answer = getattr(self._handlers[invocation.number], invocation.method.name)(*arguments, ctx)
+                outcome.outputs.extend(self._outputs(invocation, answer, effects, ids))
+            except Exception as error:
+                raise Failed(invocation, error) from error
+            outcome.unmatched.extend(effects.dead_letters)
+        return outcome
+
+    def _outputs(self, invocation: Invocation, answer: Any, effects: Effects, ids: Ids) -> list[NewRecord]:
+        outputs: list[NewRecord] = []
+        name = invocation.signature.name
+        if answer is not None:
+            events = (answer,) if isinstance(answer, Event) else answer
+            for event in events:
+                self._check_declared(invocation, event)
+                made = derive_id(ids.event_id, self._service, name, len(outputs))
+                outputs.append(self._encode(event, caused_by(ids, made, self._lane.now)))
+        for emission in effects.emissions:
+            made = derive_id(ids.event_id, self._service, name, len(outputs))
+            its = caused_by(
+                ids,
+                made,
+                self._lane.now,
+                request_id=emission.request_id,
+                attempt=emission.attempt,
+                cancelled=emission.cancelled,
+                saga=emission.saga,
+            )
+            if emission.correlation_id is not None:
+                its = its._replace(correlation_id=emission.correlation_id)
+            outputs.append(self._encode(emission.event, its))
+        return outputs
+
+    def _check_declared(self, invocation: Invocation, event: object) -> None:
+        if type(event) in invocation.method.emits:
+            return
+        method = f"{invocation.signature.name}.{invocation.method.name}"
+        if not isinstance(event, Event):
+            raise HandlerError(f"{method} returned {event!r}, which is no event", at=self._lane.where())
+        raise UndeclaredEmissionError(
+            f"{method} returned {type(event).__name__}, which its annotation does not name",
+            at=self._lane.where(),
+            hint=f"-> ... | {type(event).__name__}",
+        )
+
+    def _encode(self, event: Event, ids: Ids) -> NewRecord:
+        record = self._codec.encode(event, ids)
+        size = len(record.value or b"") + len(record.key or b"")
+        if size > MAX_RECORD_BYTES - 1024:
+            raise RecordTooLargeError(
+                f"{type(event).__name__} is {size:,} bytes, more than the {MAX_RECORD_BYTES - 1024:,} that fit in a record",
+                at=self._lane.where(),
+                hint="store the large part elsewhere and put where it is into the event",
+            )
+        return record
+
+
+class _CurrentCalls:
+    """The recorder that contexts and downstreams share: the book of the handling that runs."""
+
+    book: CallBook
+
+    def call(self, name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool) -> Any:
+        return self.book.call(name, fn, args, kwargs, keyed=keyed)

@@ -1,0 +1,191 @@
+"""The journal: what a task did in each checkpoint, in order, so that a replay can do the same.
+
+One record a checkpoint and task (several parts where it is larger than 512 KiB): version byte 1, then the Avro body of
+`SCHEMA`. `steps` are in the order in which the task took them:
+
+    Reading(now)                        ctx.now is this from here on (microseconds)
+    Inputs(topic, first, last, taken)   `taken` records of topics[topic], offsets first..last, this task's partition
+    Fired(timer, due)                   a timer's turn (its key bytes)
+    Called(name, use, failed, result)   a recorded call that the step before it made
+    Refused(error)                      what the next input wanted published can't be: it became a dead letter instead
+"""
+
+import io
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from choreo.errors import DecodeError
+from choreo.record import NewRecord, Record
+from choreo.runtime.calls import Recorded
+
+VERSION = 1
+MAX_PART_BYTES = 512 * 1024
+
+
+def _record(record: str, /, **fields: str) -> dict[str, Any]:
+    return {"type": "record", "name": record, "fields": [{"name": f, "type": kind} for f, kind in fields.items()]}
+
+
+SCHEMA: Any = parse_schema(
+    {
+        "type": "record",
+        "name": "choreo.Journal",
+        "fields": [
+            {"name": "build", "type": "string"},
+            {"name": "specs", "type": {"type": "array", "items": "string"}},
+            {"name": "epoch", "type": "long"},
+            {"name": "checkpoint", "type": "long"},
+            {"name": "part", "type": "int"},
+            {"name": "parts", "type": "int"},
+            {"name": "topics", "type": {"type": "array", "items": "string"}},
+            {
+                "name": "steps",
+                "type": {
+                    "type": "array",
+                    "items": [
+                        _record("Reading", now="long"),
+                        _record("Inputs", topic="int", first="long", last="long", taken="long"),
+                        _record("Fired", timer="bytes", due="long"),
+                        _record("Called", name="string", use="int", failed="boolean", result="bytes"),
+                        _record("Refused", error="string"),
+                    ],
+                },
+            },
+        ],
+    }
+)
+
+
+class Reading(NamedTuple):
+    now: int
+
+
+class Inputs(NamedTuple):
+    topic: int
+    first: int
+    last: int
+    taken: int
+
+
+class Fired(NamedTuple):
+    timer: bytes
+    due: int
+
+
+class Refused(NamedTuple):
+    error: str
+
+
+Step = Reading | Inputs | Fired | Recorded | Refused
+_KINDS: dict[str, Any] = {
+    "choreo.Reading": Reading,
+    "choreo.Inputs": Inputs,
+    "choreo.Fired": Fired,
+    "choreo.Called": Recorded,
+    "choreo.Refused": Refused,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+class Page(NamedTuple):
+    """One checkpoint of one task."""
+
+    build: str
+    specs: tuple[str, ...]
+    epoch: int
+    checkpoint: int
+    topics: tuple[str, ...]
+    steps: list[Step]
+
+    def records(self, topic: str, partition: int) -> list[NewRecord]:
+        """The page as records of the journal topic."""
+        parts = _split(self.steps)
+        records = []
+        for number, steps in enumerate(parts):
+            body = io.BytesIO()
+            body.write(bytes([VERSION]))
+            fields = self._asdict() | {"part": number, "parts": len(parts)}
+            fields["steps"] = [(_NAMES[type(step)], step._asdict()) for step in steps]
+            schemaless_writer(body, SCHEMA, fields)
+            records.append(NewRecord(topic, None, body.getvalue(), (), partition))
+        return records
+
+
+class PageWriter:
+    """Gathers the steps of the checkpoint at hand; neighbouring inputs of a topic become one run."""
+
+    def __init__(self, topics: tuple[str, ...]) -> None:
+        self.topics = topics
+        self._numbers = {topic: number for number, topic in enumerate(topics)}
+        self.steps: list[Step] = []
+        self._now = -1
+
+    def reading(self, now: int) -> None:
+        if now != self._now:
+            self._now = now
+            self.steps.append(Reading(now))
+
+    def took(self, topic: str, offset: int) -> None:
+        number = self._numbers[topic]
+        if self.steps:
+            last = self.steps[-1]
+            if type(last) is Inputs and last.topic == number:
+                self.steps[-1] = Inputs(number, last.first, offset, last.taken + 1)
+                return
+        self.steps.append(Inputs(number, offset, offset, 1))
+
+    def fired(self, timer: bytes, due: int) -> None:
+        self.steps.append(Fired(timer, due))
+
+    def called(self, calls: list[Recorded]) -> None:
+        self.steps.extend(calls)
+
+    def refused(self, error: str) -> None:
+        self.steps.append(Refused(error))
+
+    def take(self) -> list[Step]:
+        """The steps since the last take."""
+        steps, self.steps, self._now = self.steps, [], -1
+        return steps
+
+    forget = take
+
+
+def read_pages(records: list[Record]) -> Iterator[Page]:
+    """Pages from the records of one journal partition, in order; parts are joined. Raises DecodeError."""
+    steps: list[Step] = []
+    for record in records:
+        value = record.value or b""
+        if value[:1] != bytes([VERSION]):
+            raise DecodeError(
+                f"a journal record of version {value[:1].hex()}", at=record.position, hint="run a newer Choreo"
+            )
+        fields: Any = schemaless_reader(io.BytesIO(value[1:]), SCHEMA, None, return_record_name=True)
+        steps += [_KINDS[name](**step) for name, step in fields["steps"]]
+        if fields["part"] == fields["parts"] - 1:
+            yield Page(
+                fields["build"],
+                tuple(fields["specs"]),
+                fields["epoch"],
+                fields["checkpoint"],
+                tuple(fields["topics"]),
+                steps,
+            )
+            steps = []
+
+
+def _split(steps: list[Step]) -> list[list[Step]]:
+    """Steps in parts that fit: a call's result is what is large."""
+    parts: list[list[Step]] = [[]]
+    size = 0
+    for step in steps:
+        size += 32 + (
+            len(step.result) if isinstance(step, Recorded) else len(step.timer) if isinstance(step, Fired) else 0
+        )
+        if size > MAX_PART_BYTES and parts[-1]:
+            parts.append([])
+            size = 0
+        parts[-1].append(step)
+    return parts

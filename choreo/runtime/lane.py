@@ -1,0 +1,62 @@
+"""A lane: keys whose handlings run one after the other, and the effects of the one that runs now."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from choreo.runtime.entries import Change, Entries
+from choreo.service.store import MISSING
+from choreo.state.values import ValueCodec
+
+
+class TaskLane:
+    """What bound stores and timers of a task's handlers read and write."""
+
+    def __init__(self, entries: Entries) -> None:
+        self.key = b""
+        self.now = 0
+        self._entries = entries
+        self._place: object = ""
+        self._writes: dict[bytes, Change] = {}
+        self.timers: dict[bytes, int | None] = {}
+
+    def enter(self, key: bytes, now: int, place: object) -> None:
+        """Begin a handling of an event with this key; `place` is what errors name."""
+        self.key, self.now, self._place = key, now, place
+
+    def where(self) -> str:
+        return f"{self._place}, key {self.key.decode(errors='replace')!r}"
+
+    def read(self, key: bytes, codec: ValueCodec) -> Any:
+        change = self._writes.get(key, MISSING)
+        if change is MISSING:
+            return self._entries.read(key, codec)
+        return MISSING if change is None else change[1]
+
+    def write(self, key: bytes, codec: ValueCodec, value: object) -> None:
+        self._writes[key] = (codec.dump(value), value)
+
+    def delete(self, key: bytes) -> None:
+        self._writes[key] = None
+
+    def scan(self, prefix: bytes, codec: ValueCodec) -> Iterator[tuple[bytes, Any]]:
+        found = {key: value for key, value in self._entries.scan(prefix, codec) if key not in self._writes}
+        found |= {
+            key: change[1] for key, change in self._writes.items() if change is not None and key.startswith(prefix)
+        }
+        yield from sorted(found.items(), key=lambda item: item[0])
+
+    def set_timer(self, timer: bytes, due: int) -> None:
+        self.timers[timer] = due
+
+    def cancel_timer(self, timer: bytes) -> None:
+        self.timers[timer] = None
+
+    def keep(self) -> None:
+        """The handling ended well: its effects are the task's."""
+        self._entries.apply(self._writes, self.timers)
+        self.drop()
+
+    def drop(self) -> None:
+        """The handling failed: it wrote nothing."""
+        self._writes = {}
+        self.timers = {}

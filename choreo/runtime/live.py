@@ -1,0 +1,92 @@
+"""A task at work: with its inputs, its backend and what it has committed."""
+
+from dataclasses import dataclass
+
+from choreo.clock import NEVER
+from choreo.record import TopicPartition
+from choreo.runtime.frontier import Frontier
+from choreo.runtime.inputs import Inputs
+from choreo.runtime.task import Task
+from choreo.state.meta import TaskMeta
+
+SLICE = 64
+"""Inputs between two looks at the time."""
+
+
+@dataclass(slots=True)
+class LiveTask:
+    """One task of a worker, from its assignment to its revocation."""
+
+    task: Task
+    inputs: Inputs
+    meta: TaskMeta
+    committed: dict[TopicPartition, int]
+    """The next offset of each input, as the group has it once the last checkpoint stands."""
+    announced: bool = False
+    """Whether the group knows these offsets: an input without one would look like a first start."""
+    paused: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may come in: it was stopped by a policy, or too much is parked."""
+        return self.task.halted is not None or self.task.full
+
+    def next_due(self) -> int:
+        """When it has something to do without input (microseconds)."""
+        return NEVER if self.task.halted is not None else self.task.next_due()
+
+    def offsets(self) -> dict[TopicPartition, int]:
+        """What a checkpoint commits: every input, moved or not."""
+        return self.committed | self.task.offsets
+
+    def wanting(self, frontier: Frontier, now: int) -> list[TopicPartition]:
+        """Inputs whose ends must be known before this task can go on."""
+        if self.closed:
+            return []
+        found = set(self.inputs.partitions) if self.inputs.unsure(frontier) else set()
+        due = self.task.entries.timers.next_due()
+        if due <= now:
+            found.update(tp for tp in self.inputs.partitions if frontier.read_until(tp) < due)
+        return sorted(found)
+
+    def run_slice(self, frontier: Frontier, now: int, limit: int = SLICE) -> bool:
+        """Take up to `limit` inputs, then timers. Answers whether it stopped only because the slice was full."""
+        self.task.read_clock(now)
+        return self._take(frontier, now, limit) or self._fire(frontier, now, limit)
+
+    def _take(self, frontier: Frontier, now: int, limit: int) -> bool:
+        task, inputs = self.task, self.inputs
+        for _ in range(limit):
+            if not inputs.count or self.closed:
+                return False
+            lacking = inputs.unsure(frontier)
+            if lacking:
+                frontier.look(lacking, now)
+                if inputs.unsure(frontier):
+                    return False
+            task.take(inputs.pop())
+        return True
+
+    def _fire(self, frontier: Frontier, now: int, limit: int) -> bool:
+        """Retries that are due, then timers whose time the frontier has passed."""
+        task, timers = self.task, self.task.entries.timers
+        for _ in range(limit):
+            if task.halted is not None:
+                return False
+            retry = task.due_retry(now)
+            if retry is not None:
+                task.fire(*retry)
+                continue
+            due = timers.next_due()
+            if due > now or any(frontier.read_until(tp) < due for tp in self.inputs.partitions):
+                return False
+            popped = timers.pop(now)
+            if popped is not None:
+                task.fire(popped[1], popped[0])
+        return True
+
+    def rewind(self) -> dict[TopicPartition, int]:
+        """Forget everything since the last checkpoint; answers from where to read again."""
+        self.task.reset()
+        self.inputs.clear()
+        return dict(self.committed)

@@ -1,0 +1,90 @@
+"""Opening a task: its backend, wiped where it can't be trusted, restored from its changelog, in steps."""
+
+import logging
+from collections.abc import Mapping
+
+from choreo.events.codec import Codec
+from choreo.record import Record, TopicPartition
+from choreo.runtime.entries import Entries
+from choreo.runtime.frontier import Positions
+from choreo.runtime.inputs import Inputs
+from choreo.runtime.live import LiveTask
+from choreo.runtime.options import RunOptions, Site
+from choreo.runtime.plan import Plan
+from choreo.runtime.task import Task
+from choreo.service.needs import Needs
+from choreo.state.meta import Facts, TaskMeta, read_meta, wipe_reason
+from choreo.state.restore import Restore
+
+logger = logging.getLogger("choreo.runtime")
+RESTORE_STEP = 20_000
+"""Changelog records applied between two polls."""
+
+
+class Opening:
+    """One task between its assignment and its first input."""
+
+    def __init__(
+        self, plan: Plan, partition: int, offsets: Mapping[TopicPartition, int], site: Site, options: RunOptions
+    ):
+        self.partition = partition
+        self.offsets = dict(offsets)
+        self.early: list[tuple[Record, int]] = []
+        """Records that were polled before the task was ready."""
+        self._plan = plan
+        self._name = f"{plan.service.name}-{partition}"
+        self._backend = site.backends.open(self._name)
+        changelog = TopicPartition(f"{plan.service.scope}.changelog", partition)
+        topic = site.log.topics()[changelog.topic]
+        now = site.clock.now()
+        facts = Facts(
+            service=plan.service.name,
+            cluster_id=site.log.cluster_id(),
+            changelog_topic_id=topic.topic_id,
+            partitions=topic.partitions,
+            changelog_end=site.log.ends([changelog])[changelog],
+            now=now,
+            delete_retention_s=options.tombstones_kept_s,
+        )
+        meta = read_meta(self._backend)
+        reason = wipe_reason(meta, facts) if meta is not None else None
+        if reason is not None:
+            logger.warning("task %s: its store is wiped and restored: %s", self._name, reason)
+            self._backend.wipe()
+            meta = None
+        self._fresh = TaskMeta(
+            service=facts.service,
+            cluster_id=facts.cluster_id,
+            changelog_topic_id=facts.changelog_topic_id,
+            partitions=facts.partitions,
+            changelog_offset=0,
+            checkpoint=0,
+            last_now=0,
+            written_at=now,
+            build=options.build,
+        )
+        self._restore = Restore(site.log, self._backend, changelog, meta or self._fresh)
+
+    def step(self) -> bool:
+        """Restore a little more; True when it is done."""
+        done = self._restore.step(RESTORE_STEP)
+        read, total = self._restore.progress
+        if done and total:
+            logger.info("task %s: restored %d changelog records", self._name, total)
+        elif total:
+            logger.info("task %s: restoring, %d of %d changelog records", self._name, read, total)
+        return done
+
+    def finish(self, codec: Codec, needs: Needs, polled: Positions) -> LiveTask:
+        """The task, ready for input."""
+        task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
+        meta = read_meta(self._backend) or self._fresh
+        task.read_clock(meta.last_now)
+        inputs = Inputs(sorted(self.offsets), codec, polled)
+        for record, polled_at in self.early:
+            inputs.feed(record, polled_at)
+        return LiveTask(task, inputs, meta, dict(self.offsets))
+
+    def close(self) -> None:
+        self._restore.close()
+        self._backend.close()

@@ -1,0 +1,54 @@
+"""How a worker runs: settings and the parts that it is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from choreo.clock import Clock
+from choreo.events.registry import Registry
+from choreo.log.interface import Log
+from choreo.state.backend import Backends
+
+StartFrom = Literal["earliest", "latest"] | int | None
+"""Where a group begins that has committed nothing: an int is a time in milliseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where workers run: the parts that the services of one process share."""
+
+    log: Log
+    registry: Registry
+    backends: Backends
+    clock: Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Defaults suit a live service; a virtual-time run sets `checkpoint_dry_s` to 0."""
+
+    start_from: StartFrom = None
+    worker: int = 0
+    """Which of `--workers N` this is: part of its stable identity."""
+    checkpoint_dry_s: float = 0.001
+    """Commit this long after the input ran dry."""
+    checkpoint_interval_s: float = 0.25
+    """Commit at the latest after this."""
+    checkpoint_records: int = 20_000
+    checkpoint_bytes: int = 16 << 20
+    batch_records: int = 1000
+    session_timeout_s: float = 45.0
+    tombstones_kept_s: float = 86_400.0
+    """delete.retention.ms of the changelogs: a store away for more than half of it is restored anew."""
+    build: str = "dev"
+    """Which code this is: in the journal, so that a replay knows."""
+    specs: tuple[str, ...] = ()
+    """Digests of the saga specs at work: in the journal."""
+
+
+FaultPoint = Callable[[str], None]
+"""Told the name of a place where a crash would be telling; a chaos run dies there."""
+
+
+def no_faults(name: str) -> None:
+    """Live on."""

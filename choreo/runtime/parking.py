@@ -1,0 +1,176 @@
+"""Parked inputs: what waits behind a failed one of its key, in order, durable."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from heapq import heappop, heappush
+from typing import Any
+
+from choreo.clock import NEVER
+from choreo.errors import StateError
+from choreo.record import Position, Record
+from choreo.runtime.entries import Entries
+from choreo.state.keys import key_codec
+
+VERSION = 1
+PARKED = key_codec("~parked", tuple[bytes, int])
+RETRY = key_codec("@~retry", bytes)
+"""How the journal names the waking of a parked key."""
+
+
+class _Raw:
+    """Runtime entries are bytes already."""
+
+    @staticmethod
+    def dump(value: bytes) -> bytes:
+        return value
+
+    @staticmethod
+    def load(data: bytes) -> bytes:
+        return data
+
+
+RAW: Any = _Raw()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One input that waits: a record, or a timer that was due. Attempts and kept call results belong to the head of a line."""
+
+    record: Record | None = None
+    timer: bytes = b""
+    due: int = 0
+    attempts: int = 0
+    error: str = ""
+    kept: tuple[tuple[str, bytes], ...] = ()
+    until: int = 0
+    """When the head of a line is tried again (microseconds); NEVER where it waits for an operator."""
+
+    def dump(self) -> bytes:
+        record = self.record
+        fields = asdict(self) | {
+            "timer": _text(self.timer),
+            "kept": [[name, _text(result)] for name, result in self.kept],
+            "record": record
+            and [*record.position, record.timestamp_ms, _text(record.key), _text(record.value)]
+            + [[[name, _text(value)] for name, value in record.headers]],
+        }
+        return bytes([VERSION]) + json.dumps(fields).encode()
+
+
+def load(data: bytes) -> Waiting:
+    """A parked input as it was dumped. Raises StateError for another version."""
+    if data[0] != VERSION:
+        raise StateError(f"a parked input of version {data[0]}, this Choreo reads {VERSION}", hint="run a newer Choreo")
+    fields = json.loads(data[1:])
+    record = None
+    if fields["record"] is not None:
+        topic, partition, offset, timestamp, key, value, headers = fields["record"]
+        record = Record(
+            topic,
+            partition,
+            offset,
+            timestamp,
+            _bytes(key),
+            _bytes(value),
+            [(name, _bytes(v) or b"") for name, v in headers],
+        )
+    kept = tuple((name, _bytes(result) or b"") for name, result in fields["kept"])
+    return Waiting(**(fields | {"record": record, "timer": _bytes(fields["timer"]) or b"", "kept": kept}))
+
+
+class Parking:
+    """The lines of one task, a line a key. Writes entries; the task decides who parks and who leaves."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self._lines: dict[bytes, list[int]] = {}
+        self._due: list[tuple[int, bytes]] = []
+        self._until: dict[bytes, int] = {}
+        for raw, data in entries.backend.scan(PARKED.start):
+            key, number = PARKED.decode(raw)
+            if key not in self._lines:
+                self._wake(key, load(data).until)
+            self._lines.setdefault(key, []).append(number)
+        self.count = sum(map(len, self._lines.values()))
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._lines
+
+    def keys(self) -> list[bytes]:
+        return sorted(self._lines)
+
+    def head(self, key: bytes) -> Waiting:
+        """The first of a line."""
+        found: bytes = self._entries.read(PARKED.encode((key, self._lines[key][0])), RAW)
+        return load(found)
+
+    def append(self, key: bytes, waiting: Waiting) -> None:
+        """Wait at the end of the line of `key`."""
+        line = self._lines.setdefault(key, [])
+        number = line[-1] + 1 if line else 0
+        line.append(number)
+        self.count += 1
+        self._write(key, number, waiting)
+
+    def next_due(self) -> int:
+        """When the next line is to be woken (microseconds), NEVER where none is."""
+        while self._due and self._until.get(self._due[0][1]) != self._due[0][0]:
+            heappop(self._due)
+        return self._due[0][0] if self._due else NEVER
+
+    def first_due(self) -> bytes:
+        """The key of the line that is to be woken next."""
+        return self._due[0][1]
+
+    def hold(self, key: bytes, waiting: Waiting) -> None:
+        """Put `waiting` back at the head of its line, to be woken at its `until`."""
+        if key in self._lines:
+            self._write(key, self._lines[key][0], waiting)
+        else:
+            self.append(key, waiting)
+        self._wake(key, waiting.until)
+
+    def put_first(self, key: bytes, waiting: Waiting) -> None:
+        """Wait in front of the line of `key`."""
+        if key in self._lines:
+            self._lines[key].insert(0, self._lines[key][0] - 1)
+            self.count += 1
+        self.hold(key, waiting)
+
+    def pop(self, key: bytes) -> None:
+        """The head leaves its line."""
+        number = self._lines[key].pop(0)
+        self.count -= 1
+        self._until.pop(key, None)
+        self._entries.apply({PARKED.encode((key, number)): None}, {})
+        if not self._lines[key]:
+            del self._lines[key]
+
+    def _wake(self, key: bytes, until: int) -> None:
+        self._until[key] = until
+        heappush(self._due, (until, key))
+
+    def _write(self, key: bytes, number: int, waiting: Waiting) -> None:
+        dumped = waiting.dump()
+        self._entries.apply({PARKED.encode((key, number)): (dumped, dumped)}, {})
+
+
+def tried(waiting: Waiting, attempts: int, error: Exception, kept: Mapping[str, bytes], until: int = NEVER) -> Waiting:
+    """`waiting` after another failed attempt, to be tried again at `until`."""
+    text = f"{type(error).__name__}: {error}"
+    return replace(waiting, attempts=attempts, error=text, kept=tuple(kept.items()), until=until)
+
+
+def place_of(waiting: Waiting) -> Position | str:
+    """What errors name."""
+    return waiting.record.position if waiting.record else f"a timer due at {waiting.due}"
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)

@@ -1,0 +1,56 @@
+"""Services inside another program: `async with running(payments, log=url):` beside a web application."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from choreo.clock import SystemClock
+from choreo.events.registry import open_registry
+from choreo.log.open import open_log
+from choreo.runtime.loop import run_workers
+from choreo.runtime.options import RunOptions, Site
+from choreo.runtime.topics import create_topics
+from choreo.runtime.worker import Worker
+from choreo.service.client import default_registry
+from choreo.service.service import Service
+from choreo.state.backend import Backends
+from choreo.state.memory import MemoryBackends
+from choreo.state.rocks import RocksBackends
+
+
+def open_backends(log_url: str, directory: Path | None = None) -> Backends:
+    """Where stores lie: in memory for a log in memory, else in `directory`, beside an embedded log by default."""
+    scheme, _, rest = log_url.partition(":")
+    if scheme == "memory":
+        return MemoryBackends()
+    if directory is None:
+        directory = Path(rest.partition("?")[0]) / "state" if scheme == "embedded" else Path(".choreo/state")
+    return RocksBackends(directory)
+
+
+@asynccontextmanager
+async def running(*services: Service, log: str | None = None) -> AsyncIterator[None]:
+    """Run these services in threads of this process until the block ends; then commit and leave.
+
+    An error of a service is raised when the block ends.
+    """
+    url = log or "embedded:.choreo/log"
+    clock, stopping = SystemClock(), threading.Event()
+    opened = open_log(url)
+    try:
+        site = Site(opened, open_registry(default_registry(url)), open_backends(url), clock)
+        workers = [Worker(service, site, RunOptions(start_from="earliest")) for service in services]
+        create_topics(opened, [worker.plan for worker in workers], 4)
+        for worker in workers:
+            worker.start()
+        runner = asyncio.create_task(asyncio.to_thread(run_workers, workers, clock, stopping.is_set))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await runner
+            site.backends.close()
+    finally:
+        opened.close()

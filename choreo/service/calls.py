@@ -1,0 +1,103 @@
+"""Recorded calls: what a handler asks of the outside world, so that a retry and a replay get the same answer."""
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, get_type_hints, overload
+
+from choreo.errors import HandlerError
+from choreo.resilience.breaker import Breaker
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Recorder(Protocol):
+    """Runs a call once and keeps its result: the handling at hand."""
+
+    def call(
+        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool
+    ) -> Any: ...
+
+
+class Call(Generic[T]):
+    """What a handler may await: only this, so that the runtime can save it, order its ending and replay it."""
+
+    def __await__(self) -> Generator[Any, None, T]:
+        raise NotImplementedError("asynchronous handlers are not run by this version of Choreo")
+
+
+def result_type(name: str, fn: Callable[..., Any]) -> Any:
+    """The annotated result of `fn`. Raises HandlerError where it has none: a recorded result must be readable again."""
+    try:
+        hints = get_type_hints(fn)
+    except (NameError, TypeError) as error:
+        raise HandlerError(f"call {name!r}: the annotations of {fn!r} can't be read: {error}") from error
+    if "return" not in hints:
+        raise HandlerError(
+            f"call {name!r}: {getattr(fn, '__qualname__', fn)!r} has no return annotation",
+            why="the result is recorded, and read again by its type",
+            hint="annotate it (a lambda can't be): def charge(key: str, ...) -> Charge",
+        )
+    return hints["return"]
+
+
+class Calls:
+    """`call` is an effect: `fn` gets a stable key first, and a retry gets the recorded result. `ask` reads: a retry asks again.
+
+    Promise of `call`: executed at least once under one key, recorded exactly once.
+    """
+
+    def _recorder(self) -> Recorder:
+        raise NotImplementedError
+
+    @overload
+    def call(
+        self, name: str, fn: Callable[Concatenate[str, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Call[T]: ...
+    @overload
+    def call(self, name: str, fn: Callable[Concatenate[str, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    def call(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Run `fn(key, *args, **kwargs)`; the key is the same for every attempt at this handling and every copy of this request."""
+        return self._recorder().call(name, fn, args, kwargs, keyed=True)
+
+    @overload
+    def ask(self, name: str, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]: ...
+    @overload
+    def ask(self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    def ask(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Run `fn(*args, **kwargs)`, a read: an attempt after a failure asks again, a replay does not."""
+        return self._recorder().call(name, fn, args, kwargs, keyed=False)
+
+
+class Downstream(Calls):
+    """Somebody outside, by name: what is called here shares a timeout, a concurrency and a breaker.
+
+    This version runs its calls one after the other and enforces none of these limits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout_s: float = 30,
+        concurrency: int = 64,
+        rate_per_s: float | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name, self.timeout_s, self.concurrency = name, timeout_s, concurrency
+        self.rate_per_s, self.breaker = rate_per_s, breaker
+
+    def _recorder(self) -> NoReturn:
+        raise HandlerError(
+            f"downstream {self.name!r} is only a declaration here", hint="call it as self.NAME in a handler"
+        )
+
+
+class BoundDownstream(Downstream):
+    """A downstream as a handler sees it at work."""
+
+    def __init__(self, declared: Downstream, recorder: Recorder) -> None:
+        self.__dict__.update(declared.__dict__)
+        self._calls = recorder
+
+    def _recorder(self) -> Recorder:  # type: ignore[override]  # the declaration never returns, the bound one does
+        return self._calls

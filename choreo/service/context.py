@@ -1,0 +1,132 @@
+"""Context: what a handler is told about its event, and the few things it may say besides returning events."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from logging import Logger
+from random import Random
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+from uuid import UUID
+
+from choreo.clock import to_datetime
+from choreo.events.envelope import Ids, SagaMark
+from choreo.events.event import Event, Job
+from choreo.service.calls import Call, Calls, Recorder
+from choreo.service.effects import Effects, Emission
+
+T = TypeVar("T")
+D = TypeVar("D")
+V = TypeVar("V")
+
+Emissions: TypeAlias = Event | Sequence[Event] | None
+Answer: TypeAlias = Emissions | Awaitable[Emissions]
+
+
+class Context(Calls):
+    """One handling's context. Time, randomness and ids come from here, so that a replay gets the same ones."""
+
+    now: datetime
+    """When the batch of this event was read, UTC; never earlier than any `now` before it in this task."""
+
+    def __init__(self, ids: Ids, now: int, attempt: int, effects: Effects, log: Logger, recorder: Recorder) -> None:
+        self.now = to_datetime(now)
+        self.attempt = attempt
+        """1 for the first attempt at this handling."""
+        self.log = log
+        self._ids = ids
+        self._effects = effects
+        self._calls = recorder
+        self._random: Random | None = None
+        self._made = 0
+
+    @property
+    def event_id(self) -> UUID:
+        """The id of the event that is handled."""
+        return UUID(bytes=self._ids.event_id)
+
+    @property
+    def correlation_id(self) -> str:
+        """The story that this event belongs to; what the handler returns belongs to it too."""
+        return self._ids.correlation_id
+
+    @property
+    def causation_id(self) -> UUID | None:
+        """The id of the event that caused this one."""
+        return None if self._ids.causation_id is None else UUID(bytes=self._ids.causation_id)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this request was made after its saga was cancelled."""
+        return self._ids.cancelled
+
+    @property
+    def saga(self) -> SagaMark | None:
+        """Which saga and step asked, where one did."""
+        return self._ids.saga
+
+    @property
+    def random(self) -> Random:
+        """Randomness that is the same in every attempt and every replay of this handling."""
+        if self._random is None:
+            self._random = Random(self._effects.seed)  # not for secrets; must be reproducible
+        return self._random
+
+    def uuid(self) -> UUID:
+        """A new id, the same in every attempt and every replay of this handling."""
+        return UUID(int=self.random.getrandbits(128), version=4)
+
+    def emit(self, event: Event, /, *, correlation_id: str) -> None:
+        """Say something in another story; what belongs to this one is returned."""
+        self._effects.emissions.append(Emission(event, correlation_id=correlation_id))
+
+    def request(
+        self,
+        event: Event,
+        /,
+        *,
+        request_id: bytes,
+        attempt: int = 1,
+        cancelled: bool = False,
+        saga: SagaMark | None = None,
+    ) -> None:
+        """Emit a request that may be made again: the same `request_id` (16 bytes) however often. For coordinators."""
+        self._effects.emissions.append(
+            Emission(event, request_id=request_id, attempt=attempt, cancelled=cancelled, saga=saga)
+        )
+
+    def dead_letter(self, reason: str) -> None:
+        """Send the handled event to the dead letters, as unmatched. For coordinators."""
+        self._effects.dead_letters.append(reason)
+
+    def enqueue(
+        self,
+        job: Job,
+        /,
+        *,
+        priority: Literal["high", "normal", "low"] = "normal",
+        after: timedelta | None = None,
+        at: datetime | None = None,
+        dedupe: str | None = None,
+        deadline: datetime | None = None,
+    ) -> UUID:
+        """Put a job on its queue with options; returning it does so without."""
+        raise NotImplementedError("queues with options are not run by this version of Choreo: return the job instead")
+
+    def progress(self, done: float, note: str = "") -> None:
+        """Say how far a long job is, 0 to 1; it goes to the log at level DEBUG."""
+        self.log.debug("%.0f%% %s", done * 100, note)
+
+    @overload
+    def gather(self, one: Call[T], two: Call[D], /) -> Call[tuple[T, D]]: ...
+    @overload
+    def gather(self, one: Call[T], two: Call[D], three: Call[V], /) -> Call[tuple[T, D, V]]: ...
+    @overload
+    def gather(self, *calls: Call[T]) -> Call[tuple[T, ...]]: ...
+    def gather(self, *calls: Call[Any]) -> Call[Any]:
+        """All of these calls at once."""
+        raise NotImplementedError("asynchronous handlers are not run by this version of Choreo")
+
+    def _recorder(self) -> Recorder:
+        return self._calls
+
+
+Handle: TypeAlias = Callable[..., Answer]

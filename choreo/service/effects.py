@@ -1,0 +1,27 @@
+"""Effects: what one handling wants to happen. Values only; the checkpoint alone acts on them."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from choreo.events.envelope import SagaMark
+from choreo.events.event import Event
+
+
+class Emission(NamedTuple):
+    """One event to publish. `correlation_id` is given only where it enters another story."""
+
+    event: Event
+    correlation_id: str | None = None
+    request_id: bytes | None = None
+    attempt: int = 1
+    cancelled: bool = False
+    saga: SagaMark | None = None
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a handling wrote down. `seed` is what its randomness grows from."""
+
+    seed: bytes
+    emissions: list[Emission] = field(default_factory=list)
+    dead_letters: list[str] = field(default_factory=list)
