@@ -101,8 +101,8 @@ def _adapted(annotation: Any) -> ValueCodec:
     return ValueCodec(name, dump, load)
 
 
-_AMBIGUOUS = {"union", "any"}
-"""Where JSON alone may not tell which type it was."""
+_AMBIGUOUS = {"union", "any", "float"}
+"""Where JSON alone may not tell what it was: which type, or (in a model of another config) an infinite number."""
 
 
 def _checked(dump: Dump, load: Load, name: str) -> Dump:
@@ -110,10 +110,14 @@ def _checked(dump: Dump, load: Load, name: str) -> Dump:
 
     def dump_checked(value: Any) -> bytes:
         data = dump(value)
-        if load(data[1:]) != value:
+        try:
+            same = load(data[1:]) == value
+        except ValueError:
+            same = False
+        if not same:
             raise TypeError(
-                f"{value!r} does not come back as it went into {name}: "
-                "name the union's member by Field(discriminator=...), or give it one type"
+                f"{value!r} can't be stored as {name}: it would not come back as it is. "
+                "Name a union's member by Field(discriminator=...), or give it one type; a float is a finite number"
             )
         return data
 
