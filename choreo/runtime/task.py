@@ -6,7 +6,7 @@ Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What
 from typing import NamedTuple
 
 from choreo.clock import NEVER
-from choreo.errors import ChoreoError, DecodeError, HandlingError, PublishError, RetryAfter
+from choreo.errors import ChoreoError, DecodeError, DivergenceError, HandlingError, PublishError, RetryAfter
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, derive_id
 from choreo.events.event import key_of
@@ -259,6 +259,8 @@ class Task:
                 outcome = self._handlings.run(given.invocations, given.arguments, given.ids, attempts, book)
             except Failed as failure:
                 self._lane.drop()
+                if isinstance(failure.error, DivergenceError):
+                    raise failure.error from failure
                 self._page.called(book.made)
                 book.made = []
                 wait_s = self._next_wait_s(failure, attempts)
