@@ -1,6 +1,6 @@
 """What the logs that live in one process share: routing, transactions, fencing, groups and their members.
 
-A backend says how partitions and group offsets are kept (`LocalLog._store` and its neighbours); nothing of an open
+A backend says how partitions and group offsets are kept (`LocalLog._keep` and its neighbours); nothing of an open
 transaction leaves this process, so what a partition holds is committed.
 """
 
@@ -60,7 +60,7 @@ class LocalLog(Log):
         self._turn = 0
 
     @abstractmethod
-    def _store(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
+    def _keep(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
         """Keep records and group offsets, all or none; answers the offset of each record. The lock is held."""
 
     @abstractmethod
@@ -150,7 +150,7 @@ class LocalLog(Log):
     def commit(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
         """Keep records and group offsets, all or none, and wake whoever reads them."""
         with self.changed:
-            stored = self._store(routed, offsets, transactional)
+            stored = self._keep(routed, offsets, transactional)
             for partition in {id(part): part for part, _ in routed}.values():
                 partition.wake()
             self.changed.notify_all()

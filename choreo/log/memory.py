@@ -55,7 +55,7 @@ class MemoryLog(LocalLog):
         topic = Topic(spec.name, spec.partitions, str(topic_id))
         return topic, [MemoryPartition(spec.name, number) for number in range(spec.partitions)]
 
-    def _store(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
+    def _keep(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
         stamp = self.clock.now() // 1000
         stored = []
         for partition, (topic, key, value, headers, _) in routed:
