@@ -1,0 +1,1 @@
+"""The entries of a task: backends, keys, values, due times, changelog, restore. What entries mean is above."""
