@@ -31,23 +31,29 @@ class StockReleased(InventoryEvent):
     """The order's lines are back on the shelf."""
 
 
-class PickRequested(InventoryEvent):
+class WarehouseEvent(Event, namespace="shop", topic="shop.warehouse", key="order_id", abstract=True):
+    """Talk inside the warehouse about one order, apart from what the neighbours read."""
+
+    order_id: str
+
+
+class PickRequested(WarehouseEvent):
     """To the warehouse clerk: please lay the lines ready."""
 
     pieces: int
 
 
-class PickConfirmed(InventoryEvent):
+class PickConfirmed(WarehouseEvent):
     """The clerk laid the lines ready."""
 
 
-class PickRefused(InventoryEvent):
+class PickRefused(WarehouseEvent):
     """The clerk could not find the goods."""
 
     reason: str
 
 
-class LineEvent(InventoryEvent, abstract=True):
+class LineEvent(WarehouseEvent, abstract=True):
     """The answer of a shelf about one line of an order."""
 
     line: int

@@ -10,25 +10,6 @@ class PaymentEvent(Event, namespace="shop", topic="shop.payments", key="order_id
     order_id: str
 
 
-class ChargeRequested(PaymentEvent):
-    """To the provider: please charge the customer, in these parts."""
-
-    amount: Money
-    parts: tuple[Part, ...]
-
-
-class ChargeApproved(PaymentEvent):
-    """The provider charged the whole amount."""
-
-    receipt: str
-
-
-class ChargeDeclined(PaymentEvent):
-    """The provider said no and charged nothing."""
-
-    reason: str
-
-
 class PaymentTaken(PaymentEvent):
     """The customer was charged."""
 
@@ -51,3 +32,28 @@ class PaymentRefunded(PaymentEvent):
 
     amount: Money
     """What had been taken for the order; 0.00 where nothing had."""
+
+
+class BankEvent(Event, namespace="shop", topic="shop.bank", key="order_id", abstract=True):
+    """Talk with the payment provider about one order, apart from what the neighbours read."""
+
+    order_id: str
+
+
+class ChargeRequested(BankEvent):
+    """To the provider: please charge the customer, in these parts."""
+
+    amount: Money
+    parts: tuple[Part, ...]
+
+
+class ChargeApproved(BankEvent):
+    """The provider charged the whole amount."""
+
+    receipt: str
+
+
+class ChargeDeclined(BankEvent):
+    """The provider said no and charged nothing."""
+
+    reason: str

@@ -13,24 +13,10 @@ class ShipmentRequested(ShippingEvent):
     """Stock and money are there: please send the parcel."""
 
 
-class PickupRequested(ShippingEvent):
-    """To the carrier: please fetch the parcel."""
-
-
-class ParcelCollected(ShippingEvent):
-    """The carrier fetched the parcel."""
-
-    tracking: str
-
-
 class ParcelHandedOver(ShippingEvent):
     """The parcel left the house."""
 
     tracking: str
-
-
-class ParcelArrived(ShippingEvent):
-    """The carrier gave the parcel to the customer."""
 
 
 class OrderDelivered(ShippingEvent):
@@ -46,3 +32,23 @@ class ParcelRecalled(ShippingEvent):
 
     was_handed_over: bool
     """It had left the house and was fetched back."""
+
+
+class CarrierEvent(Event, namespace="shop", topic="shop.carrier", key="order_id", abstract=True):
+    """Talk with the carrier about one order, apart from what the neighbours read."""
+
+    order_id: str
+
+
+class PickupRequested(CarrierEvent):
+    """To the carrier: please fetch the parcel."""
+
+
+class ParcelCollected(CarrierEvent):
+    """The carrier fetched the parcel."""
+
+    tracking: str
+
+
+class ParcelArrived(CarrierEvent):
+    """The carrier gave the parcel to the customer."""
