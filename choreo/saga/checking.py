@@ -1,0 +1,265 @@
+"""From a `RawSpec` to a `Spec`: every name looked up, every expression typed, every gap a problem of its own."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from choreo.saga.conditions import Expression, Kind
+from choreo.saga.mapping import Mapper, references_in, variables_of
+from choreo.saga.problems import Place, Problems, did_you_mean
+from choreo.saga.raw import Limit, RawSpec, RawStep
+from choreo.saga.reading import EVERY_EVENT
+from choreo.saga.rules import Cancellation, Compensation, Emission, Spec, Step
+from choreo.saga.vocabulary import Vocabulary
+from choreo.saga.yaml import Text
+
+DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """The partial order of the steps, cycles left out: which steps come before each, at whatever distance."""
+
+    before: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, steps: Iterable[RawStep], problems: Problems) -> "Order":
+        """Checks that `after` names other steps and leads into no circle."""
+        by_name = {step.name.value: step for step in steps}
+        for step in by_name.values():
+            for text in step.after:
+                if text.value not in by_name:
+                    cure = did_you_mean(text.value, by_name, f"the steps are {', '.join(by_name)}")
+                    problems.add(text.place, "unknown-step", f"there is no step {text.value}", cure)
+        before: dict[str, frozenset[str]] = {}
+
+        def earlier(name: str, above: tuple[str, ...]) -> frozenset[str]:
+            if name in before:
+                return before[name]
+            found: set[str] = set()
+            for text in by_name[name].after:
+                if text.value in (*above, name):
+                    path = (*above, name, text.value)
+                    circle = " after ".join(path[path.index(text.value) :])
+                    problems.add(text.place, "cycle", f"these steps wait for each other: {circle}")
+                elif text.value in by_name:
+                    found |= {text.value} | earlier(text.value, (*above, name))
+            before[name] = frozenset(found)
+            return before[name]
+
+        for name in by_name:
+            earlier(name, ())
+        return cls(before)
+
+
+def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | None:
+    """The finished spec; None where problems were found. Fills `problems`."""
+    starts_on = words.event(raw.starts_on)
+    words.learn_variables(raw, starts_on)
+    order = Order.of(raw.steps, problems)
+    _check_names(raw, problems)
+    keys = _correlation(raw, words, problems)
+    if starts_on is None:
+        for step in raw.steps:
+            words.events((*step.completes_on, *step.fails_on, *step.unknown_on))
+        return None
+    for text in raw.remember:
+        words.has_field(starts_on, text)
+    checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys))
+    steps = tuple(checker.step(step) for step in raw.steps)
+    cancels_on = checker.cancellation()
+    _check_roles(raw, starts_on, steps, problems)
+    if problems.found:
+        return None
+    steps, remembers = _kept_fields(steps, cancels_on, [text.value for text in raw.remember])
+    return Spec(
+        name=raw.name.value,
+        version=raw.version,
+        starts_on=starts_on,
+        correlate_by=keys,
+        steps=steps,
+        remembers=remembers,
+        cancels_on=cancels_on,
+        keep_early_us=_micros(raw.keep_early, DAY),
+        keep_ended_us=_micros(raw.keep_ended, 30 * DAY),
+        refuse_again_us=_micros(raw.refuse_again, 365 * DAY),
+    )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Checks steps one by one."""
+
+    raw: RawSpec
+    words: Vocabulary
+    problems: Problems
+    order: Order
+    mapper: Mapper
+
+    def step(self, raw: RawStep) -> Step:
+        words, before = self.words, self.order.before.get(raw.name.value, frozenset())
+        when = self._condition(raw, before)
+        sure = frozenset(step.name.value for step in self.raw.steps if step.name.value in before and step.when is None)
+        emits = words.event(raw.emit.event) if raw.emit else None
+        emit = self.mapper.emission(raw.emit, emits, sure & self._answered_by_one()) if raw.emit and emits else None
+        if raw.emit is None and raw.on_timeout.kind == "retry":
+            said = f"step {raw.name.value} has no emit, so there is no request to make again"
+            self.problems.add(raw.name.place, "nothing-to-retry", said, "on_timeout: fail or escalate")
+        within, deadline = raw.within or self.raw.within, raw.deadline or self.raw.deadline
+        if within is None and deadline is None:
+            cure = "add within: 1h to the step or the saga, or within: none to say so on purpose"
+            self.problems.add(raw.name.place, "no-time-limit", f"step {raw.name.value} may wait for ever", cure)
+        return Step(
+            name=raw.name.value,
+            after=tuple(dict.fromkeys(text.value for text in raw.after)),
+            when=when,
+            emit=emit,
+            completes_on=words.events(raw.completes_on),
+            fails_on=words.events(raw.fails_on),
+            unknown_on=words.events(raw.unknown_on),
+            within_us=_micros(within, None),
+            deadline_us=_micros(deadline, None),
+            on_timeout=raw.on_timeout,
+            compensate=self._compensation(raw, before),
+            pivot=raw.pivot,
+        )
+
+    def _answered_by_one(self) -> frozenset[str]:
+        """The steps that one event alone completes: all its fields are there once they are done."""
+        return frozenset(step.name.value for step in self.raw.steps if len(step.completes_on) == 1)
+
+    def _condition(self, raw: RawStep, before: frozenset[str]) -> Expression | None:
+        if raw.when is None:
+            return None
+        when = self.words.expression(raw.when)
+        if when is None:
+            return None
+        if when.kind is not Kind.BOOL:
+            said = f"a condition is true or false, this gives a {when.kind}"
+            self.problems.add(raw.when.place, "not-a-condition", said)
+        for reference in references_in(when):
+            if reference.step and reference.step not in before:
+                said = f"step {raw.name.value} reads step {reference.step}, but does not come after it"
+                self.problems.add(raw.when.place, "not-before", said, f"add after: {reference.step}")
+        return when
+
+    def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
+        undo = raw.compensate
+        if undo is None:
+            beyond = any(step.pivot for step in self.raw.steps if step.name.value in before)
+            if not (raw.says_compensate or raw.pivot or beyond):
+                cure = "add compensate: {emit: ..., done_on: ...}, or compensate: none to say so on purpose"
+                self.problems.add(raw.name.place, "no-compensation", f"nothing undoes step {raw.name.value}", cure)
+            return None
+        event = self.words.event(undo.emit.event)
+        emit = self.mapper.emission(undo.emit, event) if event else Emission("")
+        return Compensation(
+            emit=emit,
+            done_on=self.words.events(undo.done_on),
+            fails_on=self.words.events(undo.fails_on),
+            within_us=_micros(undo.within or self.raw.within, None),
+            attempts=undo.attempts,
+            wait_us=_micros(undo.wait, 30_000_000) or 0,
+        )
+
+    def cancellation(self) -> Cancellation | None:
+        """What `cancels_on` says."""
+        if self.raw.cancels_on is None:
+            return None
+        event = self.words.event(self.raw.cancels_on)
+        refused = self.raw.refused
+        answer = self.words.event(refused.event) if refused else None
+        emission = self.mapper.emission(refused, answer) if refused and answer else None
+        return Cancellation(event, emission) if event else None
+
+
+def _check_names(raw: RawSpec, problems: Problems) -> None:
+    seen: dict[str, Place] = {}
+    for step in raw.steps:
+        name, place = step.name.value, step.name.place
+        if not (name.isascii() and name.isidentifier()):
+            better = name.replace("-", "_")
+            cure = f"write {better}" if better.isidentifier() else "letters, digits and _ only"
+            said = f"{name} is not an identifier, and conditions name steps"
+            problems.add(place, "not-an-identifier", said, cure)
+        if name in seen:
+            cure = f"the first is in line {seen[name].line}"
+            problems.add(place, "duplicate-step", f"there are two steps {name}", cure)
+        seen.setdefault(name, place)
+
+
+def _named_events(raw: RawSpec) -> list[Text]:
+    """Every event that the spec handles or emits, as written."""
+    found = [raw.starts_on]
+    found += [raw.cancels_on] if raw.cancels_on else []
+    found += [raw.refused.event] if raw.refused else []
+    for step in raw.steps:
+        found += [*step.completes_on, *step.fails_on, *step.unknown_on, *([step.emit.event] if step.emit else [])]
+        if step.compensate:
+            found += [step.compensate.emit.event, *step.compensate.done_on, *step.compensate.fails_on]
+    return found
+
+
+def _correlation(raw: RawSpec, words: Vocabulary, problems: Problems) -> dict[str, str]:
+    """The correlating field of each event that has one. An event without it is a problem, once."""
+    quiet = Vocabulary(words.catalogue, raw.namespace, Problems(""))
+    keys: dict[str, str] = {}
+    named = {full: text for text in reversed(_named_events(raw)) if (full := quiet.event(text))}
+    for event, field in raw.correlate_by:
+        if event.value == EVERY_EVENT:
+            for full, text in named.items():
+                known = words.fields(full)
+                if field.value in known:
+                    keys[full] = field.value
+                else:
+                    near = did_you_mean(field.value, known)
+                    cure = f"{near} or " if near else ""
+                    cure += f"correlate_by: {{{text.value}: FIELD, ...}} names a field for each event"
+                    said = f"{full} has no field {field.value}, by which the saga is found"
+                    problems.add(text.place, "no-correlation", said, cure)
+        elif (full_name := words.event(event)) and words.has_field(full_name, field):
+            keys[full_name] = field.value
+    if raw.correlate_by and raw.correlate_by[0][0].value != EVERY_EVENT:
+        for full, text in named.items():
+            if full not in keys:
+                said = f"correlate_by names no field of {full}"
+                problems.add(text.place, "no-correlation", said, f"add {text.value}: FIELD to correlate_by")
+    return keys
+
+
+def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems: Problems) -> None:
+    """An event that means two things at once to one step, or starts a saga and ends a step, can't be told apart."""
+    for written, step in zip(raw.steps, steps, strict=True):
+        undo = step.compensate
+        ends = [*step.completes_on, *step.fails_on, *step.unknown_on]
+        undone = [*undo.done_on, *undo.fails_on] if undo else []
+        for event in dict.fromkeys(ends + undone):
+            if (ends + undone).count(event) > 1:
+                said = f"{event} means two things to step {step.name}"
+                problems.add(written.name.place, "ambiguous", said, "two outcomes need two events")
+            if event == starts_on:
+                said = f"{event} starts the saga, so it can't end step {step.name}"
+                problems.add(written.name.place, "ambiguous", said)
+
+
+def _kept_fields(
+    steps: tuple[Step, ...], cancels_on: Cancellation | None, remember: list[str]
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """What instances have to remember: what is asked for, and what expressions and mappings read."""
+    read = [*variables_of(cancels_on.refused.fields)] if cancels_on and cancels_on.refused else []
+    for step in steps:
+        read += references_in(step.when) if step.when else []
+        read += variables_of(step.emit.fields) if step.emit else ()
+        read += variables_of(step.compensate.emit.fields) if step.compensate else ()
+    kept: dict[str | None, set[str]] = {None: set(remember)}
+    for one in read:
+        if one.step is None or one.field != "status":
+            kept.setdefault(one.step, set()).add(one.field)
+    kept_by_step = tuple(replace(step, keeps=tuple(sorted(kept.get(step.name, ())))) for step in steps)
+    return kept_by_step, tuple(sorted(kept[None]))
+
+
+def _micros(limit: Limit | None, default: int | None) -> int | None:
+    return limit.micros if limit else default
+
+
+

@@ -1,0 +1,241 @@
+"""Conditions and mappings in CEL: compiled once against typed variables, evaluated over plain values.
+
+Variables are `saga.FIELD` and `steps.NAME.FIELD`. Values come as JSON has them. In CEL a Decimal is a double (exact to
+15 digits: compare with it, don't add up money), a datetime a timestamp, an Enum, UUID, date or time its text, a nested
+record a map, and whatever may be None is dynamic, so that `saga.x == null` can be asked.
+"""
+
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from uuid import UUID
+
+from cel_expr_python import cel
+from pydantic import BaseModel
+
+
+class Kind(StrEnum):
+    """What CEL knows of a value's type."""
+
+    BOOL = "bool"
+    INT = "int"
+    DOUBLE = "double"
+    STRING = "string"
+    BYTES = "bytes"
+    TIMESTAMP = "timestamp"
+    LIST = "list"
+    MAP = "map"
+    DYN = "dyn"
+
+    def fits(self, wanted: "Kind") -> bool:
+        """Whether a value of this kind may stand where `wanted` is asked for; what is dynamic shows when it runs."""
+        return self == wanted or Kind.DYN in (self, wanted) or (self == Kind.INT and wanted == Kind.DOUBLE)
+
+
+_PLAIN: tuple[tuple[type, Kind], ...] = (
+    (bool, Kind.BOOL),
+    (int, Kind.INT),
+    (float, Kind.DOUBLE),
+    (Decimal, Kind.DOUBLE),
+    (str, Kind.STRING),
+    (UUID, Kind.STRING),
+    (bytes, Kind.BYTES),
+    (datetime, Kind.TIMESTAMP),
+    (date, Kind.STRING),
+    (time, Kind.STRING),
+    (BaseModel, Kind.MAP),
+)
+
+
+def kind_of(annotation: Any) -> Kind:
+    """The kind of a field's annotation; dynamic for unions, optional ones included."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return kind_of(get_args(annotation)[0])
+    if origin is Literal:
+        return Kind.STRING if all(isinstance(value, str) for value in get_args(annotation)) else Kind.DYN
+    if origin in (Union, types.UnionType):
+        return Kind.DYN
+    if origin in (tuple, list, set, frozenset):
+        return Kind.LIST
+    if origin is dict:
+        return Kind.MAP
+    if isinstance(annotation, type):
+        if issubclass(annotation, Enum):
+            return Kind.STRING if all(isinstance(member.value, str) for member in annotation) else Kind.DYN
+        return next((kind for known, kind in _PLAIN if issubclass(annotation, known)), Kind.DYN)
+    return Kind.DYN
+
+
+_CEL_TYPES = {
+    Kind.BOOL: cel.Type.BOOL,
+    Kind.INT: cel.Type.INT,
+    Kind.DOUBLE: cel.Type.DOUBLE,
+    Kind.STRING: cel.Type.STRING,
+    Kind.BYTES: cel.Type.BYTES,
+    Kind.TIMESTAMP: cel.Type.TIMESTAMP,
+    Kind.LIST: cel.Type.List(cel.Type.DYN),
+    Kind.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    Kind.DYN: cel.Type.DYN,
+}
+_KINDS = {
+    "BOOL": Kind.BOOL,
+    "INT": Kind.INT,
+    "UINT": Kind.INT,
+    "DOUBLE": Kind.DOUBLE,
+    "STRING": Kind.STRING,
+    "BYTES": Kind.BYTES,
+    "TIMESTAMP": Kind.TIMESTAMP,
+}
+
+
+class Answer(NamedTuple):
+    """What an expression gave, as JSON has it; `problem` says why it gave nothing."""
+
+    value: Any
+    problem: str | None = None
+
+
+class BadExpression(ValueError):
+    """An expression that does not compile. `offset` counts characters from its start; `name` is what is unknown."""
+
+    def __init__(self, text: str, offset: int, name: str | None = None) -> None:
+        super().__init__(text)
+        self.offset, self.name = offset, name
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their kinds."""
+
+    text: str
+    kind: Kind = field(compare=False)
+    reads: Mapping[str, Kind] = field(compare=False, repr=False)
+    compiled: Any = field(compare=False, repr=False)
+
+    def evaluate(self, values: Mapping[str, Any]) -> Answer:
+        """The result over these variables, as JSON has them. A missing variable is a problem only where it matters.
+
+        (`steps.a.status == 'done' && steps.a.x > 1` asks for x only when a is done.)
+        """
+        bound = {name: _to_cel(values[name], kind) for name, kind in self.reads.items() if name in values}
+        result = self.compiled.eval(data=bound)
+        if result.type() == cel.Type.ERROR:
+            return Answer(None, str(result).partition(": ")[2] or str(result))
+        return Answer(_to_json(result.plain_value()))
+
+
+class Language:
+    """The variables that the expressions of one spec may read, with their kinds."""
+
+    def __init__(self, variables: Mapping[str, Kind]) -> None:
+        self.variables = dict(variables)
+        self._env = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in variables.items()})
+
+    def compile(self, text: str) -> Expression:
+        """Raises BadExpression for a syntax error, an unknown variable or types that don't fit."""
+        widened = text
+        for _ in range(50):
+            try:
+                compiled = self._env.compile(widened)
+            except RuntimeError as error:
+                wider = _widen(widened, str(error))
+                if wider is None:
+                    raise _explained(text, str(error)) from None
+                widened = wider
+                continue
+            kind = _KINDS.get(compiled.return_type().name().partition("<")[0]) or _structure(compiled)
+            reads = {name: self.variables[name] for name in names_in(text) if name in self.variables}
+            return Expression(text, kind, reads, compiled)
+        raise BadExpression("this expression mixes int and double too often", 0)
+
+
+_STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*)")
+_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
+_OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
+_UNKNOWN = re.compile(r"undeclared reference to '([^']+)'")
+_INT_AFTER = re.compile(r"\s*-?\s*\d+(?![\w.])")
+_INT_BEFORE = re.compile(r"(?<![\w.])\d+(?=\s*$)")
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The variables that an expression names, each once, in order."""
+    bare = _STRINGS.sub(lambda found: " " * len(found[0]), text)
+    return tuple(dict.fromkeys(_NAMES.findall(bare)))
+
+
+def _widen(text: str, error: str) -> str | None:
+    """`saga.total > 0` means 0.0 where total is a double: CEL itself would refuse it."""
+    located = _ERROR.search(error)
+    mixed = _MIXED.match(located[3]) if located else None
+    if located is None or mixed is None:
+        return None
+    lines = text.split("\n")
+    row, start = int(located[1]) - 1, int(located[2]) - 1
+    line, end = lines[row], start + len(mixed[1])
+    if mixed[2] == "double, int":
+        literal = _INT_AFTER.match(line, end)
+        cut = literal.end() if literal else None
+    else:
+        before = _INT_BEFORE.search(line[:start])
+        cut = before.end() if before else None
+    if cut is None:
+        return None
+    lines[row] = f"{line[:cut]}.0{line[cut:]}"
+    return "\n".join(lines)
+
+
+def _explained(text: str, error: str) -> BadExpression:
+    located = _ERROR.search(error)
+    if located is None:
+        return BadExpression(error.splitlines()[0], 0)
+    lines = text.split("\n")
+    row, column = int(located[1]) - 1, int(located[2]) - 1
+    offset = min(sum(len(line) + 1 for line in lines[:row]) + column, len(text))
+    said = located[3].removesuffix(" [INVALID_ARGUMENT]").replace(" (in container '')", "")
+    unknown = _UNKNOWN.search(said)
+    if unknown:
+        start = text.find(unknown[1])
+        return BadExpression(f"there is no {unknown[1]} here", max(start, 0), unknown[1])
+    mixed = _MIXED.match(said)
+    if mixed:
+        said = f"'{mixed[1]}' can't compare or combine a double and an int: write double(...) around the int"
+    elif said.startswith("found no matching overload for"):
+        said = _OVERLOAD.sub(r"'\1' does not take (\2)", said)
+    elif said.startswith("Syntax error"):
+        said = said.partition(" expecting {")[0].replace("Syntax error", "syntax error")
+    return BadExpression(said, offset)
+
+
+def _structure(compiled: Any) -> Kind:
+    name = compiled.return_type().name()
+    if name.startswith("LIST"):
+        return Kind.LIST
+    return Kind.MAP if name.startswith("MAP") else Kind.DYN
+
+
+def _to_cel(value: Any, kind: Kind) -> Any:
+    if value is None:
+        return None
+    if kind is Kind.DOUBLE:
+        return float(value)
+    if kind is Kind.TIMESTAMP and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    return value
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    return value

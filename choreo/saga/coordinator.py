@@ -1,0 +1,234 @@
+"""The coordinator: a Service like any other, whose one handler asks `decide` and writes down the answer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from choreo.clock import to_datetime, to_micros
+from choreo.errors import HandlingError, SpecError
+from choreo.events.envelope import SagaMark
+from choreo.events.event import Event, Value, key_text
+from choreo.saga.decide import begin, decide
+from choreo.saga.decision import Decision, Due, Emit, Received
+from choreo.saga.instance import Instance
+from choreo.saga.lifecycle import changed, lifecycle_event
+from choreo.saga.rules import Spec
+from choreo.service.context import Context
+from choreo.service.handler import Handler
+from choreo.service.service import Service
+from choreo.service.store import Store
+from choreo.service.timer import Timer
+
+EARLY_TIMER = "~early"
+MAX_EARLY = 100
+"""Early events that are kept for one key; more than that are dead letters at once."""
+PLAIN = (str, int, bool, type(None))
+
+
+class EarlyEvent(Value):
+    """An event that came before its saga. `body` is JSON; times are microseconds, `until` None for ever."""
+
+    event: str
+    event_id: UUID
+    at: int
+    until: int | None
+    correlation_id: str
+    body: str
+
+
+class Coordinator(Handler[Event]):
+    """Follows the instances of one saga. Concrete classes are made by `coordinator`, one for each spec."""
+
+    spec: ClassVar[Spec]
+    """What new instances follow."""
+    specs: ClassVar[Mapping[str, Spec]]
+    """By digest: what instances that are under way may follow."""
+    catalogue: ClassVar[Mapping[str, type[Event]]]
+    instances = Store[str, Instance]()
+    early = Store[str, tuple[EarlyEvent, ...]](default=())
+    due = Timer[tuple[str, str]]()
+
+    def handle(self, event: Event, ctx: Context) -> Event | None:
+        """Decide upon one event."""
+        given = self._received(event, ctx)
+        instance = self.instances.get(given.key)
+        if instance is None and given.event == self.spec.starts_on:
+            early = self.early.pop(given.key, ())
+            decision = begin(self.spec, given, [self._replayed(one, given) for one in early])
+            if early:
+                self.due.cancel((given.key, EARLY_TIMER))
+        else:
+            decision = decide(self._spec_of(instance), instance, given)
+        if decision.keep:
+            self._keep(event, given, decision.keep_until, ctx)
+            return None
+        return self._act(instance, decision, given.key, ctx)
+
+    @due.due
+    def time_came(self, timer: tuple[str, str], ctx: Context) -> Event | None:
+        """Decide upon a timer."""
+        key, name = timer
+        now = to_micros(ctx.now)
+        if name == EARLY_TIMER:
+            self._expire(key, now, ctx)
+            return None
+        instance = self.instances.get(key)
+        return self._act(instance, decide(self._spec_of(instance), instance, Due(name, now)), key, ctx)
+
+    # -- what goes in --------------------------------------------------------------------------------------------------
+
+    def _spec_of(self, instance: Instance | None) -> Spec:
+        if instance is None:
+            return self.spec
+        spec = self.specs.get(instance.digest)
+        if spec is None:
+            raise HandlingError(
+                f"saga {instance.saga} {instance.key} follows version {instance.version} of its spec, which isn't here",
+                why=f"an instance keeps the spec with which it started (digest {instance.digest[:12]})",
+                hint="hand that version to the coordinator too: coordinator(spec, catalogue, older=[...])",
+            )
+        return spec
+
+    def _received(self, event: Event, ctx: Context) -> Received:
+        name, now = event.contract.full_name, to_micros(ctx.now)
+        return Received(
+            event=name,
+            key=self._key(name, event),
+            event_id=ctx.event_id.bytes,
+            now=now,
+            at=now,
+            fields=self._fields(name, event),
+            correlation_id=ctx.correlation_id,
+        )
+
+    def _key(self, name: str, event: Event) -> str:
+        field = next(spec.correlate_by[name] for spec in self.specs.values() if name in spec.correlate_by)
+        return key_text(getattr(event, field)).decode()
+
+    def _fields(self, name: str, event: Event) -> dict[str, Any]:
+        """The fields that decisions need, as JSON has them."""
+        wanted = {field for spec in self.specs.values() for field in spec.needs.get(name, ())}
+        found = {field: getattr(event, field) for field in wanted}
+        if all(type(value) in PLAIN for value in found.values()):
+            return found
+        return event.model_dump(mode="json", include=wanted)
+
+    # -- early events --------------------------------------------------------------------------------------------------
+
+    def _keep(self, event: Event, given: Received, until: int | None, ctx: Context) -> None:
+        kept = self.early[given.key]
+        if any(one.event_id == ctx.event_id for one in kept):
+            return
+        if len(kept) >= MAX_EARLY:
+            ctx.dead_letter(f"more than {MAX_EARLY} events came before saga {self.spec.name} {given.key} started")
+            return
+        body = event.model_dump_json()
+        new = EarlyEvent(
+            event=given.event,
+            event_id=ctx.event_id,
+            at=given.at,
+            until=until,
+            correlation_id=given.correlation_id,
+            body=body,
+        )
+        self.early[given.key] = (*kept, new)
+        self._set_early_timer(given.key, (*kept, new))
+
+    def _replayed(self, early: EarlyEvent, start: Received) -> Received:
+        event = self.catalogue[early.event].model_validate_json(early.body)
+        fields = self._fields(early.event, event)
+        return replace(start, event=early.event, event_id=early.event_id.bytes, at=early.at, fields=fields)
+
+    def _expire(self, key: str, now: int, ctx: Context) -> None:
+        kept = self.early.pop(key, ())
+        rest = tuple(one for one in kept if one.until is None or one.until > now)
+        for one in kept:
+            if one not in rest:
+                ctx.dead_letter(f"no saga {self.spec.name} {key} started in time for {one.event}")
+        if rest:
+            self.early[key] = rest
+            self._set_early_timer(key, rest)
+
+    def _set_early_timer(self, key: str, kept: Sequence[EarlyEvent]) -> None:
+        limits = [one.until for one in kept if one.until is not None]
+        if limits:
+            self.due.set((key, EARLY_TIMER), at=to_datetime(min(limits)))
+
+    # -- what comes out ------------------------------------------------------------------------------------------------
+
+    def _act(self, before: Instance | None, decision: Decision, key: str, ctx: Context) -> Event | None:
+        """Write a decision down: the instance, its timers, what it emits, and the lifecycle event."""
+        after = decision.instance
+        if after is None:
+            self.instances.pop(key, None)
+        elif after is not before:
+            self.instances[key] = after
+        for name, due in decision.timers:
+            if due is None:
+                self.due.cancel((key, name))
+            else:
+                self.due.set((key, name), at=to_datetime(due))
+        if decision.dead_letter is not None:
+            ctx.dead_letter(decision.dead_letter)
+        if after is None:
+            return None
+        for emit in decision.emits:
+            self._request(emit, after, ctx)
+        return changed(self._spec_of(after), decision, ctx.event_id, to_micros(ctx.now))
+
+    def _request(self, emit: Emit, instance: Instance, ctx: Context) -> None:
+        try:
+            event = self.catalogue[emit.event].model_validate(emit.fields)
+        except ValidationError as error:
+            raise HandlingError(
+                f"saga {self.spec.name}: {emit.event} can't be made for step {emit.step}",
+                why="; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()),
+                hint="mend the `with:` of this emission in the spec",
+            ) from error
+        mark = SagaMark(name=instance.saga, version=instance.version, step=emit.step)
+        ctx.request(event, request_id=emit.request_id, attempt=emit.attempt, cancelled=emit.cancelled, saga=mark)
+
+
+def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:
+    """The service `saga.NAME` that follows the instances of one saga.
+
+    `catalogue` holds the event classes of the project by full name. `older` are earlier versions of the spec: an
+    instance follows the one with which it started.
+    """
+    specs = {one.digest: one for one in (*older, spec)}
+    handled = dict.fromkeys(name for one in specs.values() for name in one.parts)
+    emitted = dict.fromkeys(name for one in specs.values() for name in one.emits)
+    handles = tuple(catalogue[name] for name in handled)
+    declared = {
+        "__module__": __name__,
+        "__doc__": f"Follows every saga {spec.name}.",
+        "spec": spec,
+        "specs": specs,
+        "catalogue": dict(catalogue),
+        "handles": handles,
+        "emits": (*(catalogue[name] for name in emitted), lifecycle_event(spec.name)),
+        "keyed_by": _rekeyed_by(specs.values(), handles),
+    }
+    return Service(f"saga.{spec.name}", handlers=[type("Coordinator", (Coordinator,), declared)])
+
+
+def _rekeyed_by(specs: Iterable[Spec], handles: tuple[type[Event], ...]) -> str | None:
+    """The field to re-key by; None where every event is keyed by its correlating field already."""
+    fields: dict[str, str] = {}
+    for spec in specs:
+        fields |= spec.correlate_by
+    if all(event.contract.key == (fields[event.contract.full_name],) for event in handles):
+        return None
+    named = {fields[event.contract.full_name] for event in handles}
+    if len(named) > 1:
+        odd = [event for event in handles if event.contract.key != (fields[event.contract.full_name],)]
+        raise SpecError(
+            f"{odd[0].contract.full_name} is keyed by {', '.join(odd[0].contract.key)}, "
+            f"but its saga is found by {fields[odd[0].contract.full_name]}",
+            why="events are brought together by their keys, and these would need different re-keying",
+            hint="key the event by the field that correlate_by names",
+        )
+    return named.pop()

@@ -1,0 +1,178 @@
+"""The saga's brain: decide(spec, instance, input) -> Decision. No clock, file or socket; the input carries its time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
+from choreo.saga.decision import SAGA_TIMER, Decision, Due, Emit, Input, Received, TimerChange, request_id
+from choreo.saga.draft import Draft, short
+from choreo.saga.forward import IN_FLIGHT, deadline_of, go_forward, step_timed_out
+from choreo.saga.instance import Cause, Instance, StepRecord, StepState
+from choreo.saga.rules import Part, Role, Spec, Step
+
+OPEN = (StepState.IDLE, *IN_FLIGHT)
+
+
+def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
+    """What follows from one input. `spec` must be the one that the instance follows."""
+    if isinstance(given, Due):
+        return _timer(spec, instance, given) if instance else Decision(None)
+    if instance is None:
+        return _start(spec, given) if given.event == spec.starts_on else _early(spec, given)
+    if short(given.event_id) in instance.seen:
+        return Decision(instance)
+    if given.event == spec.starts_on:
+        return Decision(instance, dead_letter=f"saga {spec.name} {instance.key} has been started before")
+    if instance.forgotten:
+        why = f"saga {spec.name} {instance.key} ended ({instance.status}) and is forgotten"
+        return Decision(instance, dead_letter=why)
+    draft = Draft(spec, instance, given.now)
+    for part in spec.parts.get(given.event, ()):
+        _apply(draft, part, given)
+    return _settled(draft, given)
+
+
+def begin(spec: Spec, start: Received, early: Sequence[Received]) -> Decision:
+    """Start an instance and apply the events that came before its start, in the order of their arrival."""
+    decision = decide(spec, None, start)
+    for event in early:
+        decision = decision.then(decide(spec, decision.instance, event))
+    return decision
+
+
+def _early(spec: Spec, given: Received) -> Decision:
+    until = None if spec.keep_early_us is None else given.now + spec.keep_early_us
+    return Decision(None, keep=True, keep_until=until)
+
+
+def _start(spec: Spec, given: Received) -> Decision:
+    instance = Instance(
+        saga=spec.name,
+        key=given.key,
+        version=spec.version,
+        digest=spec.digest,
+        steps={step.name: StepRecord(due=deadline_of(step, given.now)) for step in spec.steps},
+        remembered={name: given.fields[name] for name in spec.remembers if name in given.fields},
+        correlation_id=given.correlation_id,
+        started_at=given.now,
+    )
+    draft = Draft(spec, instance, given.now)
+    draft.note("started")
+    decision = _settled(draft, given)
+    set_already = {change.name for change in decision.timers}
+    assert decision.instance is not None
+    deadlines = (
+        TimerChange(name, record.due)
+        for name, record in decision.instance.steps.items()
+        if record.due is not None and name not in set_already
+    )
+    return Decision(decision.instance, decision.emits, (*decision.timers, *deadlines), decision.changes)
+
+
+def _settled(draft: Draft, given: Received | None = None) -> Decision:
+    """Go on from what was written down, forward or back, and read off the outcome."""
+    if draft.cause is None:
+        go_forward(draft)
+    if draft.cause is not None:
+        go_back(draft)
+    ended, was_ended = draft.ended_at, draft.before.ended_at
+    if ended != was_ended:
+        keep = draft.spec.keep_ended_us
+        draft.set_saga_timer(None if ended is None or keep is None else ended + keep)
+        if ended is not None:
+            for step in draft.spec.steps:
+                draft.put(step, due=None)
+    if given is not None and (draft.changes or draft.emits):
+        draft.remember_event(given.event_id)
+    return draft.decision()
+
+
+def _apply(draft: Draft, part: Part, given: Received) -> None:
+    if part.role is Role.CANCELS:
+        _cancel(draft, given)
+        return
+    step = draft.spec.by_name[part.step]
+    if part.role is Role.COMPLETES:
+        _completed(draft, step, given)
+    elif part.role is Role.FAILS:
+        if draft.state(step) in (*OPEN, StepState.UNKNOWN):
+            draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False)
+    elif part.role is Role.UNKNOWN:
+        if draft.state(step) in OPEN:
+            draft.move(step, StepState.UNKNOWN, given.event, by=given.event, due=None, resting=False)
+    elif part.role is Role.UNDONE:
+        undone(draft, step, given.event, given.at)
+    elif part.role is Role.UNDO_FAILS:
+        undo_failed(draft, step, given.event)
+
+
+def _completed(draft: Draft, step: Step, given: Received) -> None:
+    """A step happened: in its turn, early, or late. What was undone as unknown and then happened is undone again."""
+    record = draft.steps[step.name]
+    fields = {name: given.fields[name] for name in step.keeps if name in given.fields}
+    told: dict[str, Any] = {"by": given.event, "fields": fields, "done_at": given.at}
+    if record.state is StepState.DONE:
+        return
+    if record.state in UNDOING:
+        draft.put(step, **told)
+        draft.note(f"{step.name}: happened while it is undone ({given.event})")
+    elif record.state is StepState.COMPENSATED:
+        known = record.done_at is not None and record.undone_at is not None and given.at <= record.undone_at
+        if not known:
+            told |= {"round": record.round + 1, "undo_attempt": 0}
+            draft.move(step, StepState.DONE, f"{given.event}, after its undo", **told)
+    else:
+        draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
+
+
+def _cancel(draft: Draft, given: Received) -> None:
+    """Cancelling undoes everything. Past the pivot and after the end it is refused, while undoing it is ignored."""
+    if draft.cause is not None:
+        return
+    if draft.status == "completed" or draft.pivoted:
+        draft.refused = given.event
+        draft.note(f"cancellation refused ({given.event})")
+        rule = draft.spec.cancels_on
+        if rule and rule.refused:
+            fields, _ = draft.fill(rule.refused)
+            name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "notice", 1)
+            draft.emits.append(Emit(rule.refused.event, fields, "notice", None, name))
+        return
+    draft.cause = Cause(kind="cancelled", by=given.event)
+    draft.note(f"cancelled ({given.event})")
+
+
+def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:
+    if given.timer == SAGA_TIMER:
+        return _forget(spec, instance, given.now)
+    step = spec.by_name.get(given.timer)
+    record = instance.steps.get(given.timer)
+    if step is None or record is None or record.due is None or given.now < record.due:
+        return Decision(instance)
+    draft = Draft(spec, instance, given.now)
+    if record.state is StepState.COMPENSATING:
+        undo_timed_out(draft, step, record)
+    else:
+        step_timed_out(draft, step, record)
+    return _settled(draft)
+
+
+def _forget(spec: Spec, instance: Instance, now: int) -> Decision:
+    """Drop an ended instance down to a mark that refuses a second start; later drop the mark."""
+    if not instance.ended or instance.due is None or now < instance.due:
+        return Decision(instance)
+    if instance.forgotten or spec.refuse_again_us == 0:
+        return Decision(None)
+    due = None if spec.refuse_again_us is None else now + spec.refuse_again_us
+    mark = Instance(
+        saga=instance.saga,
+        key=instance.key,
+        version=instance.version,
+        digest=instance.digest,
+        status=instance.status,
+        started_at=instance.started_at,
+        ended_at=instance.ended_at,
+        due=due,
+        forgotten=True,
+    )
+    return Decision(mark, timers=(TimerChange(SAGA_TIMER, due),))

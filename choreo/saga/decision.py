@@ -1,0 +1,95 @@
+"""What goes into a decision and what comes out of it: values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from choreo.events.envelope import uuid8
+from choreo.saga.instance import Instance
+
+SAGA_TIMER = "~saga"
+"""The timer of the whole instance; the other timers have the names of their steps."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """An event. `event` is its full name, `fields` those that the spec needs, as JSON has them; times in microseconds.
+
+    `at` is when it was emitted, `now` when it is handled.
+    """
+
+    event: str
+    key: str
+    event_id: bytes
+    now: int
+    at: int
+    fields: Mapping[str, Any]
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True)
+class Due:
+    """A timer that came due."""
+
+    timer: str
+    now: int
+
+
+Input = Received | Due
+
+
+@dataclass(frozen=True)
+class Emit:
+    """An event to emit. `kind` says whether it asks a step to do or undo, or tells that a cancellation is refused.
+
+    `request_id` stays the same over all attempts of one round.
+    """
+
+    event: str
+    fields: Mapping[str, Any]
+    kind: Literal["do", "undo", "notice"]
+    step: str | None
+    request_id: bytes
+    round: int = 1
+    attempt: int = 1
+    cancelled: bool = False
+
+
+class TimerChange(NamedTuple):
+    """Set the timer `name` to `due` (microseconds since 1970), or cancel it (None)."""
+
+    name: str
+    due: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from one input. An `instance` of None means that there is none any more.
+
+    `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
+    `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all.
+    """
+
+    instance: Instance | None
+    emits: tuple[Emit, ...] = ()
+    timers: tuple[TimerChange, ...] = ()
+    changes: tuple[str, ...] = ()
+    keep: bool = False
+    keep_until: int | None = None
+    dead_letter: str | None = None
+
+    def then(self, later: "Decision") -> "Decision":
+        """Both decisions as one; the later timers win."""
+        timers = dict(self.timers) | dict(later.timers)
+        return replace(
+            later,
+            emits=self.emits + later.emits,
+            timers=tuple(TimerChange(name, due) for name, due in timers.items()),
+            changes=self.changes + later.changes,
+            dead_letter=later.dead_letter or self.dead_letter,
+        )
+
+
+def request_id(saga: str, key: str, step: str, kind: str, round: int) -> bytes:
+    """16 bytes, a UUID of version 8: the same request has the same id, however often and wherever it is emitted."""
+    return uuid8(b"request", *(part.encode() for part in (saga, key, step, kind, str(round))))

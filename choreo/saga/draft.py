@@ -1,0 +1,160 @@
+"""An instance while it is being decided upon: changes, requests and timers are written down, then read off once."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from choreo.saga.decision import SAGA_TIMER, Decision, Emit, TimerChange, request_id
+from choreo.saga.instance import SEEN_EVENTS, Instance, StepRecord, StepState
+from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step
+
+NOTHING = object()
+
+
+class Draft:
+    """The work on one instance for one input. Times are microseconds; nothing in here reads a clock."""
+
+    def __init__(self, spec: Spec, instance: Instance, now: int) -> None:
+        self.spec, self.before, self.now = spec, instance, now
+        self.steps: dict[str, StepRecord] = dict(instance.steps)
+        self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
+        self.due, self.refused = instance.due, instance.refused
+        self.emits: list[Emit] = []
+        self.changes: list[str] = []
+        self.dead_letter: str | None = None
+        self._timers: dict[str, int | None] = {}
+        self._seen = instance.seen
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    def state(self, step: Step | str) -> StepState:
+        return self.steps[step if isinstance(step, str) else step.name].state
+
+    def steps_in(self, *states: StepState) -> Iterator[Step]:
+        """The steps that stand in one of these states, in the order of the spec."""
+        return (step for step in self.spec.steps if self.steps[step.name].state in states)
+
+    @property
+    def pivoted(self) -> bool:
+        """Whether there is only forward."""
+        return any(step.pivot for step in self.steps_in(StepState.DONE)) and self.cause is None
+
+    def value(self, source: Reference) -> Any:
+        """A remembered value; NOTHING where there is none."""
+        if source.step is None:
+            return self.before.remembered.get(source.field, NOTHING)
+        record = self.steps[source.step]
+        return record.state.value if source.field == "status" else record.fields.get(source.field, NOTHING)
+
+    def values(self, names: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of these variables (`saga.x`, `steps.a.x`), those that have one."""
+        found = {}
+        for name in names:
+            head, _, rest = name.partition(".")
+            step, _, field = rest.partition(".")
+            value = self.value(Reference(None, step) if head == "saga" else Reference(step, field))
+            if value is not NOTHING:
+                found[name] = value
+        return found
+
+    # -- writing down --------------------------------------------------------------------------------------------------
+
+    def put(self, step: Step, **told: Any) -> None:
+        """Change a step's record; a change of `due` sets or cancels its timer."""
+        record = self.steps[step.name]
+        if "due" in told and told["due"] != record.due:
+            self._timers[step.name] = told["due"]
+        self.steps[step.name] = record.model_copy(update=told)
+
+    def move(self, step: Step, state: StepState, why: str = "", **told: Any) -> None:
+        """Change a step's state, and say so."""
+        because = f" ({why})" if why else ""
+        self.changes.append(f"{step.name}: {self.state(step)} -> {state}{because}")
+        self.put(step, state=state, **told)
+
+    def note(self, text: str) -> None:
+        self.changes.append(text)
+
+    def set_saga_timer(self, due: int | None) -> None:
+        if due != self.due:
+            self.due, self._timers[SAGA_TIMER] = due, due
+
+    def request(self, step: Step, emission: Emission, kind: str) -> str | None:
+        """Ask for a step ("do") or its "undo". Answers the problem where a field can't be worked out."""
+        fields, problem = self.fill(emission)
+        if problem is not None:
+            return problem
+        record = self.steps[step.name]
+        undo = kind == "undo"
+        round = record.round if undo else 1
+        self.emits.append(
+            Emit(
+                event=emission.event,
+                fields=fields,
+                kind="undo" if undo else "do",
+                step=step.name,
+                request_id=request_id(self.spec.name, self.before.key, step.name, kind, round),
+                round=round,
+                attempt=record.undo_attempt if undo else record.attempt,
+                cancelled=self.cause is not None and self.cause.kind == "cancelled",
+            )
+        )
+        return None
+
+    def fill(self, emission: Emission) -> tuple[dict[str, Any], str | None]:
+        """The fields of an event to emit, as JSON has them; or why one of them can't be worked out."""
+        fields: dict[str, Any] = {}
+        for name, source in emission.fields.items():
+            value, problem = self._source(source)
+            if problem is not None:
+                return {}, f"{emission.event}.{name}: {problem}"
+            if value is not NOTHING:
+                fields[name] = value
+            elif name in emission.nulls:
+                fields[name] = None
+        return fields, None
+
+    def _source(self, source: Source) -> tuple[Any, str | None]:
+        if isinstance(source, SagaKey):
+            return self.before.key, None
+        if isinstance(source, Reference):
+            return self.value(source), None
+        return self._computed(source)
+
+    def _computed(self, source: Computed) -> tuple[Any, str | None]:
+        values = self.values(source.expression.reads)
+        answer = source.expression.evaluate(values)
+        if answer.problem is not None:
+            missing = len(values) < len(source.expression.reads)
+            return NOTHING, None if missing else answer.problem
+        if isinstance(answer.value, float) and source.places is not None:
+            return f"{answer.value:.{source.places}f}", None
+        return answer.value, None
+
+    # -- the outcome ---------------------------------------------------------------------------------------------------
+
+    def remember_event(self, event_id: bytes) -> None:
+        self._seen = (*self._seen, short(event_id))[-SEEN_EVENTS:]
+
+    def decision(self) -> Decision:
+        """What was written down. An instance that has not changed is the very one that came in."""
+        told = {
+            "status": self.status,
+            "cause": self.cause,
+            "steps": self.steps,
+            "seen": self._seen,
+            "refused": self.refused,
+            "ended_at": self.ended_at,
+            "due": self.due,
+        }
+        instance = self.before.model_copy(update=told)
+        timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
+        if not (self.changes or self.emits or timers):
+            return Decision(self.before, dead_letter=self.dead_letter)
+        if self.status != self.before.status:
+            self.changes.append(f"{self.before.status} -> {self.status}")
+        return Decision(instance, tuple(self.emits), timers, tuple(self.changes), dead_letter=self.dead_letter)
+
+
+def short(event_id: bytes) -> str:
+    """Half an event id as text: enough to recognise a duplicate within one saga."""
+    return event_id[:8].hex()

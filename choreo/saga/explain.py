@@ -1,0 +1,94 @@
+"""What a saga waits for, and its story in one line, for the person at the console."""
+
+from collections.abc import Iterator
+
+from choreo.saga.forward import BAD, IN_FLIGHT
+from choreo.saga.instance import Instance, StepState
+from choreo.saga.rules import Spec
+
+
+def waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
+    """The full names of the events that would take it further, in the order of the steps; () after the end."""
+    found: list[str] = []
+    if instance.ended:
+        return ()
+    stuck = instance.cause is None and instance.status == "stuck"
+    for step in spec.steps:
+        state = instance.steps[step.name].state
+        if state in IN_FLIGHT or (stuck and state in BAD):
+            found += step.completes_on
+        elif step.compensate and state in (StepState.COMPENSATING, StepState.COMPENSATION_FAILED):
+            found += step.compensate.done_on
+    return tuple(dict.fromkeys(found))
+
+
+def reason(instance: Instance) -> str | None:
+    """Why it goes, or went, backward, or is stuck: `pay failed (PaymentDeclined)`. None where nothing went wrong."""
+    cause = instance.cause
+    if cause is None:
+        bad = (name for name, record in instance.steps.items() if record.state in BAD)
+        name = next(bad, None)
+        return None if name is None else _bad(instance, name)
+    if cause.kind == "cancelled":
+        return f"cancelled ({_short(cause.by)})"
+    verb = {"failed": "failed", "unknown": "may have happened", "timeout": "timed out"}[cause.kind]
+    return f"{cause.step} {verb}" + ("" if cause.kind == "timeout" else f" ({_short(cause.by)})")
+
+
+def explain(spec: Spec, instance: Instance) -> str:
+    """`compensated: pay failed (PaymentDeclined), reserve undone (StockReleased)`."""
+    if instance.forgotten:
+        return f"{instance.status}, and forgotten but for its key"
+    parts = list(_parts(spec, instance))
+    return f"{instance.status}: {', '.join(parts)}" if parts else instance.status
+
+
+def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
+    cause = instance.cause
+    why = reason(instance)
+    if why is not None:
+        yield why
+    for step in spec.steps:
+        record = instance.steps[step.name]
+        state, name = record.state, step.name
+        if state is StepState.COMPENSATED:
+            yield f"{name} undone ({_short(record.undone_by)})"
+        elif step.compensate and state is StepState.COMPENSATING:
+            yield f"{name} is being undone (waits for {_names(step.compensate.done_on)})"
+        elif step.compensate and state is StepState.COMPENSATION_FAILED:
+            told = f"{name} can't be undone ({_short(record.problem)})"
+            yield f"{told}, waits for {_names(step.compensate.done_on)}"
+        elif cause is not None and state is StepState.UNKNOWN and step.compensate:
+            yield f"{name} to be undone"
+        elif cause is not None and state is StepState.DONE:
+            yield f"{name} to be undone" if step.compensate else f"{name} done and kept ({_short(record.by)})"
+        elif cause is None and state in BAD:
+            waits = f"waits for {_names(step.completes_on)}"
+            yield waits if why == _bad(instance, name) else f"{_bad(instance, name)}, {waits}"
+        elif cause is None and state in IN_FLIGHT:
+            late = " is overdue," if record.overdue else ""
+            yield f"{name}{late} waits for {_names(step.completes_on)}"
+        elif cause is None and state is StepState.DONE:
+            yield f"{name} done ({_short(record.by)})"
+        elif state is StepState.SKIPPED:
+            yield f"{name} skipped"
+    if instance.refused:
+        yield f"cancellation refused ({_short(instance.refused)})"
+
+
+def _bad(instance: Instance, name: str) -> str:
+    record = instance.steps[name]
+    if record.by in ("timeout", "deadline"):
+        return f"{name} timed out"
+    verb = "failed" if record.state is StepState.FAILED else "may have happened"
+    return f"{name} {verb} ({record.problem or _short(record.by)})"
+
+
+def _names(events: tuple[str, ...]) -> str:
+    return " or ".join(_short(event) for event in events)
+
+
+def _short(event: str) -> str:
+    """`PaymentDeclined` for `shop.PaymentDeclined`; other texts stay as they are."""
+    last = event.rpartition(".")[2]
+    return last if last.isidentifier() and " " not in event else event

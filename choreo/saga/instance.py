@@ -1,0 +1,97 @@
+"""One saga at work, as a store keeps it: status, steps, remembered fields. No history: that is on the log."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from choreo.events.event import Value
+
+Status = Literal["waiting", "compensating", "stuck", "completed", "compensated", "cancelled"]
+"""Where a saga stands. `stuck` waits for an operator, or for a late answer; the last three are ends."""
+
+ENDED: tuple[Status, ...] = ("completed", "compensated", "cancelled")
+SEEN_EVENTS = 32
+"""How many event ids an instance remembers in order to recognise duplicates."""
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    IDLE = "idle"
+    WAITING = "waiting"
+    """Its turn has come and a service starts it by itself: it may be happening."""
+    REQUESTED = "requested"
+    """The coordinator asked for it: it may be happening."""
+    DONE = "done"
+    FAILED = "failed"
+    """Certainly did not happen: nothing to undo."""
+    UNKNOWN = "unknown"
+    """May have happened: undone as if it had."""
+    SKIPPED = "skipped"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    COMPENSATION_FAILED = "compensation_failed"
+
+
+class StepRecord(Value):
+    """What an instance keeps of one step. Times are microseconds since 1970.
+
+    `by` and `undone_by` are the full names of the events that settled it, or words such as `timeout`. `due` is when
+    its timer fires, `resting` means that the timer ends a wait before the next request. `round` counts undos: a late
+    success after an undo opens the next one.
+    """
+
+    state: StepState = StepState.IDLE
+    by: str = ""
+    undone_by: str = ""
+    attempt: int = 0
+    undo_attempt: int = 0
+    round: int = 1
+    due: int | None = None
+    resting: bool = False
+    overdue: bool = False
+    done_at: int | None = None
+    undone_at: int | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
+    problem: str = ""
+
+
+class Cause(Value):
+    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; or what cancelled it."""
+
+    kind: Literal["failed", "unknown", "timeout", "cancelled"]
+    step: str = ""
+    by: str = ""
+
+
+class Instance(Value):
+    """One saga: (`saga`, `key`). Times are microseconds since 1970; field values are as JSON has them.
+
+    It follows the spec of `version` and `digest` to its end. A `forgotten` one only marks that its key was used.
+    """
+
+    saga: str
+    key: str
+    version: int
+    digest: str
+    status: Status = "waiting"
+    cause: Cause | None = None
+    steps: dict[str, StepRecord] = Field(default_factory=dict)
+    remembered: dict[str, Any] = Field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    correlation_id: str = ""
+    refused: str = ""
+    started_at: int = 0
+    ended_at: int | None = None
+    due: int | None = None
+    forgotten: bool = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is undone because it was cancelled."""
+        return self.cause is not None and self.cause.kind == "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED

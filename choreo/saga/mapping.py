@@ -1,0 +1,128 @@
+"""Where the fields of an emitted event come from: by name from `saga.*`, else from `with:`; a gap is a problem."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from choreo.saga.conditions import Expression, Kind
+from choreo.saga.problems import Problems, did_you_mean
+from choreo.saga.raw import RawEmission
+from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source
+from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
+from choreo.saga.yaml import Text
+
+_SAGA = re.compile(r"saga\.([A-Za-z_]\w*)")
+_STEP = re.compile(r"steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """Fills emitted events of one spec. `keys` gives the correlating field of an event, `certain` are the variables
+    that are sure to have a value when the event at hand is emitted.
+    """
+
+    words: Vocabulary
+    problems: Problems
+    starts_on: str
+    keys: Mapping[str, str]
+
+    def emission(self, raw: RawEmission, event: str, certain: frozenset[str] = frozenset()) -> Emission:
+        """The sources of all fields that have one. `certain` names the steps that are sure to be done by then."""
+        known = self.words.fields(event)
+        given = {}
+        for key, value in raw.mappings:
+            if self.words.has_field(event, key):
+                given[key.value] = value
+        sources: dict[str, Source] = {}
+        nulls = []
+        for name, field in known.items():
+            if name in given:
+                source = self._mapped(given[name], event, name)
+                if source is None:
+                    continue
+                sources[name] = source
+                if self._may_be_missing(source, certain):
+                    if field.is_required() and takes_none(field):
+                        nulls.append(name)
+                    elif field.is_required():
+                        self._refuse_missing(given[name], event, name)
+            elif name == self.keys.get(event):
+                sources[name] = SagaKey()
+            elif name in self.words.fields(self.starts_on) and self._same_kind(raw, event, name):
+                sources[name] = Reference(None, name)
+            elif field.is_required():
+                self._refuse_gap(raw, event, name)
+        return Emission(event, sources, tuple(nulls))
+
+    def _mapped(self, text: Text, event: str, name: str) -> Source | None:
+        expression = self.words.expression(text)
+        if expression is None:
+            return None
+        wanted = self.words.kind(event, name)
+        if not expression.kind.fits(wanted):
+            said = f"{event}.{name} is a {wanted}, this gives a {expression.kind}"
+            self.problems.add(text.place, "wrong-type", said)
+            return None
+        places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
+        return _reference(expression) or Computed(expression, places)
+
+    def _same_kind(self, raw: RawEmission, event: str, name: str) -> bool:
+        here, there = self.words.kind(self.starts_on, name), self.words.kind(event, name)
+        if here.fits(there):
+            return True
+        said = f"{event}.{name} is a {there}, but saga.{name} is a {here}"
+        self.problems.add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
+        return True
+
+    def _may_be_missing(self, source: Source, certain: frozenset[str]) -> bool:
+        if isinstance(source, Reference):
+            return source.step is not None and source.field != "status" and source.step not in certain
+        if isinstance(source, Computed):
+            steps = (_STEP.fullmatch(name) for name in source.expression.reads)
+            return any(found and found[2] != "status" and found[1] not in certain for found in steps)
+        return False
+
+    def _refuse_missing(self, text: Text, event: str, name: str) -> None:
+        self.problems.add(
+            text.place,
+            "may-be-missing",
+            f"{event}.{name} needs a value, and {text.value} has none where that step did not surely happen",
+            f"give {name} a default in the event, or take it from saga.*",
+        )
+
+    def _refuse_gap(self, raw: RawEmission, event: str, name: str) -> None:
+        said = f"nothing fills {event}.{name}: {self.starts_on} has no field {name}"
+        near = did_you_mean(name, self.words.fields(self.starts_on))
+        cure = f"add with: {{{name}: ...}}" + (f" ({near})" if near else "")
+        self.problems.add(raw.event.place, "unfilled-field", said, cure)
+
+
+def _reference(expression: Expression) -> Reference | None:
+    text = expression.text.strip()
+    if found := _SAGA.fullmatch(text):
+        return Reference(None, found[1])
+    if found := _STEP.fullmatch(text):
+        return Reference(found[1], found[2])
+    return None
+
+
+def variables_of(sources: Mapping[str, Source]) -> tuple[Reference, ...]:
+    """The remembered fields that these sources read."""
+    found: list[Reference] = []
+    for source in sources.values():
+        if isinstance(source, Reference):
+            found.append(source)
+        elif isinstance(source, Computed):
+            found += references_in(source.expression)
+    return tuple(found)
+
+
+def references_in(expression: Expression) -> list[Reference]:
+    """The remembered fields that an expression reads."""
+    found = []
+    for name in expression.reads:
+        if match := _SAGA.fullmatch(name):
+            found.append(Reference(None, match[1]))
+        elif match := _STEP.fullmatch(name):
+            found.append(Reference(match[1], match[2]))
+    return found

@@ -1,0 +1,74 @@
+"""A spec as written: every word with its place. Shapes and durations are right, names are not looked up yet."""
+
+from dataclasses import dataclass, field
+
+from choreo.saga.problems import Place
+from choreo.saga.rules import FAIL, OnTimeout
+from choreo.saga.yaml import Text
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A duration that was written down, in microseconds; None for `none`."""
+
+    micros: int | None
+
+
+@dataclass(frozen=True)
+class RawEmission:
+    """An event's name and the mappings of its `with:`."""
+
+    event: Text
+    mappings: tuple[tuple[Text, Text], ...] = ()
+
+
+@dataclass(frozen=True)
+class RawCompensation:
+    """A `compensate:` block; what it leaves out takes the default."""
+
+    emit: RawEmission
+    done_on: tuple[Text, ...]
+    fails_on: tuple[Text, ...] = ()
+    within: Limit | None = None
+    attempts: int = 3
+    wait: Limit | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawStep:
+    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which."""
+
+    name: Text
+    after: tuple[Text, ...] = ()
+    when: Text | None = None
+    emit: RawEmission | None = None
+    completes_on: tuple[Text, ...] = ()
+    fails_on: tuple[Text, ...] = ()
+    unknown_on: tuple[Text, ...] = ()
+    within: Limit | None = None
+    deadline: Limit | None = None
+    on_timeout: OnTimeout = FAIL
+    compensate: RawCompensation | None = None
+    says_compensate: bool = False
+    pivot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawSpec:
+    """A spec. `correlate_by` is one field for all events (under "") or a field by event."""
+
+    name: Text
+    version: int = 1
+    namespace: str = ""
+    starts_on: Text
+    correlate_by: tuple[tuple[Text, Text], ...] = ()
+    remember: tuple[Text, ...] = ()
+    within: Limit | None = None
+    deadline: Limit | None = None
+    cancels_on: Text | None = None
+    refused: RawEmission | None = None
+    keep_early: Limit | None = None
+    keep_ended: Limit | None = None
+    refuse_again: Limit | None = None
+    steps: tuple[RawStep, ...] = ()
+    place: Place = field(default=Place(1, 1))

@@ -1,0 +1,226 @@
+"""A saga spec as values: what the coordinator follows. Reading YAML is `reading.py`, looking names up `checking.py`."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum, StrEnum
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from choreo.saga.conditions import Expression
+
+
+@dataclass(frozen=True)
+class SagaKey:
+    """The value of `correlate_by`."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A remembered field, taken over exactly: `step` is None for `saga.FIELD`."""
+
+    step: str | None
+    field: str
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What an expression gives; a double is rounded to `places` decimals where the field is a Decimal."""
+
+    expression: Expression
+    places: int | None = None
+
+
+Source = SagaKey | Reference | Computed
+
+
+@dataclass(frozen=True)
+class Emission:
+    """An event to emit: its full name, and where each field comes from. What is not named keeps the event's default.
+
+    A source that has no value leaves its field to the default too, or to None where the field is one of `nulls`.
+    """
+
+    event: str
+    fields: Mapping[str, Source] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OnTimeout:
+    """What a timeout means. `attempts` counts requests in all; `wait_us` microseconds pass before the next one."""
+
+    kind: Literal["fail", "retry", "escalate"] = "fail"
+    attempts: int = 1
+    wait_us: int = 0
+
+
+FAIL = OnTimeout()
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """How a step is undone. A failed or silent undo is asked for `attempts` times in all, then the saga is stuck."""
+
+    emit: Emission
+    done_on: tuple[str, ...]
+    fails_on: tuple[str, ...] = ()
+    within_us: int | None = None
+    attempts: int = 3
+    wait_us: int = 30_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step. Event names are full names; times are microseconds, None for no limit.
+
+    `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga.
+    `keeps` are the fields of the completing event that expressions and mappings read.
+    """
+
+    name: str
+    after: tuple[str, ...] = ()
+    when: Expression | None = None
+    emit: Emission | None = None
+    completes_on: tuple[str, ...] = ()
+    fails_on: tuple[str, ...] = ()
+    unknown_on: tuple[str, ...] = ()
+    within_us: int | None = None
+    deadline_us: int | None = None
+    on_timeout: OnTimeout = FAIL
+    compensate: Compensation | None = None
+    pivot: bool = False
+    keeps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """Which event cancels, and what is emitted where that is refused."""
+
+    event: str
+    refused: Emission | None = None
+
+
+class Role(StrEnum):
+    """What an event means to a spec."""
+
+    STARTS = "starts"
+    COMPLETES = "completes"
+    FAILS = "fails"
+    UNKNOWN = "unknown"
+    UNDONE = "undone"
+    UNDO_FAILS = "undo fails"
+    CANCELS = "cancels"
+
+
+class Part(NamedTuple):
+    """One role of an event; `step` is "" where it concerns the whole saga."""
+
+    role: Role
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A whole saga. `correlate_by` gives, for each event, the field that holds the saga's key.
+
+    `remembers` are the fields of the start event that an instance keeps. Times are microseconds, None for ever.
+    """
+
+    name: str
+    version: int
+    starts_on: str
+    correlate_by: Mapping[str, str]
+    steps: tuple[Step, ...]
+    remembers: tuple[str, ...] = ()
+    cancels_on: Cancellation | None = None
+    keep_early_us: int | None = 86_400_000_000
+    keep_ended_us: int | None = 30 * 86_400_000_000
+    refuse_again_us: int | None = 365 * 86_400_000_000
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the normalised content: comments, layout and short names don't matter, every rule does."""
+        text = json.dumps(_plain(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Step]:
+        """The steps by name."""
+        return {step.name: step for step in self.steps}
+
+    @cached_property
+    def parts(self) -> Mapping[str, tuple[Part, ...]]:
+        """What each event that the spec names means to it."""
+        found: dict[str, list[Part]] = {self.starts_on: [Part(Role.STARTS, "")]}
+        if self.cancels_on:
+            found.setdefault(self.cancels_on.event, []).append(Part(Role.CANCELS, ""))
+        for step in self.steps:
+            undo = step.compensate
+            for role, events in (
+                (Role.COMPLETES, step.completes_on),
+                (Role.FAILS, step.fails_on),
+                (Role.UNKNOWN, step.unknown_on),
+                (Role.UNDONE, undo.done_on if undo else ()),
+                (Role.UNDO_FAILS, undo.fails_on if undo else ()),
+            ):
+                for event in events:
+                    found.setdefault(event, []).append(Part(role, step.name))
+        return {event: tuple(parts) for event, parts in found.items()}
+
+    @cached_property
+    def emits(self) -> tuple[str, ...]:
+        """The full names of the events that this saga may emit, each once."""
+        emissions = [self.cancels_on.refused] if self.cancels_on else []
+        for step in self.steps:
+            emissions += [step.emit, step.compensate.emit if step.compensate else None]
+        return tuple(dict.fromkeys(emission.event for emission in emissions if emission))
+
+    @cached_property
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """The fields of each handled event that a decision has to be given."""
+        found: dict[str, dict[str, None]] = {event: {} for event in self.parts}
+        found[self.starts_on].update(dict.fromkeys(self.remembers))
+        for step in self.steps:
+            for event in step.completes_on:
+                found[event].update(dict.fromkeys(step.keeps))
+        return {event: tuple(names) for event, names in found.items()}
+
+    @cached_property
+    def followers(self) -> Mapping[str, frozenset[str]]:
+        """All steps that come after each step, at whatever distance: they are undone before it."""
+        return {
+            step.name: frozenset(other.name for other in self.steps if step.name in self.before[other.name])
+            for step in self.steps
+        }
+
+    @cached_property
+    def before(self) -> Mapping[str, frozenset[str]]:
+        """All steps that come before each step, at whatever distance."""
+        found: dict[str, frozenset[str]] = {}
+
+        def earlier(name: str) -> frozenset[str]:
+            if name not in found:
+                after = self.by_name[name].after
+                found[name] = frozenset(after).union(*(earlier(one) for one in after))
+            return found[name]
+
+        return {step.name: earlier(step.name) for step in self.steps}
+
+
+def _plain(value: Any) -> Any:
+    """Content as JSON. What stands at its default is left out: a wider language keeps the digests of old specs."""
+    if isinstance(value, Expression):
+        return {"cel": value.text}
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        told = [(one, getattr(value, one.name)) for one in fields(value)]
+        named = {one.name: _plain(item) for one, item in told if item != one.default}
+        return {"is": type(value).__name__, **named}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value

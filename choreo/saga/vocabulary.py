@@ -1,0 +1,107 @@
+"""The events and fields that a spec may name, looked up in the catalogue; a word that is not there is a problem."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from choreo.events.event import Event
+from choreo.saga.conditions import BadExpression, Expression, Kind, Language, kind_of
+from choreo.saga.problems import Place, Problems, did_you_mean
+from choreo.saga.raw import RawSpec, RawStep
+from choreo.saga.yaml import Text
+
+
+class Vocabulary:
+    """Looks words up: events by short or full name, fields of events, variables of expressions."""
+
+    def __init__(self, catalogue: Mapping[str, type[Event]], namespace: str, problems: Problems) -> None:
+        self.catalogue, self._namespace, self._problems = catalogue, namespace, problems
+        self.language = Language({})
+
+    def event(self, text: Text) -> str | None:
+        """The full name; None, with the problem noted, for an event that is not in the catalogue."""
+        full = text.value if "." in text.value or not self._namespace else f"{self._namespace}.{text.value}"
+        if full in self.catalogue:
+            return full
+        prefix = f"{self._namespace}." if self._namespace else ""
+        short = [name.removeprefix(prefix) for name in self.catalogue]
+        cure = did_you_mean(text.value, short, "is its module among the events of the project?")
+        self._problems.add(text.place, "unknown-event", f"there is no event {full}", cure)
+        return None
+
+    def events(self, texts: Iterable[Text]) -> tuple[str, ...]:
+        """The full names of those that exist, each once."""
+        return tuple(dict.fromkeys(name for name in map(self.event, texts) if name))
+
+    def fields(self, event: str) -> Mapping[str, FieldInfo]:
+        """The fields of an event, by the names they have in Python."""
+        return self.catalogue[event].model_fields
+
+    def kind(self, event: str, field: str) -> Kind:
+        """What CEL knows of a field's type."""
+        return kind_of(self.fields(event)[field].annotation)
+
+    def has_field(self, event: str, text: Text) -> bool:
+        """Whether the event has the field; a problem where it has not."""
+        known = self.fields(event)
+        if text.value in known:
+            return True
+        cure = did_you_mean(text.value, known, f"its fields are {', '.join(known)}")
+        self._problems.add(text.place, "no-such-field", f"{event} has no field {text.value}", cure)
+        return False
+
+    def learn_variables(self, raw: RawSpec, starts_on: str | None) -> None:
+        """Make `saga.*` and `steps.*.*` known to expressions, with the types of the events' fields."""
+        variables: dict[str, Kind] = {}
+        if starts_on:
+            variables |= {f"saga.{name}": self.kind(starts_on, name) for name in self.fields(starts_on)}
+        for step in raw.steps:
+            if step.name.value.isidentifier():
+                variables |= self._variables_of(step)
+        self.language = Language(variables)
+
+    def _variables_of(self, step: RawStep) -> dict[str, Kind]:
+        quiet = Vocabulary(self.catalogue, self._namespace, Problems(""))
+        known: dict[str, Kind] = {}
+        for event in quiet.events(step.completes_on):
+            for name in self.fields(event):
+                variable, kind = f"steps.{step.name.value}.{name}", self.kind(event, name)
+                known[variable] = kind if known.get(variable, kind) == kind else Kind.DYN
+        return {**known, f"steps.{step.name.value}.status": Kind.STRING}
+
+    def expression(self, text: Text) -> Expression | None:
+        """The compiled expression; None, with the problem noted where it stands, when it does not compile."""
+        try:
+            return self.language.compile(text.value)
+        except BadExpression as error:
+            place, cure = _inside(text, error.offset, len(error.name or " ")), ""
+            if error.name:
+                cure = did_you_mean(error.name, self.language.variables, _unknown_cure(error.name))
+            self._problems.add(place, "bad-expression", str(error), cure)
+            return None
+
+
+def takes_none(field: FieldInfo) -> bool:
+    """Whether a field may be None."""
+    return field.annotation is None or type(None) in get_args(field.annotation)
+
+
+def decimal_places(field: FieldInfo) -> int | None:
+    """The decimal places of a Decimal field; None for others."""
+    found: Any = next((one.decimal_places for one in field.metadata if hasattr(one, "decimal_places")), None)
+    return found if isinstance(found, int) else None
+
+
+def _inside(text: Text, offset: int, length: int) -> Place:
+    if text.inside is None:
+        return text.place
+    return Place(text.place.line, text.inside + offset, length)
+
+
+def _unknown_cure(name: str) -> str:
+    if name.startswith("event"):
+        return "expressions see saga.* and steps.NAME.*, never event: with two causes, which event would it be?"
+    if "." not in name:
+        return f"a text needs quotes of its own: \"'{name}'\""
+    return "expressions see saga.FIELD of the start event and steps.NAME.FIELD of the event that completed a step"

@@ -1,0 +1,362 @@
+"""decide: forward, failing, cancelling, timing out, and what comes early, late or twice."""
+
+import pytest
+
+from tests.saga.shop import changed, spec_of
+from tests.saga.story import Story
+
+SPEC = spec_of()
+
+
+@pytest.fixture
+def order() -> Story:
+    return Story(SPEC)
+
+
+def test_a_saga_goes_forward_to_its_end(order: Story) -> None:
+    """Steps without emit wait at once; the one with emit is requested when what it comes after is done."""
+    order.when("OrderPlaced").then().stands("waiting", "StockReserved", "PaymentTaken")
+    order.when("StockReserved").then().stands("waiting", "PaymentTaken")
+    order.when("PaymentTaken").then("ShipmentRequested").stands("waiting", "ParcelHandedOver")
+    order.when("ParcelHandedOver").then().stands("waiting", "OrderDelivered")
+    order.when("OrderDelivered").then().stands("completed")
+    order.tells(
+        "completed: reserve done (StockReserved), pay done (PaymentTaken), ship done (ParcelHandedOver), "
+        "deliver done (OrderDelivered)"
+    )
+
+
+def test_the_order_of_arrival_does_not_matter(order: Story) -> None:
+    """Events of later steps that arrive first are accepted, and a step that happened unasked is not requested."""
+    order.when("OrderPlaced", "OrderDelivered", "ParcelHandedOver", "PaymentTaken", "StockReserved")
+    order.then().stands("completed")
+
+
+def test_a_request_is_filled_from_what_is_remembered(order: Story) -> None:
+    """Fields of an emitted event come from the saga's key and from the start event, by name."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken")
+    (emit,) = order.emits
+    assert (emit.event, dict(emit.fields)) == ("shop.ShipmentRequested", {"order_id": "o1", "warehouse": "vienna"})
+    assert (emit.kind, emit.step, emit.attempt, len(emit.request_id)) == ("do", "ship", 1, 16)
+
+
+def test_a_step_whose_condition_is_false_is_skipped(order: Story) -> None:
+    """What costs nothing is not paid for; the steps after it go on."""
+    order.when("OrderPlaced", total="0.00").stands("waiting", "StockReserved")
+    assert order.state("pay") == "skipped"
+    order.when("StockReserved").then("ShipmentRequested")
+
+
+def test_a_failure_undoes_what_completed(order: Story) -> None:
+    """The failed step is not undone, what completed is; then the saga is compensated."""
+    order.when("OrderPlaced", "StockReserved", "PaymentDeclined").then("StockReleaseRequested")
+    order.stands("compensating", "StockReleased")
+    order.tells("compensating: pay failed (PaymentDeclined), reserve is being undone (waits for StockReleased)")
+    order.when("StockReleased").then().stands("compensated")
+    order.tells("compensated: pay failed (PaymentDeclined), reserve undone (StockReleased)")
+
+
+def test_a_failure_undoes_what_may_be_under_way(order: Story) -> None:
+    """A step that services start by themselves may be happening when another fails: it is undone too."""
+    order.when("OrderPlaced", "StockRejected").then("RefundRequested").stands("compensating", "PaymentRefunded")
+    order.when("PaymentRefunded").stands("compensated")
+    order.tells("compensated: reserve failed (StockRejected), pay undone (PaymentRefunded)")
+
+
+def test_nothing_to_undo_ends_at_once() -> None:
+    """A saga that fails before anything happened is compensated with the failure."""
+    spec = spec_of(changed(("  - name: pay\n", "  - name: pay\n    after: reserve\n")))
+    Story(spec).when("OrderPlaced", "StockRejected").then().stands("compensated")
+
+
+def test_an_undo_gives_back_what_the_step_said(order: Story) -> None:
+    """A mapping takes over what the completing event said, exactly; where it never came, the field is null."""
+    order.when("OrderPlaced").when("PaymentTaken", amount="12345678.90").when("StockRejected")
+    assert dict(order.emits[-1].fields) == {"order_id": "o1", "amount": "12345678.90"}
+    silent = Story(SPEC).when("OrderPlaced", "StockRejected")
+    assert dict(silent.emits[-1].fields) == {"order_id": "o1", "amount": None}
+
+
+def test_undo_goes_in_the_reversed_order(order: Story) -> None:
+    """A later step is undone before those that it came after; those that are independent are undone in parallel."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver").then("ShipmentRequested")
+    order.when("OrderCancelled").then("ParcelRecallRequested").stands("compensating", "ParcelRecalled")
+    order.when("ParcelRecalled").then("StockReleaseRequested", "RefundRequested")
+    order.when("PaymentRefunded").then().stands("compensating", "StockReleased")
+    order.when("StockReleased").stands("cancelled")
+    order.tells(
+        "cancelled: cancelled (OrderCancelled), reserve undone (StockReleased), pay undone (PaymentRefunded), "
+        "ship undone (ParcelRecalled)"
+    )
+
+
+def test_a_cancellation_marks_the_requests_after_it(order: Story) -> None:
+    """Requests that a cancellation causes carry its mark, those of a failure don't."""
+    order.when("OrderPlaced", "StockReserved", "OrderCancelled")
+    assert [emit.cancelled for emit in order.emits] == [True, True]
+    failed = Story(SPEC).when("OrderPlaced", "StockReserved", "PaymentDeclined")
+    assert [emit.cancelled for emit in failed.emits] == [False]
+
+
+def test_a_cancellation_beyond_the_pivot_is_refused(order: Story) -> None:
+    """Once delivered there is only forward: the cancellation is answered by an event."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderDelivered").then(
+        "ShipmentRequested"
+    )
+    order.when("OrderCancelled").then("CancellationRefused").stands("completed")
+    assert dict(order.emits[-1].fields) == {"order_id": "o1"}
+    assert order.last.changes == ("cancellation refused (shop.OrderCancelled)",)
+
+
+def test_a_cancellation_while_undoing_changes_nothing(order: Story) -> None:
+    """What caused the undo stays the cause; after the end a second cancellation is a duplicate."""
+    order.when("OrderPlaced", "StockReserved", "PaymentDeclined").then("StockReleaseRequested")
+    order.when("OrderCancelled").then().stands("compensating", "StockReleased")
+    order.when("StockReleased", "OrderCancelled").then().stands("compensated")
+
+
+def test_a_failure_beyond_the_pivot_is_stuck_until_it_heals() -> None:
+    """After the pivot nothing is undone: a failing step makes the saga stuck, and a late success heals it."""
+    earlier_pivot = (("    pivot: true\n", ""), ("    emit: Ship", "    pivot: true\n    emit: Ship"))
+    spec = spec_of(changed(("on_timeout: escalate", "on_timeout: fail"), *earlier_pivot))
+    order = Story(spec).when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver")
+    order.then("ShipmentRequested").after("30d").then().stands("stuck", "OrderDelivered")
+    order.tells(
+        "stuck: deliver timed out, reserve done (StockReserved), pay done (PaymentTaken), "
+        "ship done (ParcelHandedOver), waits for OrderDelivered"
+    )
+    order.when("OrderDelivered").then().stands("completed")
+
+
+def test_a_step_that_times_out_may_have_happened(order: Story) -> None:
+    """Silence is not a failure: after its time a step counts as 'may have happened' and is undone as well."""
+    order.when("OrderPlaced", "PaymentTaken").after("29s").then()
+    order.after("1s").then("StockReleaseRequested", "RefundRequested")
+    order.when("StockReleased", "PaymentRefunded").stands("compensated")
+    order.tells("compensated: reserve timed out, reserve undone (StockReleased), pay undone (PaymentRefunded)")
+
+
+def test_unknown_is_undone_like_a_timeout(order: Story) -> None:
+    """A service that says 'may have happened' is asked to undo."""
+    order.when("OrderPlaced", "StockReserved", "PaymentUnknown").then("StockReleaseRequested", "RefundRequested")
+    order.when("PaymentRefunded", "StockReleased").stands("compensated")
+    assert order.instance is not None
+    assert order.instance.cause is not None
+    assert order.instance.cause.kind == "unknown"
+
+
+def test_a_timer_of_a_step_that_is_done_means_nothing(order: Story) -> None:
+    """A stale timer fires into the void, also long after."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken").after("1h")
+    order.then("ShipmentRequested").stands("waiting", "ParcelHandedOver")
+
+
+def test_escalation_goes_on_waiting(order: Story) -> None:
+    """A step that is overdue is said to be, once, and still waited for."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver").after("30d")
+    assert order.last.changes == ("deliver: overdue",)
+    order.stands("waiting", "OrderDelivered").after("365d").stands("waiting", "OrderDelivered")
+    order.when("OrderDelivered").stands("completed")
+
+
+RETRY = spec_of(
+    changed(("    within: 2d\n", "    within: 1h\n    on_timeout: {retry: {attempts: 3, wait: 10m}}\n"))
+)
+
+
+def test_a_retry_asks_again_under_the_same_request_id() -> None:
+    """Asked three times: one request_id, a rising attempt; then the step counts as 'may have happened'."""
+    order = Story(RETRY).when("OrderPlaced", "StockReserved", "PaymentTaken").then("ShipmentRequested")
+    order.after("1h").then().after("10m").then("ShipmentRequested")
+    order.after("70m").then("ShipmentRequested")
+    assert [emit.attempt for emit in order.emits] == [1, 2, 3]
+    assert len({emit.request_id for emit in order.emits}) == 1
+    order.after("1h").then("ParcelRecallRequested").stands("compensating", "ParcelRecalled")
+
+
+def test_an_answer_to_a_retry_ends_it() -> None:
+    """No further request after the answer, whichever attempt it answers."""
+    order = Story(RETRY).when("OrderPlaced", "StockReserved", "PaymentTaken").after("70m")
+    order.when("ParcelHandedOver").after("5h").then("ShipmentRequested", "ShipmentRequested")
+    order.stands("waiting", "OrderDelivered")
+
+
+def test_a_deadline_counts_from_the_start() -> None:
+    """A deadline ends a step however late it began; a step that could not begin by then failed and is not undone."""
+    late = spec_of(changed(("    within: 2d\n", "    within: 2d\n    deadline: 20m\n")))
+    order = Story(late).when("OrderPlaced", "StockReserved").after("10m").when("PaymentTaken")
+    order.then("ShipmentRequested").after("9m").then().after("1m").then("ParcelRecallRequested")
+    idle = Story(late).when("OrderPlaced", "StockReserved").after("20m")
+    idle.then("StockReleaseRequested", "RefundRequested")
+    assert idle.state("ship") == "failed"
+
+
+def test_no_limit_waits_for_ever() -> None:
+    """`within: none` sets no timer."""
+    spec = spec_of(changed(("within: 30s", "within: none"), ("within: 1h", "within: none")))
+    order = Story(spec).when("OrderPlaced")
+    assert order.timers == {}
+    order.after("365d").stands("waiting", "StockReserved", "PaymentTaken")
+
+
+def test_a_silent_undo_is_asked_again_then_stuck_then_healed(order: Story) -> None:
+    """An undo has attempts of its own under one request_id; then the saga is stuck; a late answer heals it."""
+    order.when("OrderPlaced", "StockReserved", "PaymentDeclined").after("1m")
+    order.then("StockReleaseRequested", "StockReleaseRequested").stands("compensating", "StockReleased")
+    assert [emit.attempt for emit in order.emits] == [1, 2]
+    assert len({emit.request_id for emit in order.emits}) == 1
+    order.after("1m").then().stands("stuck", "StockReleased")
+    order.tells("stuck: pay failed (PaymentDeclined), reserve can't be undone (timeout), waits for StockReleased")
+    order.after("30d").stands("stuck", "StockReleased")
+    order.when("StockReleased").stands("compensated")
+
+
+def test_a_failing_undo_is_asked_again_after_its_wait(order: Story) -> None:
+    """A service that can't undo is asked again after the wait; at the last failure the saga is stuck at once."""
+    order.when("OrderPlaced", "StockReserved", "PaymentDeclined", "StockReleaseFailed").then("StockReleaseRequested")
+    order.after("9s").then().after("1s").then("StockReleaseRequested")
+    order.when("StockReleaseFailed").then().stands("stuck", "StockReleased")
+    order.tells(
+        "stuck: pay failed (PaymentDeclined), reserve can't be undone (StockReleaseFailed), waits for StockReleased"
+    )
+
+
+def test_a_stuck_undo_holds_back_only_what_came_before_it(order: Story) -> None:
+    """Independent steps are undone although one is stuck; a step is undone only after those that follow it."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "OrderCancelled")
+    order.then("ShipmentRequested", "ParcelRecallRequested").after("4h").stands("stuck", "ParcelRecalled")
+    order.then("ParcelRecallRequested", "ParcelRecallRequested")
+    order.when("ParcelRecalled").then("StockReleaseRequested", "RefundRequested")
+    order.stands("compensating", "StockReleased", "PaymentRefunded")
+
+
+def test_a_late_success_after_its_undo_is_undone_again(order: Story) -> None:
+    """What happened after all, when everything was over, is undone in a new round with a new request_id."""
+    order.when("OrderPlaced").after("30s").then("StockReleaseRequested", "RefundRequested")
+    order.when("StockReleased", "PaymentRefunded").stands("compensated").after("5m")
+    order.when("StockReserved").then("StockReleaseRequested").stands("compensating", "StockReleased")
+    rounds = [(emit.round, emit.request_id) for emit in order.emits if emit.step == "reserve"]
+    assert [number for number, _ in rounds] == [1, 2]
+    assert rounds[0][1] != rounds[1][1]
+    order.when("StockReleased").then().stands("compensated")
+
+
+def test_a_late_success_while_its_undo_is_under_way_needs_no_other(order: Story) -> None:
+    """The undo that was asked for covers what happened before its answer."""
+    order.when("OrderPlaced").after("30s").when("StockReserved", "StockReleased", "PaymentRefunded")
+    order.then("StockReleaseRequested", "RefundRequested").stands("compensated")
+
+
+def test_a_success_emitted_after_the_undo_is_undone_whatever_the_order_of_arrival(order: Story) -> None:
+    """The answer to an undo does not cover what happened after it, even if it is heard later."""
+    order.when("OrderPlaced").after("30s").then("StockReleaseRequested", "RefundRequested")
+    released = order.received("StockReleased")
+    order.after("10s").when("StockReserved").give(released).then("StockReleaseRequested")
+    order.when("StockReleased", "PaymentRefunded").stands("compensated")
+
+
+def test_a_late_success_of_a_step_that_never_began_is_undone(order: Story) -> None:
+    """Whatever happens to a saga that is over is undone, asked for or not."""
+    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").then("RefundRequested").stands("compensated")
+    order.when("ParcelHandedOver").then("ParcelRecallRequested").when("ParcelRecalled").stands("compensated")
+
+
+def test_a_late_failure_spares_the_undo(order: Story) -> None:
+    """A step that turns out not to have happened, before its undo was asked for, is not undone."""
+    order.when("OrderPlaced", "ParcelHandedOver", "StockReserved", "OrderCancelled").then("ParcelRecallRequested")
+    order.when("PaymentDeclined", "ParcelRecalled").then("StockReleaseRequested")
+    order.stands("compensating", "StockReleased")
+
+
+def test_duplicates_change_nothing(order: Story) -> None:
+    """The same event twice, the same fact in another event, the same cancellation twice: one effect."""
+    order.when("OrderPlaced", "StockReserved")
+    taken = order.received("PaymentTaken")
+    order.give(taken).then("ShipmentRequested")
+    before = order.instance
+    order.give(taken).when("PaymentTaken").then()
+    assert order.instance is before
+    assert order.last.changes == ()
+    cancelled = order.received("OrderCancelled")
+    order.give(cancelled).give(cancelled).then("ParcelRecallRequested")
+
+
+def test_a_refused_cancellation_that_arrives_twice_is_answered_once(order: Story) -> None:
+    """The duplicate of a refused cancellation is recognised by its id."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderDelivered")
+    cancelled = order.received("OrderCancelled")
+    order.give(cancelled).give(cancelled).then("ShipmentRequested", "CancellationRefused")
+
+
+def test_contradictions_after_a_success_are_ignored(order: Story) -> None:
+    """What a service said is done is done: a failure or an unknown after it changes nothing."""
+    order.when("OrderPlaced", "PaymentTaken", "PaymentDeclined", "PaymentUnknown", "PaymentRefunded").then()
+    order.stands("waiting", "StockReserved")
+
+
+def test_events_before_the_start_are_kept_and_replayed(order: Story) -> None:
+    """Early events wait for their saga and are applied in the order of their arrival, with one outcome."""
+    order.when("PaymentTaken")
+    assert order.last.keep
+    assert order.last.keep_until == 86_400_000_000
+    order.when("StockReserved", "OrderPlaced").then("ShipmentRequested").stands("waiting", "ParcelHandedOver")
+    assert order.last.changes[0] == "started"
+
+
+def test_a_cancellation_before_the_start_cancels_it(order: Story) -> None:
+    """A cancellation may overtake its order: what the order began is undone at once."""
+    order.when("OrderCancelled", "OrderPlaced").then("StockReleaseRequested", "RefundRequested")
+    order.when("StockReleased", "PaymentRefunded").stands("cancelled")
+
+
+def test_a_second_start_is_refused(order: Story) -> None:
+    """One instance a key: a second start is a dead letter with the reason, while it runs, ended or is forgotten."""
+    order.when("OrderPlaced", "OrderPlaced")
+    assert order.last.dead_letter == "saga order o1 has been started before"
+    order.when("StockRejected", "PaymentRefunded").stands("compensated").after("30d")
+    assert order.instance is not None
+    assert order.instance.forgotten
+    order.tells("compensated, and forgotten but for its key")
+    order.when("OrderPlaced")
+    assert order.last.dead_letter == "saga order o1 has been started before"
+
+
+def test_an_ended_instance_is_forgotten_then_gone(order: Story) -> None:
+    """After keep_ended only a mark is left, after refuse_again nothing; then the key may be used again."""
+    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").after("30d")
+    assert order.instance is not None
+    assert (order.instance.steps, order.instance.remembered) == ({}, {})
+    order.when("PaymentTaken")
+    assert order.last.dead_letter == "saga order o1 ended (compensated) and is forgotten"
+    assert order.after("365d").is_gone()
+    order.when("OrderPlaced").stands("waiting", "StockReserved", "PaymentTaken")
+
+
+def test_a_reopened_saga_is_kept_from_its_new_end(order: Story) -> None:
+    """A late success reopens an ended saga; its keeping begins again when it ends again."""
+    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").after("29d").when("PaymentTaken")
+    order.stands("compensating", "PaymentRefunded").when("PaymentRefunded").after("29d").stands("compensated")
+    assert order.instance is not None
+    assert not order.instance.forgotten
+
+
+def test_an_expression_without_an_answer_fails_its_step() -> None:
+    """A condition that can't be worked out is a visible failure, not a silent skip."""
+    spec = spec_of(changed(("when: saga.total > 0", "when: 1 / int(saga.total) > 0")))
+    order = Story(spec).when("OrderPlaced", total="0.00").when("StockReleased").stands("compensated")
+    order.tells("compensated: pay failed (when: divide by zero), reserve undone (StockReleased)")
+
+
+def test_a_mapping_is_computed_and_rounded() -> None:
+    """A computed Decimal has as many places as its field."""
+    computed = "    emit: {event: ChargeRequested, with: {total: steps.pay.amount / 3}}\n"
+    spec = spec_of(changed(("    emit: ShipmentRequested\n", computed), ("    when: saga.total > 0\n", "")))
+    order = Story(spec).when("OrderPlaced", "StockReserved").when("PaymentTaken", amount="10.00")
+    assert dict(order.emits[0].fields) == {"order_id": "o1", "total": "3.33"}
+
+
+def test_a_completed_saga_emits_nothing_more(order: Story) -> None:
+    """After the end only a refused cancellation is answered."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderDelivered")
+    order.when("StockRejected", "PaymentUnknown", "StockReserved", "StockReleased", "StockReleaseFailed").after("29d")
+    order.then("ShipmentRequested").stands("completed")
