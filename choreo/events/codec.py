@@ -119,7 +119,8 @@ class Codec:
         body = BytesIO(value)
         body.seek(_FRAME)
         try:
-            datum: Any = schemaless_reader(body, reading.schema, None, return_record_name_override=True)
+            # of a union of several records the name comes with the datum: Shape.from_datum goes by it
+            datum: Any = schemaless_reader(body, reading.schema, None, True, True)
             if reading.from_datum is not None:
                 datum = reading.from_datum(datum)
             event: Event = reading.validate(datum, extra="ignore")

@@ -111,12 +111,16 @@ def derive_id(parent: bytes, service: str, handler: str, index: int) -> bytes:
 
     16 bytes, a UUID of version 8 (RFC 9562, section 5.8) from BLAKE2b. `parent` is the event_id of the cause.
     """
-    return uuid8(parent, f"{service}\0{handler}\0{index}".encode())
+    return _uuid8(parent + f"{service}\0{handler}\0{index}".encode())
 
 
 def uuid8(*parts: bytes) -> bytes:
-    """16 bytes that depend on these parts only (BLAKE2b), with the version and variant bits of a UUID."""
-    digest = bytearray(blake2b(b"\0".join(parts), digest_size=16).digest())
+    """16 bytes that depend on these parts only, and on where one ends: a UUID of version 8 from BLAKE2b."""
+    return _uuid8(b"".join(len(part).to_bytes(4, "big") + part for part in parts))
+
+
+def _uuid8(data: bytes) -> bytes:
+    digest = bytearray(blake2b(data, digest_size=16).digest())
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return bytes(digest)

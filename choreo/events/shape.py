@@ -16,7 +16,7 @@ class Shape:
     """A type on the wire: its schema, its name as a branch of a union, and the class of its values.
 
     `to_datum` and `from_datum` are None where a value is its own datum, as fastavro takes and gives it (with the name
-    of each record of a union of several records, `return_record_name_override`).
+    of each record of a union of several records, `return_record_name`).
     """
 
     avro: Any
