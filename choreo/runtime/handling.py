@@ -33,7 +33,8 @@ class Outcome(NamedTuple):
     """What a handling wants published, and why its event is a dead letter, where it says so."""
 
     outputs: list[NewRecord]
-    unmatched: list[str]
+    unmatched: list[tuple[str, NewRecord | None]]
+    """Reasons; with a record where it is not the handled one that is the dead letter."""
 
 
 class Handlings:
@@ -72,7 +73,8 @@ class Handlings:
                 outcome.outputs.extend(self._outputs(invocation, answer, effects, ids))
             except Exception as error:
                 raise Failed(invocation, error) from error
-            outcome.unmatched.extend(effects.dead_letters)
+            for reason, kept, its in effects.dead_letters:
+                outcome.unmatched.append((reason, self._codec.encode(kept, its or ids) if kept is not None else None))
         return outcome
 
     def _outputs(self, invocation: Invocation, answer: Any, effects: Effects, ids: Ids) -> list[NewRecord]:

@@ -323,9 +323,12 @@ class Task:
             self.entries.apply({STORY.encode(timer): None if due is None else (story, story)}, {})
         self._lane.keep()
         self._outputs.extend(outcome.outputs)
-        for reason in outcome.unmatched:
-            if given.waiting.record is not None:
-                self._bury(given.waiting.record, "unmatched", ChoreoError(reason), given.waiting.attempts)
+        for reason, kept in outcome.unmatched:
+            original = given.waiting.record
+            if kept is not None:
+                original = Record(kept.topic, self.partition, -1, self.now // 1000, kept.key, kept.value, kept.headers)
+            if original is not None:
+                self._bury(original, "unmatched", ChoreoError(reason), given.waiting.attempts)
 
     def _bury(self, record: Record, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
         """Write a dead letter: the record's bytes intact, with cause and origin."""

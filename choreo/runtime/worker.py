@@ -204,9 +204,8 @@ class Worker:
         more = False
         deadline = self._site.clock.now() + round(self._options.checkpoint_interval_s * 1_000_000)
         for live in self.tasks.values():
-            if self._cautious and live.task.dirty:
-                more = True
-                continue
+            if self._cautious and any(other.task.dirty for other in self.tasks.values()):
+                return True
             while live.run_slice(frontier, now, 1 if self._cautious else SLICE):
                 if self._cautious or self._site.clock.now() >= deadline:
                     more = True
@@ -257,6 +256,7 @@ class Worker:
     def _commit(self) -> None:
         """One checkpoint of all tasks that have something to say. A failed one is rewound and its inputs taken again."""
         tasks = [live for live in self.tasks.values() if live.task.dirty or not live.announced]
+        since = {live.task.partition: live.task.since for live in tasks if live.task.dirty}
         identity, self._identity = self._identity, None
         if not tasks or identity is None:
             return
@@ -272,7 +272,7 @@ class Worker:
             logger.warning("checkpoint of %s was refused, its inputs are taken again: %s", self.service.name, error)
             self._rewind(tasks)
         except PublishError as error:
-            self._find_culprit(tasks, error)
+            self._find_culprit(tasks, since, error)
         else:
             self.checkpoints += 1
             self._fenced = 0
@@ -293,18 +293,19 @@ class Worker:
         self._writer.close()
         self._writer = self._site.log.writer(self._instance)
 
-    def _find_culprit(self, tasks: Sequence[LiveTask], error: PublishError) -> None:
-        """Something can't be published: go one input a checkpoint until it is known which, and make that a dead letter."""
-        if self._cautious:
-            alone = [live for live in tasks if live.task.dirty]
-            logger.warning("%s: an input can't be published and goes to the dead letters: %s", self.service.name, error)
-            self._rewind(tasks)
-            for live in alone:
-                live.task.refuse_next(str(error))
-        else:
+    def _find_culprit(self, tasks: Sequence[LiveTask], since: Mapping[int, int], error: PublishError) -> None:
+        """Something can't be published: go one input a checkpoint until it is known which, and make that a dead letter.
+
+        `since` counts the inputs of each task in the checkpoint that failed.
+        """
+        self._rewind(tasks)
+        if sum(since.values()) > 1:
             logger.warning("%s: a checkpoint can't be published, looking for the input: %s", self.service.name, error)
-            self._cautious = 2 * sum(live.task.since for live in tasks) + 1
-            self._rewind(tasks)
+            self._cautious = sum(since.values())
+            return
+        logger.warning("%s: an input can't be published and goes to the dead letters: %s", self.service.name, error)
+        for number in since:
+            self.tasks[number].task.refuse_next(str(error))
 
     def _rewind(self, tasks: Iterable[LiveTask]) -> None:
         self.failed_checkpoints += 1

@@ -1,9 +1,11 @@
 """A small town for runtime tests: two services, one topic each, on the memory log in virtual time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from choreo.clock import SystemClock, VirtualClock
+from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, unpack
 from choreo.events.event import Event
@@ -79,7 +81,12 @@ class Town:
 
     def events(self, topic: str, classes: Iterable[type[Event]]) -> list[Event]:
         codec = Codec(self.registry, tuple(classes), self.log.cluster_id())
-        return [codec.event(r) for r in self.records(topic) if codec.event_class(r) is not None]
+        found = []
+        for record in self.records(topic):
+            with suppress(DecodeError):
+                if codec.event_class(record) is not None:
+                    found.append(codec.event(record))
+        return found
 
     def ids(self, topic: str) -> list[Ids]:
         return [unpack(dict(record.headers)["choreo"]) for record in self.records(topic)]
