@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import HandlingError, SpecError
-from choreo.events.envelope import SagaMark
+from choreo.events.envelope import Ids, SagaMark
 from choreo.events.event import Event, Value, key_text
 from choreo.saga.decide import begin, decide
 from choreo.saga.decision import Decision, Due, Emit, Received
@@ -37,6 +37,10 @@ class EarlyEvent(Value):
     until: int | None
     correlation_id: str
     body: str
+
+    def ids(self) -> Ids:
+        """Under which ids it becomes a dead letter."""
+        return Ids(self.event_id.bytes, self.correlation_id, None, None, 1, self.at, False, None, None)
 
 
 class Coordinator(Handler[Event]):
@@ -147,7 +151,9 @@ class Coordinator(Handler[Event]):
         rest = tuple(one for one in kept if one.until is None or one.until > now)
         for one in kept:
             if one not in rest:
-                ctx.dead_letter(f"no saga {self.spec.name} {key} started in time for {one.event}")
+                event = self.catalogue[one.event].model_validate_json(one.body)
+                reason = f"no saga {self.spec.name} {key} started in time for {one.event}"
+                ctx.dead_letter(reason, event, one.ids())
         if rest:
             self.early[key] = rest
             self._set_early_timer(key, rest)
@@ -189,7 +195,14 @@ class Coordinator(Handler[Event]):
                 hint="mend the `with:` of this emission in the spec",
             ) from error
         mark = SagaMark(name=instance.saga, version=instance.version, step=emit.step)
-        ctx.request(event, request_id=emit.request_id, attempt=emit.attempt, cancelled=emit.cancelled, saga=mark)
+        ctx.request(
+            event,
+            request_id=emit.request_id,
+            attempt=emit.attempt,
+            cancelled=emit.cancelled,
+            saga=mark,
+            correlation_id=instance.correlation_id,
+        )
 
 
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:

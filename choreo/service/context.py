@@ -11,7 +11,7 @@ from choreo.clock import to_datetime
 from choreo.events.envelope import Ids, SagaMark
 from choreo.events.event import Event, Job
 from choreo.service.calls import Call, Calls, Recorder
-from choreo.service.effects import Effects, Emission
+from choreo.service.effects import Effects, Emission, Unmatched
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -87,15 +87,17 @@ class Context(Calls):
         attempt: int = 1,
         cancelled: bool = False,
         saga: SagaMark | None = None,
+        correlation_id: str | None = None,
     ) -> None:
-        """Emit a request that may be made again: the same `request_id` (16 bytes) however often. For coordinators."""
-        self._effects.emissions.append(
-            Emission(event, request_id=request_id, attempt=attempt, cancelled=cancelled, saga=saga)
-        )
+        """Emit a request that may be made again: the same `request_id` (16 bytes) however often. For coordinators.
 
-    def dead_letter(self, reason: str) -> None:
-        """Send the handled event to the dead letters, as unmatched. For coordinators."""
-        self._effects.dead_letters.append(reason)
+        `correlation_id` is the story that it belongs to, where that is not the story of the handled event.
+        """
+        self._effects.emissions.append(Emission(event, correlation_id, request_id, attempt, cancelled, saga))
+
+    def dead_letter(self, reason: str, event: Event | None = None, ids: Ids | None = None) -> None:
+        """Send the handled event, or one that was kept (with its `ids`), to the dead letters. For coordinators."""
+        self._effects.dead_letters.append(Unmatched(reason, event, ids))
 
     def enqueue(
         self,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from choreo.events.envelope import SagaMark
+from choreo.events.envelope import Ids, SagaMark
 from choreo.events.event import Event
 
 
@@ -18,10 +18,18 @@ class Emission(NamedTuple):
     saga: SagaMark | None = None
 
 
+class Unmatched(NamedTuple):
+    """Why an event is a dead letter. `event` and its `ids` are given where it is not the handled one."""
+
+    reason: str
+    event: Event | None = None
+    ids: Ids | None = None
+
+
 @dataclass(slots=True)
 class Effects:
     """What a handling wrote down. `seed` is what its randomness grows from."""
 
     seed: bytes
     emissions: list[Emission] = field(default_factory=list)
-    dead_letters: list[str] = field(default_factory=list)
+    dead_letters: list[Unmatched] = field(default_factory=list)
