@@ -1,0 +1,1 @@
+"""Meaning: typed events, their Avro schemas, their ids, and the way to records and back."""

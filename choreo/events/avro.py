@@ -21,7 +21,7 @@ from choreo.events.schema import named_types, type_of
 from choreo.events.shape import FieldShape, Shape, array_shape, is_told_apart, map_shape, record_shape, union_shape
 
 _PLAIN: Mapping[Any, str] = {str: "string", int: "long", float: "double", bool: "boolean", bytes: "bytes",
-                             type(None): "null", None: "null"}
+                             type(None): "null"}
 _LOGICAL: Mapping[Any, tuple[str, str]] = {
     datetime: ("long", "timestamp-micros"), date: ("int", "date"),
     time: ("long", "time-micros"), UUID: ("string", "uuid"),
@@ -89,7 +89,11 @@ class _Derivation:
         if origin is Literal:
             return self._literal(args, where)
         if origin in (tuple, list) and (origin is list or (len(args) == 2 and args[1] is ...)):
-            return array_shape(self.of(args[0], (), where))
+            item = self.of(args[0], (), where)
+            if item.kind is type(None) or (issubclass(item.kind, BaseModel) and not item.kind.model_fields):
+                raise EventError(f"{where}: items without a field take no bytes",
+                                 why="a few bytes could promise billions", hint="give them a field, or count them")
+            return array_shape(item)
         if origin is dict and args[0] is str:
             return map_shape(self.of(args[1], (), where))
         if isinstance(annotation, type):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_writer
 
 from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, SchemaError
 from choreo.events.avro import shape_of
@@ -17,6 +17,7 @@ from choreo.events.event import Event, key_reader
 from choreo.events.plain import cloud_headers, plain_headers, plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
+from choreo.events.schema import is_recursive
 from choreo.record import Headers, NewRecord, Record
 
 _MAGIC = 0
@@ -30,6 +31,7 @@ class _Reading(NamedTuple):
     cls: type[Event]
     topic: str
     schema: Any
+    read: Callable[..., Any]
     validate: Callable[..., Any]
     from_datum: Convert | None
 
@@ -120,7 +122,7 @@ class Codec:
         body.seek(_FRAME)
         try:
             # of a union of several records the name comes with the datum: Shape.from_datum goes by it
-            datum: Any = schemaless_reader(body, reading.schema, None, True, True)
+            datum: Any = reading.read(body, reading.schema, None, True, True)
             if reading.from_datum is not None:
                 datum = reading.from_datum(datum)
             event: Event = reading.validate(datum, extra="ignore")
@@ -176,8 +178,10 @@ class Codec:
             if problems:
                 raise _broken(record, f"{cls.__name__} can't read schema {schema_id}", "; ".join(problems),
                               "give new fields a default, and renamed ones Formerly(...)")
+            # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
+            read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
             validate = cls.__pydantic_validator__.validate_python
-            return _Reading(cls, cls.contract.topic, parse_schema(schema), validate, shape.from_datum)
+            return _Reading(cls, cls.contract.topic, parse_schema(schema), read, validate, shape.from_datum)
         except DecodeError:
             raise
         except ChoreoError as error:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from struct import Struct
 from struct import error as StructError
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypedDict, TypeVar, Unpack
 from uuid import UUID, uuid5
 
 from choreo.errors import DecodeError, PublishError
@@ -126,11 +126,18 @@ def _uuid8(data: bytes) -> bytes:
     return bytes(digest)
 
 
-def caused_by(parent: Ids, event_id: bytes, at: int, *, request_id: bytes | None = None, attempt: int = 1,
-              cancelled: bool = False, saga: SagaMark | None = None) -> Ids:
+class Marks(TypedDict, total=False):
+    """What the emitter says of an event, beside whose effect it is."""
+
+    request_id: bytes | None
+    attempt: int
+    cancelled: bool
+    saga: SagaMark | None
+
+
+def caused_by(parent: Ids, event_id: bytes, at: int, **marks: Unpack[Marks]) -> Ids:
     """The ids of an event that `parent` caused: in the same story, and emitted after it (`at`: microseconds)."""
-    return Ids(event_id, parent.correlation_id, parent.event_id, request_id, attempt, max(at, parent.at + 1),
-               cancelled, saga, None)
+    return Ids(event_id, parent.correlation_id, parent.event_id, at=max(at, parent.at + 1), **marks)
 
 
 def foreign_ids(cluster_id: str, record: Record) -> Ids:

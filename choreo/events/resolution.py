@@ -54,6 +54,9 @@ class _Walk:
         if old_type in _NAMED and old_type == new_type:
             return self._named(old, new, path)
         if old_type == new_type == "array":
+            items = self._full(old["items"], self.old_names)
+            if items == "null" or (type_of(items) == "record" and not items["fields"]):
+                self._note(path, f"items of {say(items)} take no bytes: a few bytes could promise billions of them")
             return old | {"items": self.read(old["items"], new["items"], f"{path}[]")}
         if old_type == new_type == "map":
             return old | {"values": self.read(old["values"], new["values"], f"{path}{{}}")}

@@ -48,6 +48,17 @@ def named_types(schema: Any) -> dict[str, Any]:
     return own | named_types(inner)
 
 
+def is_recursive(schema: Any, within: frozenset[str] = frozenset()) -> bool:
+    """Whether a normalised schema holds a record within itself, so that its bodies can be any number of levels deep."""
+    if isinstance(schema, str):
+        return schema in within
+    if isinstance(schema, list):
+        return any(is_recursive(part, within) for part in schema)
+    inner = [field["type"] for field in schema.get("fields", ())]
+    inner += [schema[word] for word in ("items", "values") if word in schema]
+    return is_recursive(inner, within | {schema["name"]} if "name" in schema else within)
+
+
 def type_of(schema: Any) -> str:
     """`record`, `array`, `long` ...; `union` for a list; a name that stands for a type is itself."""
     return "union" if isinstance(schema, list) else str(schema["type"]) if isinstance(schema, dict) else str(schema)

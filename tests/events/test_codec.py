@@ -198,6 +198,24 @@ def test_a_body_that_breaks_a_rule_of_the_class_is_a_decode_error(codec: Codec) 
         codec.event(kept(codec.encode(broken, IDS)))
 
 
+@pytest.mark.parametrize("depth", [50, 1_000, 300_000])
+def test_a_body_of_great_depth_does_not_end_the_process(codec: Codec, depth: int) -> None:
+    """A record within itself is read to a sane depth; deeper ones are refused, at whatever depth they were made."""
+
+    class Planted(Event, namespace="test", topic="trees"):
+        tree: Node
+
+    codec = Codec(codec._registry, [Planted], "c")
+    record = kept(codec.encode(Planted(tree=Node(name="", size=Size.SMALL)), IDS))
+    assert record.value is not None
+    deep = record._replace(value=record.value[:5] + b"\0\0\x02" * depth + b"\0\0\0" + b"\0" * depth)
+    if depth == 50:
+        assert isinstance(codec.event(deep), Planted)
+    else:
+        with pytest.raises(DecodeError):
+            codec.event(deep)
+
+
 @settings(deadline=None, max_examples=150)
 @given(body=st.binary(max_size=200), flip=st.integers(0, 10_000))
 def test_fuzzed_bytes_raise_nothing_but_decode_errors(body: bytes, flip: int) -> None:

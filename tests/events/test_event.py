@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from types import NoneType
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -16,6 +17,10 @@ from choreo.types import Int32, Json, Millis
 from tests.events.sample import Line, OrderEvent, OrderPlaced
 
 T = TypeVar("T")
+
+
+class Nothing(Value):
+    """A record without a field."""
 
 
 def event_class(annotations: dict[str, Any] | None = None, /, **keywords: Any) -> Any:
@@ -122,6 +127,8 @@ def test_an_event_must_lie_somewhere(missing: str) -> None:
         (int | datetime, "int | datetime has no Avro type"),
         (tuple[str, ...] | list[int] | None, "has no Avro type"),
         (Line | dict[str, str], "has no Avro type"),
+        (tuple[Nothing, ...], "items without a field take no bytes"),
+        (list[NoneType], "items without a field take no bytes"),
     ],
 )
 def test_a_field_that_avro_can_not_hold_is_refused(annotation: Any, said: str) -> None:

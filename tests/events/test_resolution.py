@@ -160,6 +160,7 @@ def test_a_union_is_read_branch_by_branch() -> None:
         ({"a": tuple[float, ...]}, {"a": tuple[int, ...]}, "a[]: double became long"),
         ({"a": dict[str, float]}, {"a": dict[str, int]}, "a{}: double became long"),
         ({"a": tuple[int, ...]}, {"a": int}, "a: array became long"),
+        ({"a": tuple[int, ...]}, {"a": dict[str, int]}, "a: array became map"),
         ({"a": Annotated[bytes, Fixed(4)]}, {"a": bytes}, "a: shop.Fixed4 became bytes"),
         ({"a": value("Line", x=float)}, {"a": value("Line", x=int)}, "a.x: double became long"),
         ({"a": value("L", x=int)}, {"a": value("R", x=int)}, "a: shop.L became shop.R, which has no such alias"),
@@ -193,6 +194,13 @@ def test_a_schema_of_another_library_is_read() -> None:
     body = b"\0" + schema_id.to_bytes(4, "big") + b"\x02" + b"\x02\x04"
     event = Codec(registry, [new], "c").event(kept(NewRecord("changes", None, body)))
     assert event == new(line=line(n=1), next=line(n=2))
+
+
+def test_a_schema_whose_items_take_no_bytes_is_not_read() -> None:
+    """A few bytes of such a body could promise billions of items and keep a worker busy for ever."""
+    old = {"type": "record", "name": "shop.A", "fields": [{"name": "a", "type": {"type": "array", "items": "null"}}]}
+    (problem,) = compatibility(old, old)
+    assert problem.startswith("a: items of null take no bytes")
 
 
 def test_an_unusable_schema_is_a_decode_error() -> None:
