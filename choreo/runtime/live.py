@@ -25,15 +25,13 @@ class LiveTask:
     announced: bool = False
     """Whether the group knows these offsets: an input without one would look like a first start."""
     paused: bool = False
+    due: int = 0
+    """When it has something to do without input (microseconds)."""
 
     @property
     def closed(self) -> bool:
         """Whether nothing may come in: it was stopped by a policy, or too much is parked."""
         return self.task.halted is not None or self.task.full
-
-    def next_due(self) -> int:
-        """When it has something to do without input (microseconds)."""
-        return NEVER if self.task.halted is not None else self.task.next_due()
 
     def offsets(self) -> dict[TopicPartition, int]:
         """What a checkpoint commits: every input, moved or not."""
@@ -52,7 +50,9 @@ class LiveTask:
     def run_slice(self, frontier: Frontier, now: int, limit: int = SLICE) -> bool:
         """Take up to `limit` inputs, then timers. Answers whether it stopped only because the slice was full."""
         self.task.read_clock(now)
-        return self._take(frontier, now, limit) or self._fire(frontier, now, limit)
+        more = self._take(frontier, now, limit) or self._fire(frontier, now, limit)
+        self.due = NEVER if self.task.halted is not None else self.task.next_due()
+        return more
 
     def _take(self, frontier: Frontier, now: int, limit: int) -> bool:
         task, inputs = self.task, self.inputs
@@ -89,4 +89,5 @@ class LiveTask:
         """Forget everything since the last checkpoint; answers from where to read again."""
         self.task.reset()
         self.inputs.clear()
+        self.due = 0
         return dict(self.committed)

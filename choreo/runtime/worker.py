@@ -17,6 +17,7 @@ from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
 from choreo.runtime.opening import Opening
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
+from choreo.runtime.pace import Pace
 from choreo.runtime.plan import plan_of
 from choreo.runtime.topics import check_topics
 from choreo.service.needs import Needs
@@ -57,10 +58,12 @@ class Worker:
         self._failure: Exception | None = None
         self._identity: Identity | None = None
         self._fenced = 0
-        self._dirty_since = NEVER
-        self._ran_dry_at = 0
-        self._seen = 0
+        self._interval = round(self._options.checkpoint_interval_s * 1_000_000)
+        self._pace = Pace(self._options)
+        self._busy: dict[int, LiveTask] = {}
+        """Tasks that have something to commit."""
         self._instance = ""
+        self._seen_epoch = 0
         self._cautious = 0
         self._waiting = False
         self._member: Member | None = None
@@ -98,11 +101,11 @@ class Worker:
     def step(self, now: int, records: Sequence[Record] = ()) -> int:
         """Do all that can be done at `now` (microseconds); answers when to step again at the latest, NEVER if only for input."""
         self._raise_failure()
-        self._open_tasks()
+        if self._openings or self._assignment.epoch != self._seen_epoch:
+            self._open_tasks()
         self._receive(now, records)
         more = self._advance(now)
-        self._gate()
-        if self._checkpoint_due(more):
+        if self._busy and (self._cautious or self._checkpoint_due(more)):
             self._commit()
         return self._next_due(now, more)
 
@@ -175,10 +178,8 @@ class Worker:
 
     def _open_tasks(self) -> None:
         """Begin, continue and finish the opening of tasks that are complete."""
-        complete = self._assignment.complete()
-        if len(complete) == len(self.tasks) and not self._openings:
-            return
-        for number, offsets in complete.items():
+        self._seen_epoch = self._assignment.epoch
+        for number, offsets in self._assignment.complete().items():
             if number not in self.tasks and number not in self._openings:
                 self._openings[number] = Opening(self.plan, number, offsets, self._site, self._options)
                 self.member.pause(offsets)
@@ -187,7 +188,7 @@ class Worker:
         for number, opening in list(self._openings.items()):
             if opening.step():
                 del self._openings[number]
-                self.tasks[number] = opening.finish(self._codec, self._needs, self.member)
+                self.tasks[number] = self._busy[number] = opening.finish(self._codec, self._needs, self.member)
                 self.member.resume(opening.offsets)
         self.tasks = dict(sorted(self.tasks.items()))
 
@@ -196,70 +197,65 @@ class Worker:
         frontier = self._frontier
         assert frontier is not None, "start comes first"  # a programming error of the caller
         self._waiting = False
-        if self._identity is None or not any(live.task.dirty for live in self.tasks.values()):
+        active = [live for live in self.tasks.values() if live.inputs.count or live.due <= now]
+        if not active:
+            return False
+        if self._identity is None:
             self._identity = self.member.identity()
-        wanted = [tp for live in self.tasks.values() for tp in live.wanting(frontier, now)]
+        wanted = [tp for live in active for tp in live.wanting(frontier, now)]
         if wanted:
             frontier.look(wanted, now)
+        deadline = self._site.clock.now() + self._interval
         more = False
-        deadline = self._site.clock.now() + round(self._options.checkpoint_interval_s * 1_000_000)
-        for live in self.tasks.values():
-            if self._cautious and any(other.task.dirty for other in self.tasks.values()):
-                return True
+        for live in active:
             while live.run_slice(frontier, now, 1 if self._cautious else SLICE):
                 if self._cautious or self._site.clock.now() >= deadline:
                     more = True
                     break
-            self._waiting = self._waiting or bool(live.wanting(frontier, now))
+            if live.task.dirty:
+                self._busy[live.task.partition] = live
+            self._waiting = self._waiting or bool(live.inputs.count) or live.due <= now
+            self._gate(live)
+            if self._cautious and self._busy:
+                return True
         return more
 
-    def _gate(self) -> None:
-        """Hold back the inputs of tasks that take nothing in; let them flow again when they do."""
-        for live in self.tasks.values():
-            if live.closed and not live.paused:
-                why = live.task.halted or f"{live.task.parked:,} inputs are parked"
-                logger.error("task %s-%d takes nothing more in: %s", self.service.name, live.task.partition, why)
-                self.member.pause(live.inputs.partitions)
-            elif live.paused and not live.closed:
-                self.member.resume(live.inputs.partitions)
-            live.paused = live.closed
+    def _gate(self, live: LiveTask) -> None:
+        """Hold back the inputs of a task that takes nothing in; let them flow again when it does."""
+        if live.closed == live.paused:
+            return
+        live.paused = live.closed
+        if live.paused:
+            why = live.task.halted or f"{live.task.parked:,} inputs are parked"
+            logger.error("task %s-%d takes nothing more in: %s", self.service.name, live.task.partition, why)
+            self.member.pause(live.inputs.partitions)
+        else:
+            self.member.resume(live.inputs.partitions)
 
     def _checkpoint_due(self, more: bool) -> bool:
-        dirty = [live.task for live in self.tasks.values() if live.task.dirty]
-        if not dirty and all(live.announced for live in self.tasks.values()):
-            return False
-        now, options = self._site.clock.now(), self._options
-        since = sum(task.since for task in dirty)
-        self._dirty_since = min(self._dirty_since, now)
-        if more or since != self._seen:
-            self._seen, self._ran_dry_at = since, now
-        return (
-            self._cautious > 0
-            or (not more and now - self._ran_dry_at >= options.checkpoint_dry_s * 1_000_000)
-            or now - self._dirty_since >= options.checkpoint_interval_s * 1_000_000
-            or since >= options.checkpoint_records
-            or sum(task.entries.changed_bytes for task in dirty) >= options.checkpoint_bytes
-        )
+        tasks = [live.task for live in self._busy.values()]
+        since, size = sum(task.since for task in tasks), sum(task.entries.changed_bytes for task in tasks)
+        return self._pace.due(self._site.clock.now(), since, size, more=more)
 
     def _next_due(self, now: int, more: bool) -> int:
         if more or self._openings:
             return now
         if self.member.identity() is None:
             return now + POLL_AGAIN
-        due = min((live.next_due() for live in self.tasks.values()), default=NEVER)
+        due = min([live.due for live in self.tasks.values()], default=NEVER)
         if due <= now or self._waiting:
             due = now + POLL_AGAIN
-        if self._dirty_since != NEVER:
-            due = min(due, self._ran_dry_at + round(self._options.checkpoint_dry_s * 1_000_000))
-        return due
+        return min(due, self._pace.next_due())
 
     def _commit(self) -> None:
         """One checkpoint of all tasks that have something to say. A failed one is rewound and its inputs taken again."""
-        tasks = [live for live in self.tasks.values() if live.task.dirty or not live.announced]
+        tasks = list(self._busy.values())
         since = {live.task.partition: live.task.since for live in tasks if live.task.dirty}
-        identity, self._identity = self._identity, None
+        identity, self._identity = self._identity or self.member.identity(), None
         if not tasks or identity is None:
             return
+        self._busy = {}
+        self._pace.settled()
         assert self._writer is not None, "start comes first"  # a programming error of the caller
         try:
             self._checkpoint.commit(
@@ -277,7 +273,6 @@ class Worker:
             self.checkpoints += 1
             self._fenced = 0
             self._cautious = max(self._cautious - 1, 0)
-        self._dirty_since, self._seen = NEVER, 0
 
     def _replace_writer(self, error: FencedError) -> None:
         """A fenced writer is dead: an expired transaction, or another process with our id. Raises StartError for the latter."""
@@ -313,6 +308,8 @@ class Worker:
         ours = self._assignment.complete()
         for live in tasks:
             offsets = live.rewind()
+            if not live.announced:
+                self._busy[live.task.partition] = live
             self._frontier.forget(offsets)
             if live.task.partition in ours:
                 for tp, offset in offsets.items():
@@ -324,6 +321,7 @@ class Worker:
             if opening is not None:
                 opening.close()
             live = self.tasks.pop(number, None)
+            self._busy.pop(number, None)
             if live is not None:
                 self._closed_handled += live.task.handled
                 live.task.entries.backend.close()

@@ -1,0 +1,37 @@
+"""When a checkpoint is due: soon after the input ran dry, at the latest after a while or so many inputs. Pure."""
+
+from choreo.clock import NEVER
+from choreo.runtime.options import RunOptions
+
+
+class Pace:
+    """Idle systems answer in milliseconds, loaded ones batch. All times in microseconds."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self._dry = round(options.checkpoint_dry_s * 1_000_000)
+        self._interval = round(options.checkpoint_interval_s * 1_000_000)
+        self._most = options.checkpoint_records
+        self._most_bytes = options.checkpoint_bytes
+        self.settled()
+
+    def settled(self) -> None:
+        """Nothing waits for a checkpoint any more."""
+        self._since = NEVER
+        self._seen = -1
+        self._ran_dry = 0
+
+    def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool) -> bool:
+        """Whether what was done since the last checkpoint should be committed now; `more` says that there is more at hand."""
+        self._since = min(self._since, now)
+        if more or inputs != self._seen:
+            self._seen, self._ran_dry = inputs, now
+        return (
+            (not more and now - self._ran_dry >= self._dry)
+            or now - self._since >= self._interval
+            or inputs >= self._most
+            or changed_bytes >= self._most_bytes
+        )
+
+    def next_due(self) -> int:
+        """When to ask again, NEVER where nothing waits."""
+        return NEVER if self._since == NEVER else self._ran_dry + self._dry
