@@ -11,11 +11,20 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, PydanticUndefinedAnnotation
+from pydantic import AwareDatetime, BaseModel, PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 
 from choreo.errors import EventError
-from choreo.events.datums import NAME, branch_name, decimal_bytes, default_json, enum_default, enum_symbols
+from choreo.events.datums import (
+    NAME,
+    branch_name,
+    decimal_bytes,
+    default_json,
+    enum_default,
+    enum_symbols,
+    to_millis,
+    wire_name,
+)
 from choreo.events.fields import AvroType, Fixed, Formerly, PersonalMark
 from choreo.events.schema import named_types, type_of
 from choreo.events.shape import FieldShape, Shape, array_shape, is_told_apart, map_shape, record_shape, union_shape
@@ -58,10 +67,11 @@ class _Derivation:
         _complete(cls)
         contract = getattr(cls, "contract", None)
         own_namespace = getattr(contract, "namespace", "")
-        name = f"{own_namespace or self.namespace}.{cls.__name__}".lstrip(".")
+        short = wire_name(cls.__name__)
+        name = f"{own_namespace or self.namespace}.{short}".lstrip(".")
         if name in self.named:
             return self._again(name, cls)
-        head: dict[str, Any] = {"type": "record", "name": cls.__name__}
+        head: dict[str, Any] = {"type": "record", "name": short}
         if top or (own_namespace and own_namespace != self.namespace):
             head["namespace"] = own_namespace or self.namespace
         if doc := cls.__dict__.get("__doc__"):
@@ -72,7 +82,9 @@ class _Derivation:
         # A record that holds itself is met again before it is done: its ways are looked up when they are used.
         self.named[name] = (cls, Shape(name, name, cls, lambda value: done[0].written(value),
                                        lambda datum: done[0].read(datum)))
+        outer, self.namespace = self.namespace, own_namespace or self.namespace
         fields = [self._field(cls, field_name, info) for field_name, info in cls.model_fields.items()]
+        self.namespace = outer
         done.append(record_shape(cls, name, head, fields))
         self.named[name] = (cls, done[0].by_name())
         return done[0]
@@ -101,6 +113,7 @@ class _Derivation:
         raise _no_type(where, annotation)
 
     def _class(self, annotation: type, facts: Sequence[Any], where: str) -> Shape:
+        annotation = datetime if annotation is AwareDatetime else annotation
         flat = _flatten(facts)
         chosen = next((fact.name for fact in flat if isinstance(fact, AvroType)), None)
         if issubclass(annotation, Enum):
@@ -111,7 +124,8 @@ class _Derivation:
             return self._name(Shape({"type": "fixed", "name": f"Fixed{size}", "size": size}, f"Fixed{size}", bytes))
         if annotation in _LOGICAL:
             plain, logical = _LOGICAL[annotation]
-            return Shape({"type": plain, "logicalType": chosen or logical}, plain, annotation)
+            in_millis = to_millis if chosen == "timestamp-millis" else None
+            return Shape({"type": plain, "logicalType": chosen or logical}, plain, annotation, in_millis)
         if annotation in _PLAIN:
             avro = chosen or _PLAIN[annotation]
             return Shape(avro, avro, annotation)
@@ -160,8 +174,10 @@ class _Derivation:
             avro["default"] = fallback
         if all(symbol == member.value for symbol, member in symbols.items()):
             return self._name(Shape(avro, enum.__name__, enum, attrgetter("value")))
-        # enum(symbol) of a symbol that is no name asks the enum's own _missing_
-        back = lambda symbol: symbols[symbol] if symbol in symbols else enum(symbol)  # noqa: E731  # a way, as attrgetter
+
+        def back(symbol: str) -> Enum:
+            return symbols[symbol] if symbol in symbols else enum(symbol)  # the latter asks the enum's own _missing_
+
         return self._name(Shape(avro, enum.__name__, enum, attrgetter("name"), back))
 
     def _name(self, shape: Shape) -> Shape:
@@ -182,7 +198,7 @@ class _Derivation:
 
 def _decimal(facts: Sequence[Any], where: str) -> Shape:
     def digits(word: str) -> int | None:
-        return next((found for fact in facts if (found := getattr(fact, word, None)) is not None), None)
+        return next((found for fact in reversed(facts) if (found := getattr(fact, word, None)) is not None), None)
 
     precision, scale = digits("max_digits"), digits("decimal_places")
     if precision is None or scale is None:
@@ -203,8 +219,7 @@ def _complete(cls: type[BaseModel]) -> None:
 
 
 def check_key(cls: type[BaseModel]) -> None:
-    """Raise EventError for a key whose fields can't stand in a record key: it must be text, a number without
-    fractions, a date, a UUID or an Enum, for every reader alike."""
+    """Raise EventError for a key whose fields have no one text that every reader would write alike."""
     shape, contract = shape_of(cls), cls.contract  # type: ignore[attr-defined]  # as above
     named = named_types(shape.avro)
     for name in contract.key:
@@ -234,7 +249,7 @@ def _default(where: str, shape: Shape, info: FieldInfo) -> tuple[Any, Any]:
         if isinstance(avro, list):
             branch = datum[0] if isinstance(datum, tuple) else "null"
             avro = sorted(avro, key=lambda part: not _is_branch(part, branch))
-        return avro, default_json(avro, datum)
+        return avro, default_json(datum)
     except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError, StopIteration) as error:
         raise EventError(f"{where}: the default {value!r} is no {_say(info.annotation)}", why=str(error)) from error
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from choreo.clock import EPOCH, to_micros
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OTHER = re.compile(r"[^A-Za-z0-9_]+")
 Convert: TypeAlias = Callable[[Any], Any]
 
 
@@ -23,6 +24,11 @@ def decimal_bytes(precision: int, scale: int) -> Convert:
         return unscaled.to_bytes((unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1, "big", signed=True)
 
     return convert
+
+
+def wire_name(name: str) -> str:
+    """The Avro name of a class: `Page_int` for `Page[int]`."""
+    return _OTHER.sub("_", name).strip("_")
 
 
 def enum_symbols(enum: type[Enum]) -> Mapping[str, Enum]:
@@ -41,17 +47,19 @@ def enum_default(enum: type[Enum], symbols: Mapping[str, Enum]) -> str | None:
     return next((symbol for symbol, member in symbols.items() if member is fallback), None)
 
 
-def default_json(avro: Any, datum: Any) -> Any:
+def to_millis(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return to_micros(moment) // 1000
+
+
+def default_json(datum: Any) -> Any:
     """A datum as the JSON that stands under "default" in a schema (Avro specification, "Complex Types")."""
-    if isinstance(avro, list):
-        branch = datum[0] if isinstance(datum, tuple) else "null"
-        inner = datum[1] if isinstance(datum, tuple) else datum
-        return default_json(next((part for part in avro if branch_name(part) == branch), branch), inner)
+    if isinstance(datum, tuple):
+        return default_json(datum[1])  # a value of a union goes with the name of its branch
     if isinstance(datum, bytes):
         return datum.decode("latin-1")
     if isinstance(datum, datetime):
-        micros = to_micros(datum)
-        return micros // 1000 if avro["logicalType"] == "timestamp-millis" else micros
+        return to_micros(datum)
     if isinstance(datum, date):
         return (datum - EPOCH.date()).days
     if isinstance(datum, time):
@@ -59,11 +67,9 @@ def default_json(avro: Any, datum: Any) -> Any:
     if isinstance(datum, UUID):
         return str(datum)
     if isinstance(datum, list):
-        return [default_json(avro["items"], part) for part in datum]
-    if isinstance(datum, dict) and isinstance(avro, dict):
-        if avro["type"] == "map":
-            return {name: default_json(avro["values"], part) for name, part in datum.items()}
-        return {f["name"]: default_json(f["type"], datum[f["name"]]) for f in avro["fields"]}
+        return [default_json(part) for part in datum]
+    if isinstance(datum, dict):
+        return {name: default_json(part) for name, part in datum.items()}
     return datum
 
 

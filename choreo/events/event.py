@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from enum import Enum
 from functools import cache
 from operator import attrgetter
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from choreo.errors import EventError, PublishError
 from choreo.events.avro import check_key, refuse_factory, shape_of
 from choreo.events.contract import Contract, Keywords, check_published, make_contract
-from choreo.events.fields import Personal as Personal
+from choreo.events.datums import wire_name
 from choreo.events.fields import bound_to_avro
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class EventType(ModelMetaclass):
         try:
             inherited = next((base.__dict__["contract"] for parent in bases for base in parent.__mro__
                               if "contract" in base.__dict__), None)
-            contract = make_contract(name, inherited, ours)
+            contract = make_contract(wire_name(name), inherited, ours)
             cls: Any = super().__new__(mcs, name, bases, body, **theirs)
             if "contract" in cls.model_fields:
                 raise EventError(f"{name}: a field can't be called contract", why="every event has its contract there")
@@ -150,7 +150,7 @@ def _text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    if isinstance(value, date):
+    if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, (str, int, UUID)):
         if value == "":

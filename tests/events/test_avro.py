@@ -3,17 +3,21 @@
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from io import BytesIO
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from pydantic import Field
 
 from choreo.events.avro import schema_of, shape_of
+from choreo.events.codec import Codec
+from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value
-from choreo.types import Formerly
-from tests.events.sample import Colour, Everything, Flag, Line, Money, Node, OrderEvent, OrderPlaced, Size
+from choreo.events.registry import MemoryRegistry
+from choreo.types import Formerly, Millis
+from tests.events.sample import Colour, Everything, Flag, Line, Money, Node, OrderEvent, OrderPlaced, Size, kept
 
+T = TypeVar("T")
 MONEY = {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 2}
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 
@@ -97,6 +101,8 @@ class Defaults(Event, namespace="test", topic="defaults"):
     tags: tuple[str, ...] = ("x",)
     prices: dict[str, Money] = Field(default_factory=dict)
     line: Line = Line(sku="tea", quantity=1, price=Decimal(2))
+    again: Line | None = Line(sku="milk", quantity=1, price=Decimal(3))
+    rough: Millis = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     node: Node | None = Node(name="n", size=Size.SMALL)
     either: int | str = "b"
 
@@ -108,6 +114,7 @@ def test_defaults_stand_in_the_schema_as_avro_wants_them() -> None:
         "text": "a", "money": "\x80", "raw": "\xff", "moment": 1_000_000, "day": 2, "hour": 2_000_000, "colour": "blue",
         "size": "LARGE", "flag": None, "tags": ["x"], "prices": {}, "either": "b",
         "line": {"sku": "tea", "quantity": 1, "price": "\x00\xc8"},
+        "again": {"sku": "milk", "quantity": 1, "price": "\x01\x2c"}, "rough": 1_000,
         "node": {"name": "n", "size": "SMALL", "children": []},
     }  # fmt: skip
     assert [field(Defaults, name)["type"][0] for name in ("flag", "either")] == ["null", "string"]
@@ -144,16 +151,38 @@ def test_wire_names_and_earlier_names() -> None:
     assert schema["fields"][3]["aliases"] == ["hidden"]
 
 
+class Page(Value, Generic[T]):
+    items: tuple[T, ...]
+
+
+def test_a_generic_value_has_an_avro_name() -> None:
+    """A Value of a Value is a record of its own, under a name that Avro takes."""
+
+    class Listed(OrderEvent):
+        lines: Page[Line]
+        more: Annotated[Money, Field(max_digits=20, decimal_places=2)] = Decimal(0)
+
+    assert field(Listed, "lines")["type"]["name"] == "Page_Line"
+    assert field(Listed, "more")["type"]["precision"] == 20
+    parse_schema(schema_of(Listed))
+
+
 def test_a_value_of_another_namespace_keeps_it() -> None:
-    """A Value that names a namespace is that type for every event that holds it."""
+    """A Value that names a namespace is that type for every event that holds it, with the types inside it."""
 
     class Address(Value, namespace="post"):
         street: str
+        colour: Colour | None = None
+        again: Colour = Colour.RED
 
     class Sent(OrderEvent):
         to: Address
         back: Address | None = None
+        colour: Colour | None = None
 
     assert field(Sent, "to")["type"]["namespace"] == "post"
     assert field(Sent, "back")["type"] == ["null", "post.Address"]
-    parse_schema(schema_of(Sent))
+    assert field(Sent, "to")["type"]["fields"][2]["type"] == "post.Colour"
+    codec = Codec(MemoryRegistry(), [Sent], "c")
+    event = Sent(order_id="o", to=Address(street="s", colour=Colour.BLUE), colour=Colour.BLUE)
+    assert codec.event(kept(codec.encode(event, Ids(bytes(16), "s")))) == event

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
-from types import NoneType
+from types import GenericAlias
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -128,7 +128,7 @@ def test_an_event_must_lie_somewhere(missing: str) -> None:
         (tuple[str, ...] | list[int] | None, "has no Avro type"),
         (Line | dict[str, str], "has no Avro type"),
         (tuple[Nothing, ...], "items without a field take no bytes"),
-        (list[NoneType], "items without a field take no bytes"),
+        (GenericAlias(list, (type(None),)), "items without a field take no bytes"),
     ],
 )
 def test_a_field_that_avro_can_not_hold_is_refused(annotation: Any, said: str) -> None:
