@@ -54,13 +54,20 @@ class ChargeCustomer(Handler[ChargeRequested]):
     scripts = ReadScript.scripts
     approval = Timer[str]()
 
-    def handle(self, request: ChargeRequested, ctx: Context) -> None:
+    def handle(self, request: ChargeRequested, ctx: Context) -> ChargeApproved | None:
         script = self.scripts.get(request.order_id)
-        if script is not None and script.approved_at is not None:
-            self.approval.set(request.order_id, at=script.approved_at)
+        if script is None or script.approved_at is None:
+            return None
+        if script.approved_at <= ctx.now:
+            return self.answer(request.order_id)
+        self.approval.set(request.order_id, at=script.approved_at)
+        return None
 
     @approval.due
     def approve(self, order_id: str, ctx: Context) -> ChargeApproved:
+        return self.answer(order_id)
+
+    def answer(self, order_id: str) -> ChargeApproved:
         return ChargeApproved(order_id=order_id, receipt=f"receipt-{order_id}")
 
 
@@ -82,29 +89,49 @@ class PickGoods(Handler[PickRequested | PaymentTaken]):
         return PickRefused(order_id=event.order_id, reason="not in the warehouse")
 
 
-class CarryParcel(Handler[PickupRequested | ParcelHandedOver]):
-    """The carrier fetches the parcel, and delivers it once it was handed over."""
+class FetchParcel(Handler[PickupRequested]):
+    """The carrier fetches the parcel."""
 
     scripts = ReadScript.scripts
     collection = Timer[str]()
-    delivery = Timer[str]()
 
-    def handle(self, event: PickupRequested | ParcelHandedOver, ctx: Context) -> None:
-        script = self.scripts.get(event.order_id)
-        if script is None:
-            return
-        if isinstance(event, PickupRequested):
-            if script.handed_over_at is not None:
-                self.collection.set(event.order_id, at=script.handed_over_at)
-        elif script.delivered_at is not None:
-            self.delivery.set(event.order_id, at=script.delivered_at)
+    def handle(self, request: PickupRequested, ctx: Context) -> ParcelCollected | None:
+        script = self.scripts.get(request.order_id)
+        if script is None or script.handed_over_at is None:
+            return None
+        if script.handed_over_at <= ctx.now:
+            return self.answer(request.order_id)
+        self.collection.set(request.order_id, at=script.handed_over_at)
+        return None
 
     @collection.due
     def collect(self, order_id: str, ctx: Context) -> ParcelCollected:
+        return self.answer(order_id)
+
+    def answer(self, order_id: str) -> ParcelCollected:
         return ParcelCollected(order_id=order_id, tracking=f"parcel-{order_id}")
+
+
+class DeliverParcel(Handler[ParcelHandedOver]):
+    """The carrier delivers what was handed over."""
+
+    scripts = ReadScript.scripts
+    delivery = Timer[str]()
+
+    def handle(self, parcel: ParcelHandedOver, ctx: Context) -> ParcelArrived | None:
+        script = self.scripts.get(parcel.order_id)
+        if script is None or script.delivered_at is None:
+            return None
+        if script.delivered_at <= ctx.now:
+            return self.answer(parcel.order_id)
+        self.delivery.set(parcel.order_id, at=script.delivered_at)
+        return None
 
     @delivery.due
     def deliver(self, order_id: str, ctx: Context) -> ParcelArrived:
+        return self.answer(order_id)
+
+    def answer(self, order_id: str) -> ParcelArrived:
         return ParcelArrived(order_id=order_id)
 
 
@@ -117,13 +144,20 @@ class ChangeMind(Handler[Stage]):
     scripts = ReadScript.scripts
     cancellation = Timer[str]()
 
-    def handle(self, event: Stage, ctx: Context) -> None:
+    def handle(self, event: Stage, ctx: Context) -> OrderCancelled | None:
         script = self.scripts.get(event.order_id)
-        if script is not None and script.status == "canceled" and isinstance(event, last_stage(script)):
-            self.cancellation.set(event.order_id, at=last_time(script))
+        if script is None or script.status != "canceled" or not isinstance(event, last_stage(script)):
+            return None
+        if last_time(script) <= ctx.now:
+            return self.answer(event.order_id)
+        self.cancellation.set(event.order_id, at=last_time(script))
+        return None
 
     @cancellation.due
     def cancel(self, order_id: str, ctx: Context) -> OrderCancelled:
+        return self.answer(order_id)
+
+    def answer(self, order_id: str) -> OrderCancelled:
         return OrderCancelled(order_id=order_id, reason="changed my mind")
 
 
@@ -147,4 +181,4 @@ def last_time(script: Scripted) -> datetime:
     return max(time for time in times if time is not None)
 
 
-world = Service("world", handlers=[ReadScript, ChargeCustomer, PickGoods, CarryParcel, ChangeMind])
+world = Service("world", handlers=[ReadScript, ChargeCustomer, PickGoods, FetchParcel, DeliverParcel, ChangeMind])
