@@ -1,0 +1,85 @@
+"""The shelf: every version of every saga spec, on the log, so that an instance can keep the one with which it started.
+
+Topic `choreo.sagas.specs`, one partition, kept for ever. Record key: the saga's name; value: version byte 1, JSON with
+saga, version, digest and source (the YAML text as it was deployed).
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from choreo.errors import SpecError
+from choreo.events.event import Event
+from choreo.log.interface import Log, TopicSpec
+from choreo.record import NewRecord, Record, TopicPartition
+from choreo.saga.rules import Spec
+from choreo.saga.spec import parse_spec
+
+TOPIC = "choreo.sagas.specs"
+TOPIC_SPEC = TopicSpec(TOPIC, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
+VERSION = 1
+
+logger = logging.getLogger("choreo.saga")
+
+
+class Deployed(NamedTuple):
+    """One version of a spec, as it lies on the log."""
+
+    saga: str
+    version: int
+    digest: str
+    source: str
+
+
+def deploy(log: Log, spec: Spec, source: str) -> bool:
+    """Put a spec on the shelf; answers whether it was new.
+
+    Raises SpecError where its version number was deployed with another content: instances that follow it would change
+    under way.
+    """
+    log.create_topics([TOPIC_SPEC])
+    for earlier in shelf(log, spec.name):
+        if earlier.digest == spec.digest:
+            return False
+        if earlier.version == spec.version:
+            raise SpecError(
+                f"saga {spec.name}: version {spec.version} was deployed with another content",
+                why="instances that started with it must be able to keep it",
+                hint=f"version: {1 + max(one.version for one in shelf(log, spec.name))}",
+            )
+    body = Deployed(spec.name, spec.version, spec.digest, source)._asdict()
+    log.append([NewRecord(TOPIC, spec.name.encode(), bytes([VERSION]) + json.dumps(body).encode(), (), 0)])
+    return True
+
+
+def shelf(log: Log, saga: str) -> list[Deployed]:
+    """All versions of one saga, in the order in which they were deployed."""
+    if TOPIC not in log.topics():
+        return []
+    place = TopicPartition(TOPIC, 0)
+    end = log.ends([place])[place]
+    found = []
+    with log.reader({place: 0}) as reader:
+        while reader.position(place) < end:
+            found += [_read(record) for record in reader.read(1.0) if record.key == saga.encode()]
+    return found
+
+
+def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]]) -> list[Spec]:
+    """The other versions of `spec` that instances may follow. One that these event classes can't carry is left out, with a warning."""
+    found = []
+    for deployed in shelf(log, spec.name):
+        if deployed.digest != spec.digest:
+            try:
+                found.append(parse_spec(deployed.source, f"{TOPIC}: {spec.name} version {deployed.version}", catalogue))
+            except SpecError as error:
+                logger.warning("version %d of saga %s can't be followed here: %s", deployed.version, spec.name, error)
+    return found
+
+
+def _read(record: Record) -> Deployed:
+    value = record.value or b""
+    if value[:1] != bytes([VERSION]):
+        raise SpecError(f"a saga spec of format {value[:1].hex()}", at=record.position, hint="run a newer Choreo")
+    return Deployed(**json.loads(value[1:]))
