@@ -43,10 +43,10 @@ class RegistrySection:
 
 @dataclass(frozen=True)
 class RunSection:
-    """How workers run. `start_from` is earliest, latest or an ISO time: needed where a group starts on old events."""
+    """How workers run. An empty `state_dir` follows the log. `start_from` is earliest, latest or an ISO time: needed where a group starts on old events."""
 
     workers: int = at_least(1, 1)
-    state_dir: str = ".choreo/state"
+    state_dir: str = ""
     start_from: str = ""
     checkpoint_interval_s: float = at_least(0.001, 0.25)
     drain_s: float = at_least(0, 20.0)
@@ -137,6 +137,13 @@ class Config:
         if scheme == "embedded":
             return f"dir:{Path(rest.partition('?')[0]) / 'registry'}"
         return f"dir:{self.path(self.project.schemas)}"
+
+    def state_dir(self) -> Path:
+        """Where the stores lie; where nothing is set, inside an embedded log's directory: they go and come together."""
+        scheme, _, rest = self.log.url.partition(":")
+        if self.run.state_dir:
+            return Path(self.run.state_dir)
+        return Path(rest.partition("?")[0]) / "state" if scheme == "embedded" else self.path(".choreo/state")
 
     def origin(self, name: str) -> str:
         """Where the value of this name, such as `log.url`, came from."""

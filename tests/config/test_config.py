@@ -62,6 +62,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
         "default",
     )
     assert found.registry_url() == "dir:.choreo/log/registry"
+    assert found.state_dir() == Path(".choreo/log/state")
 
 
 def test_precedence_falls_from_command_line_to_default(tmp_path: Path) -> None:
@@ -194,9 +195,11 @@ def test_relative_paths_begin_where_they_were_said(tmp_path: Path) -> None:
     """A path in choreo.toml is the project's; one in the environment belongs to the directory of the command."""
     below = tmp_path / "deep"
     below.mkdir()
-    (tmp_path / "choreo.toml").write_text("[log]\nurl = 'embedded:x?sync=commit'\n", encoding="utf-8")
+    text = "[log]\nurl = 'embedded:x?sync=commit'\n[run]\nstate_dir = 'state'\n"
+    (tmp_path / "choreo.toml").write_text(text, encoding="utf-8")
     assert load(Sources(below)).log.url == f"embedded:{tmp_path}/x?sync=commit"
-    assert load(Sources(below)).run.state_dir == f"{tmp_path}/.choreo/state"
+    assert load(Sources(below)).run.state_dir == f"{tmp_path}/state"
+    assert load(Sources(below)).state_dir() == tmp_path / "state"
     assert load(Sources(below, environment={"CHOREO_LOG_URL": "embedded:y"})).log.url == "embedded:y"
 
 

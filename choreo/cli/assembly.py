@@ -1,0 +1,92 @@
+"""From targets to things that run: services, a coordinator for each saga spec, and the topics that they need."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from choreo.cli.project import Project
+from choreo.cli.targets import Finder
+from choreo.config import service_settings
+from choreo.errors import ConfigError
+from choreo.events.event import Event
+from choreo.log.interface import Log, Topic, TopicSpec
+from choreo.runtime.plan import Plan, plan_of
+from choreo.runtime.topics import topics_of
+from choreo.saga.coordinator import coordinator
+from choreo.saga.durations import parse_duration
+from choreo.saga.spec import Spec, load_spec
+from choreo.service.service import Service
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Services first, then coordinators; `specs` are those of the coordinators, by the coordinator's name."""
+
+    services: tuple[Service, ...]
+    specs: Mapping[str, Spec]
+    catalogue: Mapping[str, type[Event]]
+
+    def plans(self) -> list[Plan]:
+        """The routes of every service. Raises what is wrong with the first that can't run."""
+        return [plan_of(service) for service in self.services]
+
+
+def assemble(project: Project, targets: Sequence[str]) -> Assembly:
+    """Load what the targets name. Raises ConfigError, SpecError and whatever a declaration says of itself."""
+    finder = Finder(project.config, Path.cwd())
+    found = finder.find(targets)
+    if found.specs and targets and project.config.project.services:
+        finder.find(project.config.project.services)  # a spec speaks of events of the whole project
+    catalogue = finder.catalogue()
+    specs = [load_spec(path, catalogue) for path in found.specs]
+    coordinators = {spec.name: coordinator(spec, catalogue) for spec in specs}
+    by_service = {coordinators[spec.name].name: spec for spec in specs}
+    return Assembly((*found.services, *coordinators.values()), by_service, catalogue)
+
+
+def settings_of(project: Project, service: Service) -> object:
+    """The service's own settings, or None where it has none. Raises ConfigError."""
+    if service.settings is None:
+        return None
+    return service_settings(project.config, service.name, service.settings, os.environ)
+
+
+def wanted_topics(project: Project, plans: Sequence[Plan], known: Mapping[str, Topic]) -> list[TopicSpec]:
+    """Every topic that these services need, with the counts and retentions of the settings.
+
+    All inputs of a service, its changelog and its journal have one count: that of the inputs that are there already.
+    """
+    found: dict[str, TopicSpec] = {}
+    for plan in plans:
+        there = [known[name].partitions for name in plan.topics if name in known]
+        chosen = [project.config.topic(name).partitions for name in plan.topics]
+        count = (there or chosen or [project.config.topic("").partitions])[0]
+        for spec in topics_of(plan, count):
+            found.setdefault(spec.name, _configured(project, spec))
+    return list(found.values())
+
+
+def lacking_topics(log: Log, wanted: Sequence[TopicSpec]) -> list[TopicSpec]:
+    """Those that the log does not have."""
+    known = log.topics()
+    return [spec for spec in wanted if spec.name not in known]
+
+
+def _configured(project: Project, spec: TopicSpec) -> TopicSpec:
+    section = project.config.topic(spec.name)
+    config = dict(spec.config)
+    if section.replication:
+        config["replication.factor"] = str(section.replication)
+    if section.retention != "forever" and config.get("cleanup.policy") == "delete":
+        config["retention.ms"] = str(_milliseconds(project, spec.name, section.retention))
+    return TopicSpec(spec.name, spec.partitions, config)
+
+
+def _milliseconds(project: Project, topic: str, retention: str) -> int:
+    try:
+        micros = parse_duration(retention)
+    except ValueError as error:
+        place = project.config.origin(f"topics.{topic}.retention")
+        raise ConfigError(f"retention of {topic}: {error}", at=place, hint="7d, or forever") from None
+    return -1 if micros is None else micros // 1000

@@ -1,0 +1,102 @@
+"""`choreo demo`: the sample shop and its order saga, on generated orders or on Olist's real ones."""
+
+import shutil
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from choreo.cli.options import command
+from choreo.cli.output import note
+from choreo.cli.project import Project
+from choreo.cli.stores import ProjectBackends
+from choreo.config.sections import LogSection
+from choreo.demo.generated import generate
+from choreo.demo.olist import read_orders
+from choreo.demo.rows import Row
+from choreo.demo.run import Stage, run_virtual, run_wall
+from choreo.demo.show import next_commands, print_json, print_summary, progress
+from choreo.demo.summary import Summary
+from choreo.errors import ConfigError
+from choreo.log.embedded import EmbeddedLog
+from choreo.state.backend import Backends
+from choreo.state.memory import MemoryBackends
+
+PLACE = ".choreo/demo"
+"""The demo's own corner of a project: wiped at each start that names no log."""
+
+
+@command("demo")
+@click.option(
+    "--orders", metavar="DIR", type=click.Path(path_type=Path), help="Real orders: a directory of Olist's CSV files."
+)
+@click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Generated orders.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Which generated orders.")
+@click.option("--partitions", type=click.IntRange(min=1), help="Of every topic; default: as choreo.toml says.")
+@click.option("--wall-time", is_flag=True, help="Every answer at once, in wall time; on Kafka always so.")
+def demo(project: Project, orders: Path | None, count: int, seed: int, partitions: int | None, wall_time: bool) -> int:
+    """Run the sample shop over orders: services, the outside world and the order saga, to the end of every order.
+
+    Without --log it runs on an embedded log of its own in .choreo/demo, which begins anew each time.
+    """
+    rows = read_orders(orders) if orders is not None else generate(count, seed)
+    with _stage(project) as staged, ExitStack() as opened:
+        backends = opened.enter_context(closing(_backends(staged)))
+        stage = Stage(staged.log, staged.registry, backends, partitions or staged.config.topic("").partitions)
+        summary = _played(
+            stage, rows, wall=wall_time or staged.config.log.url.startswith("kafka:"), quiet=project.output.as_json
+        )
+        url = staged.config.log.url
+    if project.output.as_json:
+        print_json(summary, sys.stdout)
+    else:
+        print_summary(summary, _next(summary, url), sys.stdout)
+    return 0
+
+
+def _stage(project: Project) -> Project:
+    """The project on the log that was asked for; where none was, on a fresh one of the demo's own."""
+    config = project.config
+    if config.origin("log.url") in ("--log", "CHOREO_LOG_URL"):
+        return project
+    place = Path(PLACE) if config.directory == Path.cwd() else config.path(PLACE)
+    _wipe(place)
+    url = f"embedded:{place / 'log'}"
+    values = tuple(value for value in config.values if value.name not in ("registry.url", "run.state_dir"))
+    run, registry = replace(config.run, state_dir=""), replace(config.registry, url="")
+    return Project(replace(config, log=LogSection(url), run=run, registry=registry, values=values), project.output)
+
+
+def _wipe(place: Path) -> None:
+    """Remove what an earlier demo left, and nothing that looks like anything else."""
+    if not place.exists():
+        return
+    strange = [path.name for path in place.iterdir() if path.name != "log"]
+    if strange:
+        raise ConfigError(f"{place} holds {strange[0]}, which no demo made", hint="move it away, or --log embedded:DIR")
+    EmbeddedLog(place / "log").close()  # refuses while another demo is at it
+    shutil.rmtree(place)
+
+
+def _backends(project: Project) -> Backends:
+    if project.config.log.url.startswith("memory:"):
+        return MemoryBackends()
+    return ProjectBackends(project.config.state_dir())
+
+
+def _played(stage: Stage, rows: list[Row], *, wall: bool, quiet: bool) -> Summary:
+    play = run_wall if wall else run_virtual
+    if quiet or not sys.stderr.isatty():
+        note(f"{len(rows):,} orders on {stage.log.url}, {stage.partitions} partitions")
+        return play(stage, rows)
+    with progress(sys.stderr) as watch:
+        return play(stage, rows, watch)
+
+
+def _next(summary: Summary, url: str) -> list[tuple[str, str]]:
+    """What to try next; a log in memory is gone by then."""
+    if url.startswith("memory:"):
+        return []
+    return [(line.replace("replay verify", "replay verify demo"), shows) for line, shows in next_commands(summary, url)]

@@ -1,0 +1,111 @@
+"""`choreo emit`: puts events on the log from outside: one from FIELD=VALUE, or one for each JSON line of stdin."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import click
+from pydantic import ValidationError
+
+from choreo.cli.options import command
+from choreo.cli.project import Project
+from choreo.cli.targets import Finder
+from choreo.clock import SystemClock
+from choreo.config.sections import did_you_mean
+from choreo.errors import ConfigError
+from choreo.events.codec import Codec
+from choreo.events.envelope import Ids
+from choreo.events.event import Event, key_of
+from choreo.log.interface import TopicSpec
+from choreo.runtime.topics import FOREVER
+
+BATCH = 1000
+
+
+@command("emit")
+@click.argument("target")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE...|-]")
+@click.option("--correlation-id", help="The story that the event belongs to; default: a story of its own.")
+def emit(project: Project, target: str, fields: Sequence[str], correlation_id: str | None) -> None:
+    """Put events of the class TARGET (shop.py:OrderPlaced) on the log; - reads one JSON object a line from stdin.
+
+    A value is text, or JSON where it begins with [ or {.
+    """
+    event = Finder(project.config, Path.cwd()).event(target)
+    topic = event.contract.topic
+    if topic not in project.log.topics():
+        project.log.create_topics([TopicSpec(topic, project.config.topic(topic).partitions, FOREVER)])
+    codec = Codec(project.registry, [event], project.log.cluster_id())
+    clock = SystemClock()
+    for batch in _batches(_events(event, fields)):
+        made = [(one, _ids(clock.now(), correlation_id)) for one in batch]
+        positions = project.log.append([codec.encode(one, ids) for one, ids in made])
+        for (one, ids), position in zip(made, positions, strict=True):
+            event_id, key = str(UUID(bytes=ids.event_id)), (key_of(one) or b"").decode("utf-8", "backslashreplace")
+            row = {
+                "event": event.contract.full_name,
+                "key": key,
+                "event_id": event_id,
+                "correlation_id": ids.correlation_id,
+                "topic": position.topic,
+                "partition": position.partition,
+                "offset": position.offset,
+            }
+            project.output.thing(row, [f"{event.contract.full_name} {key} at {position}, event id {event_id}"])
+
+
+def _ids(now: int, correlation_id: str | None) -> Ids:
+    event_id = uuid4()
+    return Ids(event_id.bytes, correlation_id or str(event_id), at=now)
+
+
+def _events(event: type[Event], fields: Sequence[str]) -> Iterator[Event]:
+    if list(fields) != ["-"]:
+        yield _made(event, _given(event, fields), " ".join(fields))
+        return
+    for number, line in enumerate(sys.stdin, start=1):
+        if line.strip():
+            yield _made(event, _parsed(line, f"line {number} of stdin"), f"line {number} of stdin")
+
+
+def _given(event: type[Event], fields: Sequence[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for field in fields:
+        name, mark, text = field.partition("=")
+        if not mark:
+            raise ConfigError(f"{field} is not FIELD=VALUE", hint=f"{name}=..., or - to read JSON lines from stdin")
+        if name not in event.model_fields:
+            raise ConfigError(f"{event.__name__} has no field {name}", hint=did_you_mean(name, event.model_fields))
+        given[name] = _parsed(text, name) if text[:1] in ("[", "{") else text
+    return given
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{where} is not JSON: {error}", at=text.strip()[:80]) from None
+
+
+def _made(event: type[Event], given: object, where: str) -> Event:
+    try:
+        return event.model_validate(given)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or event.__name__}: {fault['msg']}" for fault in error.errors()]
+    raise ConfigError(
+        f"no {event.__name__}: {'; '.join(faults)}", at=where, hint=f"fields: {', '.join(event.model_fields)}"
+    )
+
+
+def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
+    batch: list[Event] = []
+    for event in events:
+        batch.append(event)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

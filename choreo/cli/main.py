@@ -1,0 +1,160 @@
+"""The `choreo` command: which commands there are, loaded on use, and how an error leaves the program.
+
+Nothing of Choreo's weight is imported here, so that `choreo --help` answers at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple, NoReturn
+
+import click
+
+from choreo.cli.options import everywhere
+from choreo.errors import ChoreoError, ConfigError, LogUnavailableError
+
+FINE, FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
+INTERRUPTED = 130
+
+
+class Lazy(NamedTuple):
+    """A command that is imported when it is used: `module:name` below choreo.cli, and its line in the help."""
+
+    place: str
+    help: str
+
+
+class Group(click.Group):
+    """Commands by name; shows their help without importing them."""
+
+    def __init__(self, name: str, help: str, entries: Mapping[str, "Lazy | Group"]) -> None:
+        super().__init__(name, help=help)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self.entries.get(cmd_name)
+        if not isinstance(entry, Lazy):
+            return entry
+        module, _, name = entry.place.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"choreo.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, str(entry.help)) for name, entry in self.entries.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.entries and not args[0].startswith("-"):
+            near = get_close_matches(args[0], self.entries, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(self.entries)}"
+            ctx.fail(f"there is no command {args[0]}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+class Root(Group):
+    """The whole command: turns what went wrong into an exit code and lines for the person at the console."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # click's own knows a mode in which it returns; this one always exits
+        extra.pop("standalone_mode", None)
+        sys.exit(self._code(list(sys.argv[1:] if args is None else args), extra))
+
+    def _code(self, args: list[str], extra: dict[str, Any]) -> int:
+        verbose = any(arg == "--verbose" or (arg.startswith("-v") and set(arg[1:]) == {"v"}) for arg in args)
+        try:
+            answer = super().main(args, "choreo", standalone_mode=False, **extra)
+            sys.stdout.flush()
+            return answer if isinstance(answer, int) else FINE
+        except click.ClickException as error:
+            error.show()
+            return USAGE
+        except (click.Abort, KeyboardInterrupt):
+            return INTERRUPTED
+        except (BrokenPipeError, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+                raise  # click answers a broken pipe by an exit of its own; any other exit is somebody else's wish
+            # Whoever read us has enough; what is left to flush at exit must not complain either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return FINE
+        except ChoreoError as error:
+            if verbose:
+                traceback.print_exception(error)
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            return code_of(error)
+
+
+def code_of(error: ChoreoError) -> int:
+    """Which exit code this error is: 1 found something, 2 usage, 3 cannot reach."""
+    if isinstance(error, LogUnavailableError):
+        return UNREACHABLE
+    return USAGE if isinstance(error, ConfigError) else FOUND
+
+
+COMMANDS: Mapping[str, Lazy | Group] = {
+    "run": Lazy("run:run", "Run services and saga coordinators: TARGET..., none = the whole project."),
+    "demo": Lazy("demo:demo", "Run the sample shop and its order saga, on generated or real orders."),
+    "emit": Lazy("emit:emit", "Put events on the log: an event class and its fields, or JSON lines from stdin."),
+    "check": Lazy("check:check", "Read services, specs and schemas together; say what does not fit."),
+    "doctor": Lazy("doctor:doctor", "Look at this machine, the log and the registry; say what to do."),
+    "topics": Group(
+        "topics",
+        "Topics on the log.",
+        {
+            "list": Lazy("topics:list_topics", "Every topic, its partitions and records."),
+            "show": Lazy("topics:show_topic", "One topic, partition by partition."),
+            "create": Lazy("topics:create_topic", "Make one topic."),
+            "plan": Lazy("topics:plan_topics", "What the project needs and the log does not have."),
+            "apply": Lazy("topics:apply_topics", "Make what `plan` shows."),
+        },
+    ),
+    "sagas": Group(
+        "sagas",
+        "Saga instances, as their lifecycle topics tell.",
+        {
+            "list": Lazy("sagas:list_sagas", "Every instance: status and what it waits for."),
+            "show": Lazy("sagas:show_saga", "One instance in one line, and its steps."),
+            "why": Lazy("sagas:explain_saga", "Why an instance waits: for which event, from whom, until when."),
+        },
+    ),
+    "services": Group(
+        "services", "Services of the project.", {"list": Lazy("services:list_services", "Every service.")}
+    ),
+    "dead-letters": Group(
+        "dead-letters",
+        "Events that could not be handled.",
+        {
+            "list": Lazy("dead_letters:list_dead_letters", "Every dead letter: which event, why, when."),
+            "show": Lazy("dead_letters:show_dead_letter", "One dead letter, with its cause and what it held."),
+        },
+    ),
+    "replay": Group(
+        "replay",
+        "Read the log again, in a sandbox.",
+        {"verify": Lazy("replay:verify", "Rebuild each service from the log and compare with its stores.")},
+    ),
+    "schemas": Group(
+        "schemas",
+        "Published contracts of the project's events.",
+        {"export": Lazy("schemas:export_schemas", "Write the contract of every event.")},
+    ),
+    "config": Group("config", "Settings.", {"show": Lazy("config:show", "Each setting, and where it came from.")}),
+}
+
+HELP = """Event-driven choreography: services that react to events, sagas that undo.
+
+A verb acts on the project or the log; a plural noun is a thing on the log and has verbs of its own.
+"""
+
+cli = everywhere(Root("choreo", HELP, COMMANDS))
+
+
+def main() -> NoReturn:
+    """The entry point of the `choreo` script."""
+    cli.main()

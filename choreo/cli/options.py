@@ -1,0 +1,60 @@
+"""The options that every command takes, before or after its name, and the project that they describe."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from choreo.cli.project import Project
+
+AnyCommand = TypeVar("AnyCommand", bound=click.Command)
+
+COMMON = (
+    click.Option(["--log", "log_url"], metavar="URL", help="memory:, embedded:DIR or kafka://HOST:PORT,..."),
+    click.Option(["--registry", "registry_url"], metavar="URL", help="The schema registry: memory: or dir:DIR."),
+    click.Option(["--profile"], metavar="NAME", help="Lay [profile.NAME] over the settings."),
+    click.Option(["--config", "config_file"], metavar="FILE", help="Another choreo.toml or pyproject.toml."),
+    click.Option(["--json", "as_json"], is_flag=True, help="One JSON object a line on stdout."),
+    click.Option(["--verbose", "-v", "verbose"], count=True, help="More on stderr; errors with their traceback."),
+)
+COMMON_NAMES = tuple(str(option.name) for option in COMMON)
+
+
+def everywhere(command: AnyCommand) -> AnyCommand:
+    """Give a command the common options."""
+    command.params.extend(COMMON)
+    return command
+
+
+def command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+    """A command of the project: takes the common options, is given the `Project`, answers its exit code."""
+
+    def made(function: Callable[..., int | None]) -> click.Command:
+        @functools.wraps(function)
+        def run(**arguments: Any) -> int | None:
+            common = {key: arguments.pop(key) for key in COMMON_NAMES}
+            before = click.get_current_context().find_root().params
+            with _project({key: value or before.get(key) for key, value in common.items()}) as project:
+                return function(project, **arguments)
+
+        return everywhere(click.command(name)(run))
+
+    return made
+
+
+def _project(common: dict[str, Any]) -> "Project":
+    from choreo.cli.project import Asked, open_project  # reading settings is for commands, not for --help
+
+    flags = {"log.url": common["log_url"], "registry.url": common["registry_url"]}
+    return open_project(
+        Asked(
+            {name: value for name, value in flags.items() if value},
+            Path(common["config_file"]) if common["config_file"] else None,
+            common["profile"],
+            bool(common["as_json"]),
+            bool(common["verbose"]),
+        )
+    )

@@ -1,0 +1,75 @@
+"""What goes to stdout: tables for people, one JSON object a line for programs. Progress goes to stderr."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+Row = Mapping[str, object]
+
+
+class Output:
+    """Writes listings and single things, as people or programs want them."""
+
+    def __init__(self, as_json: bool, verbose: bool, stream: TextIO) -> None:
+        self.as_json, self.verbose, self._stream = as_json, verbose, stream
+
+    def listing(self, rows: Iterable[Row], columns: Sequence[str], empty: str = "") -> None:
+        """One line a row: people see these columns, programs every key. `empty` goes to stderr."""
+        if self.as_json:
+            for row in rows:
+                self.line(as_json(row))
+            return
+        cells = [[as_text(row.get(column)) for column in columns] for row in rows]
+        if not cells:
+            note(empty or "nothing")
+            return
+        heads = [column.replace("_", " ").upper() for column in columns]
+        widths = [max(len(line[n]) for line in [heads, *cells]) for n in range(len(columns))]
+        for line in [heads, *cells]:
+            self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+    def thing(self, row: Row, lines: Iterable[str]) -> None:
+        """One thing: these lines for people, the row for programs."""
+        for line in [as_json(row)] if self.as_json else lines:
+            self.line(line)
+
+    def line(self, text: str) -> None:
+        """One line on stdout."""
+        self._stream.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Progress, and whatever else is not the answer: one line on stderr."""
+    click.echo(text, err=True)
+
+
+def as_json(row: Row) -> str:
+    """A row as one line of JSON."""
+    return json.dumps(row, default=_plain, ensure_ascii=False)
+
+
+def as_text(value: object) -> str:
+    """A cell of a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(as_text(part) for part in value) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={as_text(part)}" for key, part in value.items()) or "-"
+    return str(_plain(value)) if isinstance(value, datetime | bytes) else str(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    if isinstance(value, Path):
+        return str(value)
+    return str(value)

@@ -1,0 +1,85 @@
+"""`choreo run --workers N`: the same command N times, one process each, started and stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from choreo.cli.output import note
+from choreo.cli.project import Project
+from choreo.errors import ConfigError
+
+LOOK_EVERY_S = 0.2
+KILL_AFTER_S = 5.0
+"""This long after the drain deadline a child that still lives is killed."""
+
+
+def run_processes(project: Project, count: int, arguments: Sequence[str]) -> int:
+    """Run `choreo ARGUMENTS --worker 0..N-1`. Ends when all have ended; one that fails stops the others.
+
+    Answers the exit code of the first that failed. Raises ConfigError for a log that one process owns.
+    """
+    config = project.config
+    if not config.log.url.startswith("kafka:"):
+        raise ConfigError(
+            f"--workers {count} needs Kafka",
+            at=config.log.url,
+            why="an embedded log belongs to one process",
+            hint="--workers 1, or --log kafka://HOST:PORT",
+        )
+    environment = os.environ | {"CHOREO_LOG_URL": config.log.url, "CHOREO_REGISTRY_URL": config.registry_url()}
+    if config.profile:
+        environment["CHOREO_PROFILE"] = config.profile
+    chosen = ["--config", str(config.file)] if config.file else []
+    verbose = ["-v"] if project.output.verbose else []
+    command = [sys.executable, "-m", "choreo", *arguments, *chosen, *verbose]
+    children = [subprocess.Popen([*command, "--worker", str(number)], env=environment) for number in range(count)]
+    note(f"started {count} processes: {', '.join(str(child.pid) for child in children)}")
+    return _Family(children, config.run.drain_s).wait()
+
+
+class _Family:
+    """Child processes that live and end together."""
+
+    def __init__(self, children: Sequence["subprocess.Popen[bytes]"], drain_s: float) -> None:
+        self._children = children
+        self._drain_s = drain_s
+        self._stopped_at: float | None = None
+
+    def wait(self) -> int:
+        before = {number: signal.signal(number, self._asked) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            return self._watch()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for child in self._children:
+                if child.poll() is None:
+                    child.kill()
+                child.wait()
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+            for child in self._children:
+                if child.poll() is None:
+                    child.terminate()
+
+    def _watch(self) -> int:
+        code = 0
+        while any(child.poll() is None for child in self._children):
+            failed = [child for child in self._children if child.poll() not in (None, 0)]
+            if failed and not code:
+                code = abs(failed[0].returncode)
+                note(f"process {failed[0].pid} ended with {failed[0].returncode}: stopping the others")
+                self._stop()
+            if self._stopped_at is not None and time.monotonic() - self._stopped_at > self._drain_s + KILL_AFTER_S:
+                break
+            time.sleep(LOOK_EVERY_S)
+        return code or next((abs(child.returncode) for child in self._children if child.returncode), 0)

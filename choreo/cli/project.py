@@ -1,0 +1,64 @@
+"""The project at hand: its settings, and its log and registry, opened on first use and closed at the end."""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from choreo.cli.output import Output
+from choreo.config import Config, Sources, load
+
+if TYPE_CHECKING:
+    from choreo.events.registry import Registry
+    from choreo.log.interface import Log
+
+SPELLING = {"log.url": "--log", "registry.url": "--registry"}
+
+
+class Project:
+    """What a command works on. Whatever it opens is closed when the command ends."""
+
+    def __init__(self, config: Config, output: Output) -> None:
+        self.config, self.output = config, output
+        self._open = ExitStack()
+
+    @cached_property
+    def log(self) -> "Log":
+        """The log of the settings. Raises LogUnavailableError and ConfigError."""
+        from choreo.log.open import open_log
+
+        return self._open.enter_context(open_log(self.config.log.url, config=self.config.kafka))
+
+    @cached_property
+    def registry(self) -> "Registry":
+        """The registry of the settings."""
+        from choreo.events.registry import open_registry
+
+        return open_registry(self.config.registry_url())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The common options of one command, as they were given."""
+
+    flags: Mapping[str, str]
+    file: Path | None = None
+    profile: str | None = None
+    as_json: bool = False
+    verbose: bool = False
+
+
+def open_project(asked: Asked) -> Project:
+    """Read the settings, from where the command was given. Raises ConfigError."""
+    sources = Sources(Path.cwd(), os.environ, asked.flags, SPELLING, asked.file, asked.profile)
+    return Project(load(sources), Output(asked.as_json, asked.verbose, sys.stdout))

@@ -1,0 +1,88 @@
+"""Reads topics to their ends, and shows records whose classes are not loaded: the registry knows their schemas."""
+
+import re
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any, cast
+from uuid import UUID
+
+from fastavro import schemaless_reader
+
+from choreo.errors import ConfigError, DecodeError, LogUnavailableError
+from choreo.events.registry import Registry
+from choreo.log.interface import Log
+from choreo.record import Record, TopicPartition
+
+WAIT_S = 10.0
+"""How long a listing waits for records that are there before it says that the log does not answer."""
+MAGIC, FRAME = 0, 5
+
+
+def read_to_end(log: Log, topics: Iterable[str]) -> Iterator[Record]:
+    """Every committed record of these topics that is there now, in order within a partition."""
+    known = log.topics()
+    every = [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
+    starts, ends = log.starts(every), log.ends(every)
+    waiting = {tp: ends[tp] for tp in every if ends[tp] > starts[tp]}
+    if not waiting:
+        return
+    with log.reader({tp: starts[tp] for tp in waiting}) as reader:
+        while waiting:
+            before = {tp: reader.position(tp) for tp in waiting}
+            records = reader.read(WAIT_S)
+            yield from (r for r in records if r.offset < ends[r.topic_partition])
+            waiting = {tp: end for tp, end in waiting.items() if reader.position(tp) < end}
+            if not records and waiting and all(reader.position(tp) == before[tp] for tp in waiting):
+                raise LogUnavailableError(
+                    f"nothing came from {next(iter(waiting))} for {WAIT_S:g} s",
+                    at=log.url,
+                    hint="is a transaction left open on it? choreo doctor looks at the log",
+                )
+
+
+class Bodies:
+    """Bodies of records as plain values, by the schema that they were written with."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._schemas: dict[int, Any] = {}
+
+    def read(self, record: Record) -> dict[str, Any]:
+        """The fields of a record's body. Raises DecodeError."""
+        value = record.value
+        if value is None or len(value) < FRAME or value[0] != MAGIC:
+            raise DecodeError("the body is not in Confluent's framing", at=record.position)
+        schema_id = int.from_bytes(value[1:FRAME], "big")
+        if schema_id not in self._schemas:
+            self._schemas[schema_id] = self._registry.schema(schema_id)
+        try:
+            return cast("dict[str, Any]", schemaless_reader(BytesIO(value[FRAME:]), self._schemas[schema_id], None))
+        except Exception as error:
+            raise DecodeError(f"the body does not fit schema {schema_id}: {error}", at=record.position) from error
+
+    def name(self, record: Record) -> str:
+        """The full name of a record's event; raises UnknownSchemaError and DecodeError."""
+        self.read(record)
+        schema = self._schemas[int.from_bytes((record.value or b"")[1:FRAME], "big")]
+        return str(schema["name"] if "." in schema["name"] else f"{schema.get('namespace', '')}.{schema['name']}")
+
+
+def uuid_text(value: bytes | None) -> str | None:
+    """An id as people write it."""
+    return None if value is None else str(UUID(bytes=value))
+
+
+def one_of(ids: Iterable[str], wanted: str, what: str, listing: str) -> str:
+    """The id that is `wanted` or begins with it. Raises ConfigError where none or several do."""
+    known = sorted(set(ids))
+    if wanted in known:
+        return wanted
+    found = [one for one in known if one.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+    if found:
+        raise ConfigError(f"{wanted} is the beginning of {len(found)} {what}", why=shown, hint="write more of it")
+    raise ConfigError(
+        f"there is no {re.sub('s$', '', what)} {wanted}", why=f"{len(known)} {what} were looked at", hint=listing
+    )

@@ -1,0 +1,175 @@
+"""`choreo run`: services and coordinators of this project in one process, or in several."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import FrameType
+
+import click
+
+from choreo.cli.assembly import Assembly, assemble, lacking_topics, settings_of, wanted_topics
+from choreo.cli.faults import fault_point
+from choreo.cli.idle import Idleness
+from choreo.cli.options import command
+from choreo.cli.output import note
+from choreo.cli.processes import run_processes
+from choreo.cli.project import Project
+from choreo.cli.stores import place_of
+from choreo.clock import SystemClock, to_micros
+from choreo.errors import ConfigError
+from choreo.runtime.loop import run_workers
+from choreo.runtime.options import RunOptions, Site, StartFrom
+from choreo.runtime.worker import Worker
+from choreo.service.service import Service
+from choreo.state.backend import Backends
+from choreo.state.memory import MemoryBackends
+from choreo.state.rocks import RocksBackends
+
+NOT_DRAINED = 1
+
+
+@command("run")
+@click.argument("targets", nargs=-1, metavar="[TARGET...]")
+@click.option("--until-idle", is_flag=True, help="End when everything on the log is handled and no timer is due.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; more than one needs Kafka.")
+@click.option("--start-from", metavar="WHEN", help="Where a new group begins: earliest, latest or an ISO time.")
+@click.option("--worker", type=int, hidden=True, help="Which of the processes of --workers this is.")
+def run(
+    project: Project,
+    targets: Sequence[str],
+    until_idle: bool,
+    workers: int | None,
+    start_from: str | None,
+    worker: int | None,
+) -> int:
+    """Run services and saga coordinators until they are told to stop.
+
+    TARGET is a name in choreo.toml, module[:attr], file.py[:attr], spec.yaml, or sagas; none means the whole project.
+    SIGTERM or Ctrl-C drains: what is begun is committed, then the program ends.
+    """
+    count = workers or project.config.run.workers
+    if count > 1 and worker is None:
+        return run_processes(project, count, _arguments(targets, until_idle, start_from))
+    _log_to_stderr(project.output.verbose)
+    found = assemble(project, targets)
+    _make_topics(project, found)
+    return _run_here(project, found, _options(project, start_from, worker or 0), until_idle)
+
+
+def _arguments(targets: Sequence[str], until_idle: bool, start_from: str | None) -> list[str]:
+    given = [*targets, *(["--until-idle"] if until_idle else []), *(["--start-from", start_from] if start_from else [])]
+    return ["run", *given]
+
+
+def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle: bool) -> int:
+    """Every service in this process, a thread each. Raises what the first that fails raises."""
+    clock = SystemClock()
+    with ExitStack() as opened, _stopping(project.config.run.drain_s) as stop:
+        workers = []
+        for service in found.services:
+            backends = opened.enter_context(closing(_backends(project, service, options.worker)))
+            spec = found.specs.get(service.name)
+            specs = (spec.digest,) if spec is not None else ()
+            site = Site(project.log, project.registry, backends, clock)
+            settings = settings_of(project, service)
+            worker = Worker(
+                service, site, replace(options, specs=specs), settings=settings, reach=fault_point(os.environ)
+            )
+            opened.callback(worker.abandon)
+            worker.start()
+            workers.append(worker)
+        note(f"running {', '.join(service.name for service in found.services)} on {project.log.url}")
+        idleness = Idleness(workers, project.log, clock)
+
+        def ended() -> bool:
+            return stop.is_set() or (until_idle and idleness.reached())
+
+        run_workers(workers, clock, ended)
+    handled = sum(worker.handled for worker in workers)
+    note(f"handled {handled:,} inputs in {sum(worker.checkpoints for worker in workers):,} checkpoints")
+    return 0
+
+
+def _backends(project: Project, service: Service, worker: int) -> Backends:
+    if project.log.url.startswith("memory:"):
+        return MemoryBackends()
+    return RocksBackends(place_of(project.config.state_dir(), service.name, worker))
+
+
+def _options(project: Project, start_from: str | None, worker: int) -> RunOptions:
+    run = project.config.run
+    return RunOptions(
+        start_from=_start_from(start_from or run.start_from, project.log.url),
+        worker=worker,
+        checkpoint_interval_s=run.checkpoint_interval_s,
+        session_timeout_s=run.session_timeout_s,
+    )
+
+
+def _start_from(text: str, log_url: str) -> StartFrom:
+    """Where a new group begins. A log of one's own machine begins at the beginning; a shared one must be told."""
+    if not text:
+        return None if log_url.startswith("kafka:") else "earliest"
+    if text == "earliest":
+        return "earliest"
+    if text == "latest":
+        return "latest"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"--start-from {text} is no time", hint="earliest, latest or 2026-11-21T08:00:00Z") from None
+    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
+
+
+def _make_topics(project: Project, found: Assembly) -> None:
+    """Make what is missing. Raises what the log says, which names the right that these credentials lack."""
+    missing = lacking_topics(project.log, wanted_topics(project, found.plans(), project.log.topics()))
+    if missing:
+        project.log.create_topics(missing)
+        note(f"made {len(missing)} topics")
+
+
+@contextmanager
+def _stopping(drain_s: float) -> Iterator[threading.Event]:
+    """Set by SIGTERM and Ctrl-C. What is not drained `drain_s` seconds later is left to the next start."""
+    stop = threading.Event()
+
+    def give_up() -> None:
+        note(f"not drained within {drain_s:g} s: what was not committed is done again by the next start")
+        os._exit(NOT_DRAINED)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        note("stopping: committing what is begun")
+        watchdog = threading.Timer(drain_s, give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        watchdogs.append(watchdog)
+
+    watchdogs: list[threading.Timer] = []
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)} if _in_main() else {}
+    try:
+        yield stop
+    finally:
+        for watchdog in watchdogs:
+            watchdog.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _in_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    """What the runtime tells on its way: restores, retries, waits."""
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("choreo").setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,0 +1,101 @@
+"""Where the stores of a project lie: STATE_DIR/SERVICE, or STATE_DIR/SERVICE-N for the N-th process of --workers."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from choreo.clock import SystemClock
+from choreo.log.interface import Log
+from choreo.record import TopicPartition
+from choreo.service.service import Service
+from choreo.state.backend import Backend, Backends
+from choreo.state.memory import MemoryBackends
+from choreo.state.meta import TaskMeta, read_meta
+from choreo.state.restore import Restore
+from choreo.state.rocks import RocksBackends
+
+RESTORE_STEP = 20_000
+
+
+def place_of(state_dir: Path, service: str, worker: int = 0) -> Path:
+    """The state directory of one worker: services may be grouped into processes in any way, and move between them."""
+    return state_dir / (service + (f"-{worker}" if worker else ""))
+
+
+class ProjectBackends(Backends):
+    """The stores of many services, for a process that runs all; each lies where `choreo run SERVICE` finds it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._opened: dict[str, RocksBackends] = {}
+
+    def open(self, task: str) -> Backend:
+        service = task.rpartition("-")[0]
+        return self._of(service).open(task)
+
+    def instance_id(self) -> str:
+        return self._of("demo").instance_id()
+
+    def close(self) -> None:
+        for backends in self._opened.values():
+            backends.close()
+
+    def _of(self, service: str) -> RocksBackends:
+        if service not in self._opened:
+            self._opened[service] = RocksBackends(place_of(self._state_dir, service))
+        return self._opened[service]
+
+
+class LiveStores:
+    """The stores of one service as its workers left them; where none is here, what its changelog says."""
+
+    def __init__(self, state_dir: Path, service: Service, log: Log) -> None:
+        self._service, self._log = service, log
+        self._open = ExitStack()
+        places = [place_of(state_dir, service.name), *sorted(state_dir.glob(f"{service.name}-[0-9]*"))]
+        self._backends = [self._opened(RocksBackends(place)) for place in places if place.is_dir()]
+        self.restored: list[int] = []
+        """Partitions that had no store here."""
+
+    def __call__(self, partition: int) -> Backend:
+        """The store of one task. Raises StateInUseError while its worker runs."""
+        task = f"{self._service.name}-{partition}"
+        best: tuple[int, Backend] | None = None
+        for backends in self._backends:
+            backend = backends.open(task)
+            self._open.callback(backend.close)
+            meta = read_meta(backend)
+            if meta is not None and (best is None or meta.checkpoint > best[0]):
+                best = (meta.checkpoint, backend)
+        return best[1] if best is not None else self._from_changelog(task, partition)
+
+    def close(self) -> None:
+        """Release them."""
+        self._open.close()
+
+    def _opened(self, backends: RocksBackends) -> RocksBackends:
+        self._open.callback(backends.close)
+        return backends
+
+    def _from_changelog(self, task: str, partition: int) -> Backend:
+        self.restored.append(partition)
+        changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
+        topic = self._log.topics()[changelog.topic]
+        backend = MemoryBackends().open(task)
+        meta = TaskMeta(
+            service=self._service.name,
+            cluster_id=self._log.cluster_id(),
+            changelog_topic_id=topic.topic_id,
+            partitions=topic.partitions,
+            changelog_offset=0,
+            checkpoint=0,
+            last_now=0,
+            written_at=SystemClock().now(),
+            build="",
+        )
+        restore = Restore(self._log, backend, changelog, meta)
+        try:
+            while not restore.step(RESTORE_STEP):
+                pass
+        finally:
+            restore.close()
+        return backend
