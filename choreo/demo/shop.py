@@ -17,13 +17,15 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 class Shop(NamedTuple):
-    """The sample shop: its services, the file of its saga, and the words that tell the outside world what to do."""
+    """The sample shop: its services, the file of its saga, and the events that a run writes or counts."""
 
     root: Path
     services: tuple[Service, ...]
     spec: Path
     scripted: type[Event]
     counted: type[Event]
+    overdue: type[Event]
+    refused: type[Event]
 
     def script(self, row: Row) -> Event:
         """The event that makes the outside world act out one row."""
@@ -74,6 +76,8 @@ def load_shop() -> Shop:
         root / SPEC,
         _attribute("services.shop.world.events", "Scripted"),
         _attribute("services.shop.inventory.events", "StockCounted"),
+        _attribute("services.shop.orders.events", "OrderOverdue"),
+        _attribute("services.shop.orders.events", "CancellationRefused"),
     )
 
 

@@ -3,25 +3,22 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from choreo.clock import to_datetime
-from choreo.demo.summary import STATUSES, Glimpse, Summary, readable
-
-
-class Watch(Protocol):
-    """Told now and then how far the run is."""
-
-    def __call__(self, glimpse: Glimpse, /) -> None: ...
+from choreo.demo.summary import STATUSES, Glimpse, Summary, Watch, readable
 
 
 @contextmanager
-def progress(stream: TextIO) -> Iterator[Watch]:
-    """A live line on `stream`: orders placed of all, the clock of the run, sagas by status."""
+def progress(stream: TextIO, *, force_terminal: bool | None = None) -> Iterator[Watch]:
+    """A live line on `stream`: orders placed of all, the clock of the run, sagas by status.
+
+    Nothing is shown where `stream` is no terminal, unless `force_terminal` says that it is one.
+    """
     columns = (
         SpinnerColumn(),
         BarColumn(24),
@@ -29,7 +26,7 @@ def progress(stream: TextIO) -> Iterator[Watch]:
         TextColumn("orders  {task.fields[moment]}  {task.fields[counts]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+    with Progress(*columns, console=Console(file=stream, force_terminal=force_terminal), transient=True) as bar:
         task = bar.add_task("", total=None, moment="", counts="")
 
         def watch(glimpse: Glimpse, /) -> None:
@@ -57,23 +54,24 @@ def print_summary(summary: Summary, next_commands: Sequence[tuple[str, str]], st
         if count:
             outcomes.add_row(status, f"{count:,}", f"{count / max(summary.orders, 1):.1%}")
     console.print(outcomes)
-    facts = Table(show_header=False, box=None, pad_edge=False)
-    facts.add_row("steps undone", f"{summary.compensations:,}")
-    facts.add_row("promises broken", f"{summary.overdue:,} orders overdue")
-    facts.add_row("cancellations refused", f"{summary.refused:,}")
-    facts.add_row(
-        "events handled",
-        f"{summary.handled:,} in {readable(summary.wall_s)} of wall time: {summary.events_per_s:,.0f} events/s",
-    )
-    if summary.saga_p50_s is not None and summary.saga_p99_s is not None:
-        times = f"p50 {readable(summary.saga_p50_s)}, p99 {readable(summary.saga_p99_s)}"
-        facts.add_row("saga time", f"{times} ({summary.time}, which spans {readable(summary.spanned_s)})")
-    console.print(facts)
+    for name, fact in _facts(summary):
+        console.print(f"{name:<22}{fact}", markup=False)
     if next_commands:
         console.print("\nTry next:")
         for command, shows in next_commands:
             console.print(f"  {command}", markup=False)
             console.print(f"      {shows}", markup=False, style="dim")
+
+
+def _facts(summary: Summary) -> Iterator[tuple[str, str]]:
+    yield "steps undone", f"{summary.compensations:,}"
+    yield "promises broken", f"{summary.overdue:,} orders overdue"
+    yield "cancellations refused", f"{summary.refused:,}"
+    pace = f"{readable(summary.wall_s)} of wall time: {summary.events_per_s:,.0f} events/s"
+    yield "events handled", f"{summary.handled:,} in {pace}"
+    if summary.saga_p50_s is not None and summary.saga_p99_s is not None:
+        times = f"p50 {readable(summary.saga_p50_s)}, p99 {readable(summary.saga_p99_s)}"
+        yield "saga time", f"{times} in {summary.time} (the run spans {readable(summary.spanned_s)} of it)"
 
 
 def print_json(summary: Summary, stream: TextIO) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 Time = Literal["virtual time", "wall time"]
 STATUSES = ("completed", "compensated", "cancelled", "waiting", "compensating", "stuck")
@@ -18,6 +18,12 @@ class Glimpse(NamedTuple):
     now: int
     handled: int
     statuses: Mapping[str, int]
+
+
+class Watch(Protocol):
+    """Told now and then how far the run is."""
+
+    def __call__(self, glimpse: Glimpse, /) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 STAGES = ("order_approved_at", "order_delivered_carrier_date", "order_delivered_customer_date")
-WAITS = {0: "PaymentTaken", 1: "ParcelHandedOver", 2: "OrderDelivered"}
+WAITS = {0: "shop.PaymentTaken", 1: "shop.ParcelHandedOver", 2: "shop.OrderDelivered"}
 """What an order waits for that shows so many stages."""
 
 
