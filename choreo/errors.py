@@ -45,7 +45,9 @@ class ChoreoError(Exception):
 
     def __str__(self) -> str:
         lines = [self.message]
-        lines += [f"  {word:<4} {text}" for word, text in (("at", self.at), ("why", self.why), ("try", self.hint)) if text]
+        lines += [
+            f"  {word:<4} {text}" for word, text in (("at", self.at), ("why", self.why), ("try", self.hint)) if text
+        ]
         return "\n".join(lines)
 
 

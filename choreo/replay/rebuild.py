@@ -76,7 +76,9 @@ class Rebuild:
             task.fire(step.timer, step.due)
         if calls:
             raise DivergenceError(
-                f"the live run called {calls[0].name!r} here, the replay did not", at=step, hint="the handler has changed"
+                f"the live run called {calls[0].name!r} here, the replay did not",
+                at=step,
+                hint="the handler has changed",
             )
 
     def _check_due(self, step: Fired) -> None:

@@ -28,7 +28,8 @@ class Difference:
     replayed: bytes | None
 
     def __str__(self) -> str:
-        return f"{self.store} {self.key!r} in task {self.partition}: live {_shown(self.live)}, replayed {_shown(self.replayed)}"
+        where = f"{self.store} {self.key!r} in task {self.partition}"
+        return f"{where}: live {_shown(self.live)}, replayed {_shown(self.replayed)}"
 
 
 @dataclass
@@ -52,7 +53,9 @@ class Verdict:
 def verify(
     service: Service, log: Log, registry: Registry, live: Callable[[int], Backend], progress: Progress | None = None
 ) -> Verdict:
-    """Rebuild every task of `service` from `log` and compare it with `live(partition)`, whose worker must stand still."""
+    """Rebuild every task of `service` from `log` and compare it with `live(partition)`, whose worker must stand
+    still.
+    """
     verdict = Verdict(service.name)
     verdict.partitions = log.topics()[f"{service.scope}.journal"].partitions
     for partition in range(verdict.partitions):

@@ -10,7 +10,8 @@ from choreo.errors import DeclarationError
 class Retry:
     """How often and when a failed handling is tried again, and what becomes of its key after the last attempt.
 
-    The second attempt follows at once, in place; each later one waits `wait_s`, then `factor` times longer each time, at most
+    The second attempt follows at once, in place; each later one waits `wait_s`, then `factor` times longer each time,
+    at most
     `max_wait_s`, while the key is parked and other keys go on. `then`, after the last attempt and its dead letter:
     "park" holds the later events of the key back, "skip" goes on with them, "stop" stops the task.
     """
@@ -31,7 +32,9 @@ class Retry:
             raise DeclarationError(f"Retry: then={self.then!r} is not one of park, skip, stop")
 
     def next_wait_s(self, attempt: int, error: Exception, *, endless: bool = False) -> float | None:
-        """Seconds until the attempt after `attempt` (1 for the first); 0 means in place, None means no further attempt."""
+        """Seconds until the attempt after `attempt` (1 for the first); 0 means in place, None means no further
+        attempt.
+        """
         if not isinstance(error, self.on):
             return None
         if attempt >= self.attempts and not endless:

@@ -54,8 +54,8 @@ def start_offsets(
 ) -> dict[TopicPartition, int]:
     """Where to read each partition from.
 
-    Raises StartError for a group that has committed nothing on a topic that is not empty and was not told where to begin:
-    nobody mails two years of customers by accident. And for records that were deleted before they were read.
+    Raises StartError for a group that has committed nothing on a topic that is not empty and was not told where to
+    begin: nobody mails two years of customers by accident. And for records that were deleted before they were read.
     """
     offsets = {tp: offset for tp, offset in committed.items() if offset is not None}
     gone = {tp: (offset, starts[tp]) for tp, offset in offsets.items() if tp in starts and offset < starts[tp]}

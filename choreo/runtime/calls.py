@@ -14,7 +14,9 @@ MAX_RESULT_BYTES = 64 * 1024
 
 
 class Recorded(NamedTuple):
-    """One call as the journal keeps it. `result` is the value's bytes, or for an error its type and arguments as JSON."""
+    """One call as the journal keeps it. `result` is the value's bytes, or for an error its type and arguments as
+    JSON.
+    """
 
     name: str
     use: int
@@ -23,7 +25,9 @@ class Recorded(NamedTuple):
 
 
 class CallBook:
-    """The calls of one handling, over all its attempts. With `replay`, results are taken from it and nothing is called."""
+    """The calls of one handling, over all its attempts. With `replay`, results are taken from it and nothing is
+    called.
+    """
 
     def __init__(self, identity: bytes, replay: list[Recorded] | None = None) -> None:
         self._identity = identity.hex()

@@ -1,8 +1,8 @@
 """The frontier: how far each input is known to be read.
 
-Two promises rest on it. A cause is handled before what it caused: of two inputs, one may go ahead only when the other is
-known to be handled up to an end seen after the first was polled. And a timer due at T fires only when every input has been handled
-up to an end seen at or after T: after an outage, inputs first, then timers.
+Two promises rest on it. A cause is handled before what it caused: of two inputs, one may go ahead only when the
+other is known to be handled up to an end seen after the first was polled. And a timer due at T fires only when every
+input has been handled up to an end seen at or after T: after an outage, inputs first, then timers.
 """
 
 from collections.abc import Iterable

@@ -20,6 +20,9 @@ from choreo.service.needs import Needs
 from choreo.service.store import BoundStore
 from choreo.service.timer import BoundTimer
 
+MOST_BYTES = MAX_RECORD_BYTES - 1024
+"""Largest key and value of an event: headers need room too."""
+
 
 class Failed(Exception):  # a control value between handling and task, never shown
     """A method raised. Carries which one, so that its own retry policy decides."""
@@ -117,9 +120,9 @@ class Handlings:
     def _encode(self, event: Event, ids: Ids) -> NewRecord:
         record = self._codec.encode(event, ids)
         size = len(record.value or b"") + len(record.key or b"")
-        if size > MAX_RECORD_BYTES - 1024:
+        if size > MOST_BYTES:
             raise RecordTooLargeError(
-                f"{type(event).__name__} is {size:,} bytes, more than the {MAX_RECORD_BYTES - 1024:,} that fit in a record",
+                f"{type(event).__name__} is {size:,} bytes, more than the {MOST_BYTES:,} that fit in a record",
                 at=self._lane.where(),
                 hint="store the large part elsewhere and put where it is into the event",
             )

@@ -10,7 +10,9 @@ from choreo.runtime.frontier import Frontier, Positions
 
 
 class Inputs:
-    """One queue a partition; hands out the record that was emitted first, so that a cause comes before what it caused."""
+    """One queue a partition; hands out the record that was emitted first, so that a cause comes before what it
+    caused.
+    """
 
     def __init__(self, partitions: Sequence[TopicPartition], codec: Codec, polled: Positions) -> None:
         self.partitions = tuple(partitions)

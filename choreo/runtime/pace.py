@@ -21,7 +21,9 @@ class Pace:
         self._ran_dry = 0
 
     def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool) -> bool:
-        """Whether what was done since the last checkpoint should be committed now; `more` says that there is more at hand."""
+        """Whether what was done since the last checkpoint should be committed now; `more` says that there is more
+        at hand.
+        """
         self._since = min(self._since, now)
         if more or inputs != self._seen:
             self._seen, self._ran_dry = inputs, now

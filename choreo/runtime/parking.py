@@ -36,7 +36,9 @@ RAW: Any = _Raw()
 
 @dataclass(frozen=True)
 class Waiting:
-    """One input that waits: a record, or a timer that was due. Attempts and kept call results belong to the head of a line."""
+    """One input that waits: a record, or a timer that was due. Attempts and kept call results belong to the head
+    of a line.
+    """
 
     record: Record | None = None
     timer: bytes = b""
@@ -52,11 +54,14 @@ class Waiting:
         fields = asdict(self) | {
             "timer": _text(self.timer),
             "kept": [[name, _text(result)] for name, result in self.kept],
-            "record": record
-            and [*record.position, record.timestamp_ms, _text(record.key), _text(record.value)]
-            + [[[name, _text(value)] for name, value in record.headers]],
+            "record": None if record is None else _listed(record),
         }
         return bytes([VERSION]) + json.dumps(fields).encode()
+
+
+def _listed(record: Record) -> list[object]:
+    headers = [[name, _text(value)] for name, value in record.headers]
+    return [*record.position, record.timestamp_ms, _text(record.key), _text(record.value), headers]
 
 
 def load(data: bytes) -> Waiting:

@@ -1,4 +1,5 @@
-"""A task: one partition number of a service, with its entries. Deterministic: inputs, timers and readings in, effects out.
+"""A task: one partition number of a service, with its entries. Deterministic: inputs, timers and readings in, effects
+out.
 
 Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What they wrote down leaves by `portion`.
 """
@@ -50,7 +51,9 @@ class Portion(NamedTuple):
 
 
 class Task:
-    """Handles inputs one after the other; a failing one is tried again, parked behind a timer, or becomes a dead letter."""
+    """Handles inputs one after the other; a failing one is tried again, parked behind a timer, or becomes a dead
+    letter.
+    """
 
     def __init__(self, plan: Plan, partition: int, entries: Entries, codec: Codec, needs: Needs) -> None:
         self.plan = plan

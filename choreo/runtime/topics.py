@@ -11,7 +11,9 @@ COMPACTED = {"cleanup.policy": "compact"}
 
 
 def topics_of(plan: Plan, partitions: int) -> list[TopicSpec]:
-    """All topics of a service: what it reads and writes (foreign ones aside), its changelog, journal and dead letters."""
+    """All topics of a service: what it reads and writes (foreign ones aside), its changelog, journal and dead
+    letters.
+    """
     scope = plan.service.scope
     named = {event.contract.topic for event in plan.classes if not event.contract.external}
     found = [TopicSpec(name, partitions, FOREVER) for name in sorted(named)]

@@ -7,17 +7,15 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from choreo.clock import NEVER
-from choreo.errors import ChoreoError, FencedError, PublishError, StartError, TransactionAbortedError
 from choreo.events.codec import Codec
-from choreo.log.interface import Identity, Member, Membership, Writer
+from choreo.log.interface import Member, Membership
 from choreo.record import Record, TopicPartition
 from choreo.runtime.assignment import Assignment, start_offsets
-from choreo.runtime.checkpoint import Checkpoint
+from choreo.runtime.committer import Committer
 from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
 from choreo.runtime.opening import Opening
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
-from choreo.runtime.pace import Pace
 from choreo.runtime.plan import plan_of
 from choreo.runtime.topics import check_topics
 from choreo.service.needs import Needs
@@ -26,8 +24,6 @@ from choreo.service.service import Service
 logger = logging.getLogger("choreo.runtime")
 POLL_AGAIN = 1000
 """Microseconds until the log is asked again for what a task waits for."""
-MAX_FENCED = 3
-"""So often in a row a fenced writer is replaced."""
 
 
 class Worker:
@@ -45,35 +41,31 @@ class Worker:
         self.service = service
         self.plan = plan_of(service)
         self.tasks: dict[int, LiveTask] = {}
-        self.checkpoints = 0
-        self.failed_checkpoints = 0
         self._closed_handled = 0
         self._site = site
         self._options = options or RunOptions()
+        self._interval = round(self._options.checkpoint_interval_s * 1_000_000)
         self._needs = Needs(service, settings)
         self._codec = Codec(site.registry, self.plan.classes, site.log.cluster_id())
         self._assignment = Assignment(self.plan.topics)
-        self._openings: dict[int, Opening] = {}
-        self._checkpoint = Checkpoint(service.scope, self._options, reach)
-        self._failure: Exception | None = None
-        self._identity: Identity | None = None
-        self._fenced = 0
-        self._interval = round(self._options.checkpoint_interval_s * 1_000_000)
-        self._pace = Pace(self._options)
-        self._busy: dict[int, LiveTask] = {}
-        """Tasks that have something to commit."""
-        self._instance = ""
         self._seen_epoch = 0
-        self._cautious = 0
+        self._openings: dict[int, Opening] = {}
+        self._committer = Committer(service.scope, site, self._options, reach, self._rewind)
+        self._failure: Exception | None = None
         self._waiting = False
+        """Whether a task waits for what the log has yet to hand out."""
         self._member: Member | None = None
-        self._writer: Writer | None = None
         self._frontier: Frontier | None = None
 
     @property
     def handled(self) -> int:
         """Inputs handled since the start."""
         return self._closed_handled + sum(live.task.handled for live in self.tasks.values())
+
+    @property
+    def checkpoints(self) -> int:
+        """Checkpoints made since the start."""
+        return self._committer.done
 
     @property
     def ready(self) -> bool:
@@ -88,9 +80,9 @@ class Worker:
     def start(self) -> None:
         """Open what the handlers need and join the group. Raises where the service can't run on this log."""
         check_topics(self.plan, self._site.log)
-        self._instance = f"{self.service.scope}.{self._site.backends.instance_id()}.{self._options.worker}"
-        self._writer = self._site.log.writer(self._instance)
-        membership = Membership(self.service.scope, self.plan.topics, self._instance, self._options.session_timeout_s)
+        instance = f"{self.service.scope}.{self._site.backends.instance_id()}.{self._options.worker}"
+        self._committer.open(instance)
+        membership = Membership(self.service.scope, self.plan.topics, instance, self._options.session_timeout_s)
         self._member = self._site.log.join(membership, self)
         self._frontier = Frontier(self._site.log, self)
 
@@ -99,13 +91,15 @@ class Worker:
         return self.member.poll(timeout_s, self._options.batch_records)
 
     def step(self, now: int, records: Sequence[Record] = ()) -> int:
-        """Do all that can be done at `now` (microseconds); answers when to step again at the latest, NEVER if only for input."""
+        """Do all that can be done at `now` (microseconds); answers when to step again at the latest, NEVER if only
+        for input.
+        """
         self._raise_failure()
         if self._openings or self._assignment.epoch != self._seen_epoch:
             self._open_tasks()
         self._receive(now, records)
         more = self._advance(now)
-        if self._busy and (self._cautious or self._checkpoint_due(more)):
+        if self._committer.due(more=more):
             self._commit()
         return self._next_due(now, more)
 
@@ -122,8 +116,7 @@ class Worker:
         self._drop(list(self.tasks) + list(self._openings))
         if self._member is not None:
             self._member.close()
-        if self._writer is not None:
-            self._writer.close()
+        self._committer.close()
         self._needs.close()
 
     # -- what the log tells, inside poll -------------------------------------------------------------------------------
@@ -188,35 +181,38 @@ class Worker:
         for number, opening in list(self._openings.items()):
             if opening.step():
                 del self._openings[number]
-                self.tasks[number] = self._busy[number] = opening.finish(self._codec, self._needs, self.member)
+                self.tasks[number] = self._committer.busy[number] = opening.finish(
+                    self._codec, self._needs, self.member
+                )
                 self.member.resume(opening.offsets)
         self.tasks = dict(sorted(self.tasks.items()))
 
     def _advance(self, now: int) -> bool:
-        """Run the tasks; answers whether there is more to do at once. `_waiting` tells whether a task waits for the log."""
+        """Run the tasks; answers whether there is more to do at once. `_waiting` tells whether a task waits for
+        the log.
+        """
         frontier = self._frontier
         assert frontier is not None, "start comes first"  # a programming error of the caller
         self._waiting = False
         active = [live for live in self.tasks.values() if live.inputs.count or live.due <= now]
         if not active:
             return False
-        if self._identity is None:
-            self._identity = self.member.identity()
+        self._committer.work_under(self.member.identity())
         wanted = [tp for live in active for tp in live.wanting(frontier, now)]
         if wanted:
             frontier.look(wanted, now)
         deadline = self._site.clock.now() + self._interval
         more = False
         for live in active:
-            while live.run_slice(frontier, now, 1 if self._cautious else SLICE):
-                if self._cautious or self._site.clock.now() >= deadline:
+            while live.run_slice(frontier, now, 1 if self._committer.cautious else SLICE):
+                if self._committer.cautious or self._site.clock.now() >= deadline:
                     more = True
                     break
             if live.task.dirty:
-                self._busy[live.task.partition] = live
+                self._committer.busy[live.task.partition] = live
             self._waiting = self._waiting or bool(live.inputs.count) or live.due <= now
             self._gate(live)
-            if self._cautious and self._busy:
+            if self._committer.cautious and self._committer.busy:
                 return True
         return more
 
@@ -232,11 +228,6 @@ class Worker:
         else:
             self.member.resume(live.inputs.partitions)
 
-    def _checkpoint_due(self, more: bool) -> bool:
-        tasks = [live.task for live in self._busy.values()]
-        since, size = sum(task.since for task in tasks), sum(task.entries.changed_bytes for task in tasks)
-        return self._pace.due(self._site.clock.now(), since, size, more=more)
-
     def _next_due(self, now: int, more: bool) -> int:
         if more or self._openings:
             return now
@@ -245,71 +236,16 @@ class Worker:
         due = min([live.due for live in self.tasks.values()], default=NEVER)
         if due <= now or self._waiting:
             due = now + POLL_AGAIN
-        return min(due, self._pace.next_due())
+        return min(due, self._committer.next_due())
 
     def _commit(self) -> None:
-        """One checkpoint of all tasks that have something to say. A failed one is rewound and its inputs taken again."""
-        tasks = list(self._busy.values())
-        since = {live.task.partition: live.task.since for live in tasks if live.task.dirty}
-        identity, self._identity = self._identity or self.member.identity(), None
-        if not tasks or identity is None:
-            return
-        self._busy = {}
-        self._pace.settled()
-        assert self._writer is not None, "start comes first"  # a programming error of the caller
-        try:
-            self._checkpoint.commit(
-                self._writer, self.member, identity, tasks, epoch=self._assignment.epoch, now=self._site.clock.now()
-            )
-        except FencedError as error:
-            self._replace_writer(error)
-            self._rewind(tasks)
-        except TransactionAbortedError as error:
-            logger.warning("checkpoint of %s was refused, its inputs are taken again: %s", self.service.name, error)
-            self._rewind(tasks)
-        except PublishError as error:
-            self._find_culprit(tasks, since, error)
-        else:
-            self.checkpoints += 1
-            self._fenced = 0
-            self._cautious = max(self._cautious - 1, 0)
+        self._committer.commit(self.member, self._assignment.epoch)
 
-    def _replace_writer(self, error: FencedError) -> None:
-        """A fenced writer is dead: an expired transaction, or another process with our id. Raises StartError for the latter."""
-        self._fenced += 1
-        if self._fenced > MAX_FENCED:
-            raise StartError(
-                f"worker {self._options.worker} of {self.service.name} is taken over by another process, again and again",
-                why="it has the same instance id: a copy of the state directory, or the same --worker number twice",
-                hint="stop one of them",
-            ) from error
-        logger.warning("the writer of %s was fenced, a new one takes over: %s", self.service.name, error)
-        assert self._writer is not None, "start comes first"  # a programming error of the caller
-        self._writer.close()
-        self._writer = self._site.log.writer(self._instance)
-
-    def _find_culprit(self, tasks: Sequence[LiveTask], since: Mapping[int, int], error: PublishError) -> None:
-        """Something can't be published: go one input a checkpoint until it is known which, and make that a dead letter.
-
-        `since` counts the inputs of each task in the checkpoint that failed.
-        """
-        self._rewind(tasks)
-        if sum(since.values()) > 1:
-            logger.warning("%s: a checkpoint can't be published, looking for the input: %s", self.service.name, error)
-            self._cautious = sum(since.values())
-            return
-        logger.warning("%s: an input can't be published and goes to the dead letters: %s", self.service.name, error)
-        for number in since:
-            self.tasks[number].task.refuse_next(str(error))
-
-    def _rewind(self, tasks: Iterable[LiveTask]) -> None:
-        self.failed_checkpoints += 1
+    def _rewind(self, tasks: Sequence[LiveTask]) -> None:
         assert self._frontier is not None, "start comes first"  # a programming error of the caller
         ours = self._assignment.complete()
         for live in tasks:
             offsets = live.rewind()
-            if not live.announced:
-                self._busy[live.task.partition] = live
             self._frontier.forget(offsets)
             if live.task.partition in ours:
                 for tp, offset in offsets.items():
@@ -321,7 +257,7 @@ class Worker:
             if opening is not None:
                 opening.close()
             live = self.tasks.pop(number, None)
-            self._busy.pop(number, None)
+            self._committer.busy.pop(number, None)
             if live is not None:
                 self._closed_handled += live.task.handled
                 live.task.entries.backend.close()
@@ -332,8 +268,3 @@ class Worker:
         at_time = log.offsets_at(fresh, start_from) if isinstance(start_from, int) and fresh else {}
         ends = log.ends(fresh) if fresh else {}
         return start_offsets(committed, log.starts(committed), ends, start_from, at_time)
-
-
-def failure_text(error: Exception) -> str:
-    """One error for a log line."""
-    return str(error) if isinstance(error, ChoreoError) else f"{type(error).__name__}: {error}"

@@ -67,7 +67,9 @@ def shelf(log: Log, saga: str) -> list[Deployed]:
 
 
 def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]]) -> list[Spec]:
-    """The other versions of `spec` that instances may follow. One that these event classes can't carry is left out, with a warning."""
+    """The other versions of `spec` that instances may follow. One that these event classes can't carry is left
+    out, with a warning.
+    """
     found = []
     for deployed in shelf(log, spec.name):
         if deployed.digest != spec.digest:

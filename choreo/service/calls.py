@@ -41,7 +41,8 @@ def result_type(name: str, fn: Callable[..., Any]) -> Any:
 
 
 class Calls:
-    """`call` is an effect: `fn` gets a stable key first, and a retry gets the recorded result. `ask` reads: a retry asks again.
+    """`call` is an effect: `fn` gets a stable key first, and a retry gets the recorded result. `ask` reads: a retry
+    asks again.
 
     Promise of `call`: executed at least once under one key, recorded exactly once.
     """
@@ -56,7 +57,9 @@ class Calls:
     @overload
     def call(self, name: str, fn: Callable[Concatenate[str, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
     def call(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Run `fn(key, *args, **kwargs)`; the key is the same for every attempt at this handling and every copy of this request."""
+        """Run `fn(key, *args, **kwargs)`; the key is the same for every attempt at this handling and every copy of
+        this request.
+        """
         return self._recorder().call(name, fn, args, kwargs, keyed=True)
 
     @overload

@@ -13,7 +13,9 @@ from choreo.log.open import open_log
 
 
 def fresh_ids(now: int, correlation_id: str | None = None) -> Ids:
-    """Ids of an event that nothing on the log caused: a story of its own unless `correlation_id` names one. `now` in microseconds."""
+    """Ids of an event that nothing on the log caused: a story of its own unless `correlation_id` names one. `now`
+    in microseconds.
+    """
     event_id = uuid4().bytes
     return Ids(
         event_id=event_id,

@@ -44,6 +44,11 @@ class Context(Calls):
         return UUID(bytes=self._ids.event_id)
 
     @property
+    def emitted_at(self) -> datetime:
+        """When the event that is handled was emitted, UTC: later than what caused it."""
+        return to_datetime(self._ids.at)
+
+    @property
     def correlation_id(self) -> str:
         """The story that this event belongs to; what the handler returns belongs to it too."""
         return self._ids.correlation_id

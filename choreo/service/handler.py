@@ -16,8 +16,9 @@ E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 class Handler(ABC, Generic[E_contra]):
     """React to events of one or several types: `class ReserveStock(Handler[OrderPlaced])`.
 
-    Annotated attributes are what it needs (filled by name from the service), assigned ones are what it keeps (Store, Timer)
-    and how it behaves (retry, keyed_by, concurrency). What a method may emit is its return annotation, and nothing else.
+    Annotated attributes are what it needs (filled by name from the service), assigned ones are what it keeps
+    (Store, Timer) and how it behaves (retry, keyed_by, concurrency). What a method may emit is its return annotation,
+    and nothing else.
     """
 
     keyed_by: ClassVar[str | None] = None
@@ -39,7 +40,9 @@ class Handler(ABC, Generic[E_contra]):
         """Answer one event with what happened: one event, a sequence, or None."""
 
     def compensate(self, request: Never, ctx: Context, /) -> Answer:
-        """Undo what `handle` did, asked by the event that the annotation names. Always answers, also when there is nothing to undo."""
+        """Undo what `handle` did, asked by the event that the annotation names. Always answers, also when there is
+        nothing to undo.
+        """
         raise NotImplementedError
 
     def give_up(self, event: E_contra, error: Exception, ctx: Context, /) -> Answer:

@@ -76,7 +76,7 @@ class Service:
                 known, owner = owners.setdefault(name, (declaration, signature.name))
                 if known is not declaration:
                     raise ServiceError(
-                        f"service {self.name}: {owner} and {signature.name} both keep a store or timer named {name.lstrip('@')}",
+                        f"service {self.name}: {owner} and {signature.name} both keep {name.lstrip('@')!r}",
                         why="a name is a place in the service's state",
                         hint=f"share one: {name.lstrip('@')} = {owner}.{name.lstrip('@')}, or give one another name",
                     )

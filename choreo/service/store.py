@@ -31,7 +31,8 @@ class Lane(Protocol):
 class Store(Generic[K, V]):
     """A mapping that lasts, rebuilt from the log: `stock = Store[str, int](default=0)`.
 
-    A key begins with the key of the event that is handled, else StoreKeyError. `store[key]` gives `default` (where one is
+    A key begins with the key of the event that is handled, else StoreKeyError. `store[key]` gives `default` (where
+    one is
     declared) for a key that has no entry; `get` and `pop` do as a dict's do. Values are taken as they are when the
     handling ends: replace them, do not change them in place.
     """
@@ -91,7 +92,9 @@ class Store(Generic[K, V]):
         self._unbound()
 
     def items(self, prefix: object = None) -> Iterator[tuple[K, V]]:
-        """Entries whose key begins with `prefix` (a part or a tuple of parts; the key of the event where None), in key order."""
+        """Entries whose key begins with `prefix` (a part or a tuple of parts; the key of the event where None), in
+        key order.
+        """
         self._unbound()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from choreo import Context, Handler, Service, Store
+from choreo import Context, Service, Store
 from choreo.log.memory import MemoryLog, MemoryPartition
 from choreo.record import TopicPartition
 from choreo.replay.verify import Verdict, verify

@@ -1,4 +1,6 @@
-"""The three doors: what can't be decoded, handled or published is kept with its cause, and nothing else waits for it."""
+"""The three doors: what can't be decoded, handled or published is kept with its cause, and nothing else waits for
+it.
+"""
 
 from typing import ClassVar
 from uuid import UUID
@@ -141,7 +143,9 @@ def test_after_the_last_attempt_the_rest_of_the_key_stays_parked(town: Town) -> 
 
 
 def test_an_undo_request_overtakes_the_event_that_it_undoes(town: Town) -> None:
-    """A saga does not wait behind its own failure: the parked event is withdrawn, the undo answers, the rest goes on."""
+    """A saga does not wait behind its own failure: the parked event is withdrawn, the undo answers, the rest goes
+    on.
+    """
     Work.broken.add("c1")
     town.tell(Opened(case_id="c1"))
     Work.broken.clear()

@@ -1,4 +1,6 @@
-"""Fencing: what was worked out under an old right is never committed, and a failed checkpoint is taken again, exactly."""
+"""Fencing: what was worked out under an old right is never committed, and a failed checkpoint is taken again,
+exactly.
+"""
 
 from collections import Counter
 
@@ -56,18 +58,17 @@ def test_a_zombie_with_a_due_timer_commits_nothing() -> None:
     town.start()
     town.time.settle()
     town.clock.move_to(NOON + 2 * 3_600_000_000)
-    for _ in range(3):
-        zombie_step(zombie, town.clock.now())
+    with pytest.raises(StartError, match="taken over by another process"):
+        step_on(zombie, town.clock.now(), polling=False)
     assert town.events("town.orders", (Reminded,)) == []
     town.wait(1)
     assert town.events("town.orders", (Reminded,)) == [Reminded(order_id="o1")]
 
 
-def zombie_step(zombie: Worker, now: int) -> None:
-    try:
-        zombie.step(now)
-    except StartError as error:
-        assert "taken over by another process" in str(error)
+def step_on(worker: Worker, now: int, *, polling: bool = True) -> None:
+    """Five steps, enough for everything that was asked for to happen."""
+    for _ in range(5):
+        worker.step(now, worker.poll() if polling else ())
 
 
 def test_two_workers_share_the_tasks_and_hand_them_over() -> None:
@@ -85,8 +86,7 @@ def test_two_workers_share_the_tasks_and_hand_them_over() -> None:
     assert sorted([*both[0].tasks, *both[1].tasks]) == [0, 1, 2, 3]
     assert len(both[1].tasks) == 2
     town.tell(*[Placed(order_id=f"o{n}", pieces=1) for n in range(12)])
-    for _ in range(5):
-        second.step(town.clock.now(), second.poll())
+    step_on(second, town.clock.now())
     second.stop()
     for _ in range(20):
         both[0].step(town.clock.now(), both[0].poll())
@@ -95,27 +95,20 @@ def test_two_workers_share_the_tasks_and_hand_them_over() -> None:
     assert totals == Counter({(f"o{n}", total): 1 for n in range(12) for total in (1, 2, 3)})
 
 
-
-
 def test_a_first_start_on_a_full_topic_must_be_told_where_to_begin() -> None:
     """Nobody mails two years of customers by accident: the error counts the records and names the choices."""
     log = MemoryLog(SystemClock())
     town = Town(Service("inventory", handlers=[Reserve]), log=log)
     town.tell(*[Placed(order_id=f"o{n}", pieces=1) for n in range(12)])
     again = Service("again", handlers=[Reserve])
-
-
-
     create_topics(log, [plan_of(again)], 1)
     worker = Worker(again, Site(log, town.registry, MemoryBackends(), town.clock), RunOptions())
     worker.start()
     with pytest.raises(StartError, match=r"hold 2\d records: town.orders") as raised:
-        for _ in range(3):
-            worker.step(NOON, worker.poll())
+        step_on(worker, NOON)
     assert "--start-from earliest" in str(raised.value)
     worker.abandon()
     worker = Worker(again, Site(log, town.registry, MemoryBackends(), town.clock), RunOptions(start_from="latest"))
     worker.start()
-    for _ in range(3):
-        worker.step(NOON, worker.poll())
+    step_on(worker, NOON)
     assert worker.handled == 0

@@ -47,7 +47,7 @@ class Watch(Handler[Asked | Answered]):
 
 def watched(town: Town) -> dict[str, tuple[str, ...]]:
     found = town.stored("watch")
-    return {key.decode().split("\0", 1)[1]: value for key, value in found.items() if b"seen" in key}  # type: ignore[misc]
+    return {key.decode().split("\0", 1)[1]: value for key, value in found.items() if b"seen" in key}
 
 
 def test_a_cause_is_handled_before_what_it_caused() -> None:

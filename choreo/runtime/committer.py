@@ -1,0 +1,136 @@
+"""The committer: which tasks have something to commit, when that is due, and what follows when it is refused."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from choreo.errors import FencedError, PublishError, StartError, TransactionAbortedError
+from choreo.log.interface import Identity, Member, Writer
+from choreo.runtime.checkpoint import Checkpoint
+from choreo.runtime.live import LiveTask
+from choreo.runtime.options import FaultPoint, RunOptions, Site
+from choreo.runtime.pace import Pace
+
+logger = logging.getLogger("choreo.runtime")
+MAX_FENCED = 3
+"""So often in a row a fenced writer is replaced."""
+
+Rewind = Callable[[Sequence[LiveTask]], None]
+"""Takes tasks back to their last checkpoint."""
+
+
+class Committer:
+    """Commits the work of one worker's tasks, all together, and takes them back where the log refuses."""
+
+    def __init__(self, scope: str, site: Site, options: RunOptions, reach: FaultPoint, rewind: Rewind) -> None:
+        self.busy: dict[int, LiveTask] = {}
+        """Tasks that have something to commit."""
+        self.cautious = 0
+        """So many checkpoints are yet to be made of one input each: one of them can't be published."""
+        self.done = 0
+        self.refused = 0
+        self._scope = scope
+        self._site = site
+        self._rewind = rewind
+        self._checkpoint = Checkpoint(scope, options, reach)
+        self._pace = Pace(options)
+        self._writer: Writer | None = None
+        self._instance = ""
+        self._identity: Identity | None = None
+        self._fenced = 0
+
+    def open(self, instance: str) -> None:
+        """Take over from whoever wrote under this transactional id before."""
+        self._instance = instance
+        self._writer = self._site.log.writer(instance)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def polled(self, identity: Identity | None) -> None:
+        """The member has just polled: where it is still one, a writer that was fenced may be replaced.
+
+        Not sooner: a worker that was thrown out of its group must not fence the one that took over.
+        """
+        if self._writer is None and identity is not None:
+            self._writer = self._site.log.writer(self._instance)
+
+    def work_under(self, identity: Identity | None) -> None:
+        """The right under which the tasks work from here on, unless they have begun under another."""
+        if self._identity is None:
+            self._identity = identity
+
+    def due(self, *, more: bool) -> bool:
+        """Whether to commit now; `more` says that there is more at hand."""
+        if not self.busy:
+            return False
+        tasks = [live.task for live in self.busy.values()]
+        since, size = sum(task.since for task in tasks), sum(task.entries.changed_bytes for task in tasks)
+        return self.cautious > 0 or self._pace.due(self._site.clock.now(), since, size, more=more)
+
+    def next_due(self) -> int:
+        """When to ask again (microseconds), NEVER where nothing waits."""
+        return self._pace.next_due()
+
+    def commit(self, member: Member, epoch: int) -> None:
+        """One checkpoint of all that is busy. A refused one is rewound, and its inputs are taken again.
+
+        Raises StartError where another process has our id.
+        """
+        tasks = list(self.busy.values())
+        if not tasks or self._writer is None:
+            return
+        identity, self._identity = self._identity or member.identity(), None
+        if identity is None:
+            return
+        since = {live.task.partition: live.task.since for live in tasks if live.task.dirty}
+        self.busy = {}
+        self._pace.settled()
+        try:
+            now = self._site.clock.now()
+            self._checkpoint.commit(self._writer, member, identity, tasks, epoch=epoch, now=now)
+        except FencedError as error:
+            self._drop_writer(error)
+            self._take_back(tasks)
+        except TransactionAbortedError as error:
+            logger.warning("a checkpoint of %s was refused, its inputs are taken again: %s", self._scope, error)
+            self._take_back(tasks)
+        except PublishError as error:
+            self._take_back(tasks)
+            self._find_culprit(tasks, since, error)
+        else:
+            self.done += 1
+            self._fenced = 0
+            self.cautious = max(self.cautious - 1, 0)
+
+    def _take_back(self, tasks: Sequence[LiveTask]) -> None:
+        self.refused += 1
+        self._rewind(tasks)
+        self.busy |= {live.task.partition: live for live in tasks if not live.announced}
+
+    def _drop_writer(self, error: FencedError) -> None:
+        """A fenced writer is dead: its transaction expired, or another process has our id."""
+        self._fenced += 1
+        if self._fenced > MAX_FENCED:
+            raise StartError(
+                f"{self._instance} is taken over by another process, again and again",
+                why="it has the same instance id: a copy of the state directory, or the same --worker number twice",
+                hint="stop one of them",
+            ) from error
+        logger.warning("%s was fenced: %s", self._instance, error)
+        self.close()
+
+    def _find_culprit(self, tasks: Sequence[LiveTask], since: Mapping[int, int], error: PublishError) -> None:
+        """Go one input a checkpoint until it is known which can't be published, and make that a dead letter.
+
+        `since` counts the inputs of each task in the checkpoint that failed.
+        """
+        if sum(since.values()) > 1:
+            logger.warning("a checkpoint of %s can't be published, looking for the input: %s", self._scope, error)
+            self.cautious = sum(since.values())
+            return
+        logger.warning("an input of %s can't be published and goes to the dead letters: %s", self._scope, error)
+        for live in tasks:
+            if live.task.partition in since:
+                live.task.refuse_next(str(error))
