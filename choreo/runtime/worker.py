@@ -88,7 +88,9 @@ class Worker:
 
     def poll(self, timeout_s: float = 0.0) -> list[Record]:
         """Records for the next step; waits at most `timeout_s` for the first. Assignments change in here."""
-        return self.member.poll(timeout_s, self._options.batch_records)
+        records = self.member.poll(timeout_s, self._options.batch_records)
+        self._committer.polled(self.member.identity())
+        return records
 
     def step(self, now: int, records: Sequence[Record] = ()) -> int:
         """Do all that can be done at `now` (microseconds); answers when to step again at the latest, NEVER if only
@@ -181,9 +183,8 @@ class Worker:
         for number, opening in list(self._openings.items()):
             if opening.step():
                 del self._openings[number]
-                self.tasks[number] = self._committer.busy[number] = opening.finish(
-                    self._codec, self._needs, self.member
-                )
+                live = opening.finish(self._codec, self._needs, self.member)
+                self.tasks[number] = self._committer.busy[number] = live
                 self.member.resume(opening.offsets)
         self.tasks = dict(sorted(self.tasks.items()))
 

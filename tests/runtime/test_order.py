@@ -45,7 +45,7 @@ class Watch(Handler[Asked | Answered]):
         return Expired(case=case)
 
 
-def watched(town: Town) -> dict[str, tuple[str, ...]]:
+def watched(town: Town) -> dict[str, bytes]:
     found = town.stored("watch")
     return {key.decode().split("\0", 1)[1]: value for key, value in found.items() if b"seen" in key}
 
