@@ -47,7 +47,7 @@ def _undo(draft: Draft, step: Step, attempt: int) -> None:
     undo = step.compensate
     assert undo is not None
     due = None if undo.within_us is None else draft.now + undo.within_us
-    draft.put(step, undo_attempt=attempt, resting=False)
+    draft.put(step, undo_attempt=attempt, resting=False, late="covered" if draft.steps[step.name].late else "")
     problem = draft.request(step, undo.emit, "undo")
     if problem is not None:
         draft.move(step, StepState.COMPENSATION_FAILED, problem, problem=problem, due=None)
@@ -80,11 +80,17 @@ def undo_failed(draft: Draft, step: Step, event: str) -> None:
 
 
 def undone(draft: Draft, step: Step, event: str, at: int) -> None:
-    """A service says that a step is undone. What happened after that undo (`at`, microseconds) needs another one."""
+    """A service says that a step is undone. What happened after that undo (`at`, microseconds) needs another one.
+
+    Where another one has been asked for already, an answer from before the success says nothing.
+    """
     record = draft.steps[step.name]
     if record.state not in UNDOING:
         return
-    if record.done_at is not None and at < record.done_at:
+    stale = record.late and record.done_at is not None and at < record.done_at
+    if stale and record.late == "covered":
+        return
+    if stale:
         draft.move(step, StepState.DONE, "done after its undo", due=None, resting=False, round=record.round + 1)
     else:
         told = {"due": None, "resting": False, "undone_by": event, "undone_at": at, "problem": ""}

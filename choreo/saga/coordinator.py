@@ -103,7 +103,7 @@ class Coordinator(Handler[Event]):
             key=self._key(name, event),
             event_id=ctx.event_id.bytes,
             now=now,
-            at=now,
+            at=to_micros(ctx.emitted_at),
             fields=self._fields(name, event),
             correlation_id=ctx.correlation_id,
         )

@@ -114,12 +114,12 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
     if record.state is StepState.DONE:
         return
     if record.state in UNDOING:
-        draft.put(step, **told)
+        draft.put(step, late="uncovered", **told)
         draft.note(f"{step.name}: happened while it is undone ({given.event})")
     elif record.state is StepState.COMPENSATED:
         known = record.done_at is not None and record.undone_at is not None and given.at <= record.undone_at
         if not known:
-            told |= {"round": record.round + 1, "undo_attempt": 0}
+            told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
             draft.move(step, StepState.DONE, f"{given.event}, after its undo", **told)
     else:
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)

@@ -39,7 +39,8 @@ class StepRecord(Value):
 
     `by` and `undone_by` are the full names of the events that settled it, or words such as `timeout`. `due` is when
     its timer fires, `resting` means that the timer ends a wait before the next request. `round` counts undos: a late
-    success after an undo opens the next one.
+    success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
+    `uncovered` until the undo is asked for again.
     """
 
     state: StepState = StepState.IDLE
@@ -53,6 +54,7 @@ class StepRecord(Value):
     overdue: bool = False
     done_at: int | None = None
     undone_at: int | None = None
+    late: Literal["", "uncovered", "covered"] = ""
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
 

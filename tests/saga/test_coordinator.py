@@ -166,7 +166,7 @@ def test_events_must_be_keyed_by_what_finds_the_saga() -> None:
     """Where events are keyed by different fields than those that find the saga, there is no coordinator to be had."""
     keyed = """\
 saga: parcel
-version: 1
+version: 3
 starts_on: shop.OrderPlaced
 correlate_by: {shop.OrderPlaced: warehouse, shop.StockReserved: order_id}
 within: 1m
