@@ -205,7 +205,10 @@ def _correlation(raw: RawSpec, words: Vocabulary, problems: Problems) -> dict[st
     keys: dict[str, str] = {}
     named = {full: text for text in reversed(_named_events(raw)) if (full := quiet.event(text))}
     for event, field in raw.correlate_by:
-        if event.value == EVERY_EVENT:
+        start = quiet.event(raw.starts_on)
+        if event.value == EVERY_EVENT and start and field.value not in words.fields(start):
+            words.has_field(start, field)
+        elif event.value == EVERY_EVENT:
             for full, text in named.items():
                 known = words.fields(full)
                 if field.value in known:

@@ -3,8 +3,10 @@
 from decimal import Decimal
 from typing import Annotated
 
+import pytest
 from pydantic import Field
 
+from choreo.errors import SpecError
 from choreo.events.event import Event
 from choreo.saga.spec import Spec, parse_spec
 
@@ -138,3 +140,10 @@ def changed(*pairs: tuple[str, str], text: str = ORDER) -> str:
         assert old in text, f"{old!r} is not in the spec"
         text = text.replace(old, new)
     return text
+
+
+def problems(text: str) -> str:
+    """What is said about a spec that can't be run."""
+    with pytest.raises(SpecError) as raised:
+        spec_of(text)
+    return raised.value.message
