@@ -101,6 +101,26 @@ def test_a_run_goes_on_where_it_ended() -> None:
     assert again.statuses == first.statuses
 
 
+@pytest.mark.parametrize("after", [1, 60, 300])
+def test_an_interrupted_run_is_taken_up(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """A run that dies midway and is started again ends as one that was never interrupted."""
+    monkeypatch.setattr("choreo.demo.run.GLIMPSE_US", 0)
+    whole, broken, rows = stage(), stage(), mixed(30)
+    run_virtual(whole, rows)
+    seen: list[Glimpse] = []
+
+    def pull_the_plug(glimpse: Glimpse, /) -> None:
+        seen.append(glimpse)
+        if len(seen) > after:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        run_virtual(broken, rows, pull_the_plug)
+    run_virtual(broken, rows)
+    assert outcome(broken) == outcome(whole)
+    assert dead_letters(broken) == []
+
+
 def test_a_log_with_other_orders_is_refused() -> None:
     """Rows that are not those on the log are refused before anything is written: stock would be wrong."""
     at = stage()
