@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -43,6 +43,13 @@ class EarlyEvent(Value):
         return Ids(self.event_id.bytes, self.correlation_id, None, None, 1, self.at, False, None, None)
 
 
+class Reads(NamedTuple):
+    """What of an event matters to a saga: the field that finds the instance, and those that decisions need."""
+
+    key: str
+    fields: tuple[str, ...]
+
+
 class Coordinator(Handler[Event]):
     """Follows the instances of one saga. Concrete classes are made by `coordinator`, one for each spec."""
 
@@ -50,6 +57,7 @@ class Coordinator(Handler[Event]):
     """What new instances follow."""
     specs: ClassVar[Mapping[str, Spec]]
     """By digest: what instances that are under way may follow."""
+    reads: ClassVar[Mapping[str, Reads]]
     catalogue: ClassVar[Mapping[str, type[Event]]]
     instances = Store[str, Instance]()
     early = Store[str, tuple[EarlyEvent, ...]](default=())
@@ -100,7 +108,7 @@ class Coordinator(Handler[Event]):
         name, now = event.contract.full_name, to_micros(ctx.now)
         return Received(
             event=name,
-            key=self._key(name, event),
+            key=key_text(getattr(event, self.reads[name].key)).decode(),
             event_id=ctx.event_id.bytes,
             now=now,
             at=to_micros(ctx.emitted_at),
@@ -108,17 +116,13 @@ class Coordinator(Handler[Event]):
             correlation_id=ctx.correlation_id,
         )
 
-    def _key(self, name: str, event: Event) -> str:
-        field = next(spec.correlate_by[name] for spec in self.specs.values() if name in spec.correlate_by)
-        return key_text(getattr(event, field)).decode()
-
     def _fields(self, name: str, event: Event) -> dict[str, Any]:
         """The fields that decisions need, as JSON has them."""
-        wanted = {field for spec in self.specs.values() for field in spec.needs.get(name, ())}
+        wanted = self.reads[name].fields
         found = {field: getattr(event, field) for field in wanted}
         if all(type(value) in PLAIN for value in found.values()):
             return found
-        return event.model_dump(mode="json", include=wanted)
+        return event.model_dump(mode="json", include=set(wanted))
 
     # -- early events --------------------------------------------------------------------------------------------------
 
@@ -215,32 +219,40 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     handled = dict.fromkeys(name for one in specs.values() for name in one.parts)
     emitted = dict.fromkeys(name for one in specs.values() for name in one.emits)
     handles = tuple(catalogue[name] for name in handled)
+    reads = {name: _reads(specs.values(), name) for name in handled}
     declared = {
         "__module__": __name__,
         "__doc__": f"Follows every saga {spec.name}.",
         "spec": spec,
         "specs": specs,
+        "reads": reads,
         "catalogue": dict(catalogue),
         "handles": handles,
         "emits": (*(catalogue[name] for name in emitted), lifecycle_event(spec.name)),
-        "keyed_by": _rekeyed_by(specs.values(), handles),
+        "keyed_by": _rekeyed_by(reads, handles),
     }
     return Service(f"saga.{spec.name}", handlers=[type("Coordinator", (Coordinator,), declared)])
 
 
-def _rekeyed_by(specs: Iterable[Spec], handles: tuple[type[Event], ...]) -> str | None:
-    """The field to re-key by; None where every event is keyed by its correlating field already."""
-    fields: dict[str, str] = {}
+def _reads(specs: Iterable[Spec], event: str) -> Reads:
+    """What several versions of a spec read of an event; the latest says which field finds the saga."""
+    key, fields = "", dict[str, None]()
     for spec in specs:
-        fields |= spec.correlate_by
-    if all(event.contract.key == (fields[event.contract.full_name],) for event in handles):
+        key = spec.correlate_by.get(event, key)
+        fields |= dict.fromkeys(spec.needs.get(event, ()))
+    return Reads(key, tuple(fields))
+
+
+def _rekeyed_by(reads: Mapping[str, Reads], handles: tuple[type[Event], ...]) -> str | None:
+    """The field to re-key by; None where every event is keyed by its correlating field already."""
+    odd = [event for event in handles if event.contract.key != (reads[event.contract.full_name].key,)]
+    if not odd:
         return None
-    named = {fields[event.contract.full_name] for event in handles}
+    named = {reads[event.contract.full_name].key for event in handles}
     if len(named) > 1:
-        odd = [event for event in handles if event.contract.key != (fields[event.contract.full_name],)]
         raise SpecError(
             f"{odd[0].contract.full_name} is keyed by {', '.join(odd[0].contract.key)}, "
-            f"but its saga is found by {fields[odd[0].contract.full_name]}",
+            f"but its saga is found by {reads[odd[0].contract.full_name].key}",
             why="events are brought together by their keys, and these would need different re-keying",
             hint="key the event by the field that correlate_by names",
         )
