@@ -9,40 +9,61 @@ from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.config import service_settings
 from choreo.errors import ConfigError
-from choreo.events.event import Event
 from choreo.log.interface import Log, Topic, TopicSpec
 from choreo.runtime.plan import Plan, plan_of
 from choreo.runtime.topics import topics_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.durations import parse_duration
+from choreo.saga.shelf import deploy, older_specs
 from choreo.saga.spec import Spec, load_spec
 from choreo.service.service import Service
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """Services first, then coordinators; `specs` are those of the coordinators, by the coordinator's name."""
+    """Services first, then coordinators."""
 
     services: tuple[Service, ...]
-    specs: Mapping[str, Spec]
-    catalogue: Mapping[str, type[Event]]
+    specs: Mapping[str, tuple[Spec, ...]]
+    """What a coordinator (by its service's name) follows: the spec of the project, then older ones from the log."""
+    files: Mapping[str, Path]
+    """Where the spec of a coordinator lies."""
 
     def plans(self) -> list[Plan]:
         """The routes of every service. Raises what is wrong with the first that can't run."""
         return [plan_of(service) for service in self.services]
 
 
-def assemble(project: Project, targets: Sequence[str]) -> Assembly:
-    """Load what the targets name. Raises ConfigError, SpecError and whatever a declaration says of itself."""
+def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -> Assembly:
+    """Load what the targets name; with a log, older versions of the specs from there, which instances may follow.
+
+    Raises ConfigError, SpecError and whatever a declaration says of itself.
+    """
     finder = Finder(project.config, Path.cwd())
     found = finder.find(targets)
     if found.specs and targets and project.config.project.services:
         finder.find(project.config.project.services)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
-    specs = [load_spec(path, catalogue) for path in found.specs]
-    coordinators = {spec.name: coordinator(spec, catalogue) for spec in specs}
-    by_service = {coordinators[spec.name].name: spec for spec in specs}
-    return Assembly((*found.services, *coordinators.values()), by_service, catalogue)
+    services, specs, files = list(found.services), {}, {}
+    for path in found.specs:
+        spec = load_spec(path, catalogue)
+        older = tuple(older_specs(log, spec, catalogue)) if log is not None else ()
+        services.append(coordinator(spec, catalogue, older))
+        specs[services[-1].name], files[services[-1].name] = (spec, *older), path
+    return Assembly(tuple(services), specs, files)
+
+
+def deploy_specs(log: Log, found: Assembly) -> list[str]:
+    """Put the project's specs on the log, where instances find the version that they began with; answers the new ones.
+
+    Raises SpecError where a version was deployed with another content.
+    """
+    current = {name: specs[0] for name, specs in found.specs.items()}
+    return [
+        f"{spec.name} version {spec.version}"
+        for name, spec in current.items()
+        if deploy(log, spec, found.files[name].read_text(encoding="utf-8"))
+    ]
 
 
 def settings_of(project: Project, service: Service) -> object:
@@ -87,6 +108,7 @@ def _milliseconds(project: Project, topic: str, retention: str) -> int:
     try:
         micros = parse_duration(retention)
     except ValueError as error:
-        place = project.config.origin(f"topics.{topic}.retention")
+        own, shared = f"topics.{topic}.retention", "topics.default.retention"
+        place = project.config.origin(own if topic in project.config.topics else shared)
         raise ConfigError(f"retention of {topic}: {error}", at=place, hint="7d, or forever") from None
     return -1 if micros is None else micros // 1000

@@ -56,6 +56,8 @@ class Checking:
     def __init__(self, project: Project, finder: Finder) -> None:
         self._project, self._finder = project, finder
         self._services: list[Service] = []
+        self._sound: list[Service] = []
+        """Those that can run."""
         self._specs: list[tuple[Path, Spec]] = []
 
     def run(self, targets: Sequence[str]) -> Iterator[Finding]:
@@ -85,6 +87,8 @@ class Checking:
                 plan_of(service)
             except ChoreoError as error:
                 yield _finding("cannot-run", error)
+                continue
+            self._sound.append(service)
 
     def _check_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
         catalogue = self._finder.catalogue()
@@ -96,9 +100,9 @@ class Checking:
                 yield _finding("spec", error)
                 continue
             self._specs.append((path, spec))
-        if self._services:
-            emitted = _names(self._services, lambda service: service.emitted)
-            handled = _names(self._services, lambda service: service.handled)
+        if self._sound:
+            emitted = _names(self._sound, lambda service: service.emitted)
+            handled = _names(self._sound, lambda service: service.handled)
             for path, spec in self._specs:
                 yield from _unanswered(path, spec, emitted, handled)
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import click
 from pydantic import ValidationError
@@ -17,10 +17,10 @@ from choreo.clock import SystemClock
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
 from choreo.events.codec import Codec
-from choreo.events.envelope import Ids
 from choreo.events.event import Event, key_of
 from choreo.log.interface import TopicSpec
 from choreo.runtime.topics import FOREVER
+from choreo.service.client import fresh_ids
 
 BATCH = 1000
 
@@ -41,7 +41,7 @@ def emit(project: Project, target: str, fields: Sequence[str], correlation_id: s
     codec = Codec(project.registry, [event], project.log.cluster_id())
     clock = SystemClock()
     for batch in _batches(_events(event, fields)):
-        made = [(one, _ids(clock.now(), correlation_id)) for one in batch]
+        made = [(one, fresh_ids(clock.now(), correlation_id)) for one in batch]
         positions = project.log.append([codec.encode(one, ids) for one, ids in made])
         for (one, ids), position in zip(made, positions, strict=True):
             event_id, key = str(UUID(bytes=ids.event_id)), (key_of(one) or b"").decode("utf-8", "backslashreplace")
@@ -55,11 +55,6 @@ def emit(project: Project, target: str, fields: Sequence[str], correlation_id: s
                 "offset": position.offset,
             }
             project.output.thing(row, [f"{event.contract.full_name} {key} at {position}, event id {event_id}"])
-
-
-def _ids(now: int, correlation_id: str | None) -> Ids:
-    event_id = uuid4()
-    return Ids(event_id.bytes, correlation_id or str(event_id), at=now)
 
 
 def _events(event: type[Event], fields: Sequence[str]) -> Iterator[Event]:

@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from choreo.clock import Clock
+from choreo.clock import NEVER, Clock
+from choreo.errors import LogUnavailableError
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
+from choreo.runtime.live import LiveTask
 from choreo.runtime.worker import Worker
 
-LOOK_AGAIN_US = 50_000
-LOOKS = 2
+LOOK_EVERY_S = 0.05
+LOOKS = 3
 """This many looks in a row must see the same rest: between two of them nothing can be on its way unseen."""
 
 
@@ -22,51 +24,57 @@ class _Rest(NamedTuple):
 
 
 class Idleness:
-    """Asked by several threads again and again; looks at most every 50 ms.
+    """Looks at workers from a thread of its own while it is entered; sets `idle` once they have nothing left to do.
 
-    Idle means: every input is read to its end and committed, nothing is parked, no timer is due. Timers of the future
-    don't count.
+    That is: every input is read to its end and committed, nothing waits to be tried again, no timer is due. Timers of
+    the future don't count.
     """
 
-    def __init__(self, workers: Sequence[Worker], log: Log, clock: Clock) -> None:
-        self._workers, self._log, self._clock = tuple(workers), log, clock
-        self._lock = threading.Lock()
-        self._next_look = 0
-        self._seen: list[_Rest] = []
-        self._idle = False
+    def __init__(self, workers: Sequence[Worker], log: Log, clock: Clock, idle: threading.Event) -> None:
+        self._workers, self._log, self._clock, self._idle = tuple(workers), log, clock, idle
+        self._thread = threading.Thread(target=self._watch, name="idleness", daemon=True)
 
-    def reached(self) -> bool:
-        """Whether it is reached; once True, always True."""
-        with self._lock:
-            now = self._clock.now()
-            if self._idle or now < self._next_look:
-                return self._idle
-            self._next_look = now + LOOK_AGAIN_US
-            rest = self._look(now)
-            self._seen = [*self._seen, rest] if rest is not None and set(self._seen) <= {rest} else []
-            self._idle = len(self._seen) > LOOKS
-            return self._idle
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._idle.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        seen: list[_Rest] = []
+        while not self._idle.wait(LOOK_EVERY_S):
+            rest = self._look(self._clock.now())
+            seen = [*seen, rest] if rest is not None and set(seen) <= {rest} else []
+            if len(seen) == LOOKS:
+                self._idle.set()
 
     def _look(self, now: int) -> _Rest | None:
         try:
             positions: dict[TopicPartition, int] = {}
             for worker in self._workers:
-                if not worker.ready or not _at_rest(worker, now):
+                if not worker.ready:
                     return None
-                for live in list(worker.tasks.values()):
+                for live in _working(worker):
+                    if not _at_rest(live, now):
+                        return None
                     for tp in live.inputs.partitions:
-                        positions[tp] = min(worker.position(tp), positions.get(tp, worker.position(tp)))
+                        positions[tp] = min(worker.position(tp), positions.get(tp, NEVER))
             ends = self._log.ends(positions)
-        except RuntimeError:  # a dictionary changed under our eyes: somebody is at work
+        except (RuntimeError, KeyError, LogUnavailableError):  # it changed under our eyes: somebody is at work
             return None
         if any(positions[tp] < ends[tp] for tp in positions):
             return None
         return _Rest(tuple(w.handled for w in self._workers), tuple(w.checkpoints for w in self._workers))
 
 
-def _at_rest(worker: Worker, now: int) -> bool:
-    tasks = list(worker.tasks.values())
-    return not any(
-        live.task.dirty or live.inputs.count or live.task.parked or live.task.entries.timers.next_due() <= now
-        for live in tasks
-    )
+def _working(worker: Worker) -> list[LiveTask]:
+    """The tasks that go on; one that has stopped waits for an operator, not for this run."""
+    return [live for live in list(worker.tasks.values()) if not (live.task.halted is not None or live.task.full)]
+
+
+def _at_rest(live: LiveTask, now: int) -> bool:
+    task = live.task
+    will_retry = task.due_retry(NEVER - 1) is not None
+    return not (task.dirty or live.inputs.count or will_retry or task.next_due() <= now)

@@ -116,8 +116,9 @@ COMMANDS: Mapping[str, Lazy | Group] = {
     ),
     "sagas": Group(
         "sagas",
-        "Saga instances, as their lifecycle topics tell.",
+        "Sagas: their specs, and their instances as the lifecycle topics tell.",
         {
+            "deploy": Lazy("sagas:deploy_sagas", "Put saga specs on the log, version by version."),
             "list": Lazy("sagas:list_sagas", "Every instance: status and what it waits for."),
             "show": Lazy("sagas:show_saga", "One instance in one line, and its steps."),
             "why": Lazy("sagas:explain_saga", "Why an instance waits: for which event, from whom, until when."),

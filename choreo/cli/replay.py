@@ -29,7 +29,7 @@ def verify(project: Project, targets: Sequence[str]) -> int:
     """
     known = project.log.topics()
     verdicts: list[Verdict] = []
-    for service in assemble(project, targets).services:
+    for service in assemble(project, targets, project.log).services:
         if f"{service.scope}.journal" not in known:
             note(f"{service.name} has never run on {project.log.url}")
             continue

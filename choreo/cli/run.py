@@ -13,7 +13,7 @@ from types import FrameType
 
 import click
 
-from choreo.cli.assembly import Assembly, assemble, lacking_topics, settings_of, wanted_topics
+from choreo.cli.assembly import Assembly, assemble, deploy_specs, lacking_topics, settings_of, wanted_topics
 from choreo.cli.faults import fault_point
 from choreo.cli.idle import Idleness
 from choreo.cli.options import command
@@ -57,8 +57,10 @@ def run(
     if count > 1 and worker is None:
         return run_processes(project, count, _arguments(targets, until_idle, start_from))
     _log_to_stderr(project.output.verbose)
-    found = assemble(project, targets)
+    found = assemble(project, targets, project.log)
     _make_topics(project, found)
+    for deployed in deploy_specs(project.log, found):
+        note(f"deployed saga {deployed}")
     return _run_here(project, found, _options(project, start_from, worker or 0), until_idle)
 
 
@@ -74,8 +76,7 @@ def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle
         workers = []
         for service in found.services:
             backends = opened.enter_context(closing(_backends(project, service, options.worker)))
-            spec = found.specs.get(service.name)
-            specs = (spec.digest,) if spec is not None else ()
+            specs = tuple(spec.digest for spec in found.specs.get(service.name, ()))
             site = Site(project.log, project.registry, backends, clock)
             settings = settings_of(project, service)
             worker = Worker(
@@ -85,12 +86,9 @@ def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle
             worker.start()
             workers.append(worker)
         note(f"running {', '.join(service.name for service in found.services)} on {project.log.url}")
-        idleness = Idleness(workers, project.log, clock)
-
-        def ended() -> bool:
-            return stop.is_set() or (until_idle and idleness.reached())
-
-        run_workers(workers, clock, ended)
+        if until_idle:
+            opened.enter_context(Idleness(workers, project.log, clock, stop))
+        run_workers(workers, clock, stop.is_set)
     handled = sum(worker.handled for worker in workers)
     note(f"handled {handled:,} inputs in {sum(worker.checkpoints for worker in workers):,} checkpoints")
     return 0

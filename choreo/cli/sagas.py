@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from choreo.cli.assembly import Assembly, assemble
+from choreo.cli.assembly import Assembly, assemble, deploy_specs
 from choreo.cli.options import command
 from choreo.cli.output import as_text
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies, one_of, read_to_end
-from choreo.cli.targets import SAMPLE_SHOP
+from choreo.cli.targets import ALL_SPECS, SAMPLE_SHOP
 from choreo.errors import ChoreoError, ConfigError
 from choreo.record import Record
 from choreo.saga.rules import Spec
@@ -27,6 +27,14 @@ class Name(NamedTuple):
 
     saga: str
     key: str
+
+
+@command("deploy")
+@click.argument("targets", nargs=-1, metavar="[TARGET...]")
+def deploy_sagas(project: Project, targets: Sequence[str]) -> None:
+    """Put saga specs on the log (none = all of the project). A run of a coordinator does so by itself."""
+    new = deploy_specs(project.log, assemble(project, targets or [ALL_SPECS]))
+    project.output.listing([{"deployed": name} for name in new], ["deployed"], empty="every spec is on the log already")
 
 
 @command("list")
@@ -65,8 +73,8 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
 def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     """Why an instance waits: for which event, who should emit it, until when. ID is the key, or the beginning of it."""
     row, history = _one(project, instance_id, saga)
-    known = _project_parts(project)
-    spec = _spec_of(known, row)
+    known = _project_parts(project, row["digest"])
+    spec = _spec_of(known, row["digest"])
     emitters = _emitters(known)
     waits = [
         {"event": event, "step": step, "emitted_by": emitters.get(event, []), "since": since, "until": until}
@@ -138,19 +146,25 @@ def _row(body: Mapping[str, Any]) -> dict[str, Any]:
     return first | {name: value for name, value in body.items() if name not in first}
 
 
-def _project_parts(project: Project) -> Assembly | None:
-    """The services and specs of the project, else the sample shop's: what is on the log can be shown without any."""
+def _project_parts(project: Project, digest: str) -> Assembly | None:
+    """The services and specs of the project, else the sample shop's where the instance is one of its own.
+
+    None where nothing can be loaded: what is on the log can be shown without it.
+    """
     for targets in ((), (SAMPLE_SHOP,)):
         try:
-            return assemble(project, targets)
+            known = assemble(project, targets, project.log)
         except ChoreoError:
             continue
+        if not targets or _spec_of(known, digest) is not None:
+            return known
     return None
 
 
-def _spec_of(known: Assembly | None, row: Mapping[str, Any]) -> Spec | None:
-    """The spec that the instance follows, where the project still has it."""
-    return next((spec for spec in known.specs.values() if spec.digest == row["digest"]), None) if known else None
+def _spec_of(known: Assembly | None, digest: str) -> Spec | None:
+    """The spec with this digest, where it is known here."""
+    every = [spec for specs in known.specs.values() for spec in specs] if known else []
+    return next((spec for spec in every if spec.digest == digest), None)
 
 
 def _emitters(known: Assembly | None) -> dict[str, list[str]]:

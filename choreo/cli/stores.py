@@ -1,4 +1,4 @@
-"""Where the stores of a project lie: STATE_DIR/SERVICE, or STATE_DIR/SERVICE-N for the N-th process of --workers."""
+"""Where the stores of a project lie: STATE_DIR/SERVICE, or STATE_DIR/SERVICE@N for the N-th process of --workers."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +18,7 @@ RESTORE_STEP = 20_000
 
 def place_of(state_dir: Path, service: str, worker: int = 0) -> Path:
     """The state directory of one worker: services may be grouped into processes in any way, and move between them."""
-    return state_dir / (service + (f"-{worker}" if worker else ""))
+    return state_dir / (f"{service}@{worker}" if worker else service)
 
 
 class ProjectBackends(Backends):
@@ -51,7 +51,9 @@ class LiveStores:
     def __init__(self, state_dir: Path, service: Service, log: Log) -> None:
         self._service, self._log = service, log
         self._open = ExitStack()
-        places = [place_of(state_dir, service.name), *sorted(state_dir.glob(f"{service.name}-[0-9]*"))]
+        places = [place_of(state_dir, service.name), *sorted(state_dir.glob(f"{service.name}@*"))]
+        if any(state_dir.glob(f"{service.name}-[0-9]*")):
+            places.append(state_dir)  # a program that embeds Choreo keeps all its services in one place
         self._backends = [self._opened(RocksBackends(place)) for place in places if place.is_dir()]
         self.restored: list[int] = []
         """Partitions that had no store here."""

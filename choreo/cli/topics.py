@@ -12,7 +12,13 @@ from choreo.errors import ConfigError, UnknownTopicError
 from choreo.log.interface import Topic, TopicSpec
 from choreo.record import TopicPartition
 
-INTERNAL = {"changelog": "changelog", "journal": "journal", "dead-letters": "dead letters", "lifecycle": "lifecycle"}
+INTERNAL = {
+    "changelog": "changelog",
+    "journal": "journal",
+    "dead-letters": "dead letters",
+    "lifecycle": "lifecycle",
+    "specs": "saga specs",
+}
 FOUND = 1
 
 

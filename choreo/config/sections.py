@@ -135,7 +135,7 @@ class Config:
         if scheme == "memory":
             return "memory:"
         if scheme == "embedded":
-            return f"dir:{Path(rest.partition('?')[0]) / 'registry'}"
+            return f"dir:{Path(rest.partition('?')[0]) / 'schemas'}"
         return f"dir:{self.path(self.project.schemas)}"
 
     def state_dir(self) -> Path:

@@ -122,7 +122,7 @@ def test_config_show_says_where_values_come_from(directory: Path, choreo: Choreo
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
     assert rows["log.url"] == ["embedded:here", "--log"]
     assert rows["kafka.sasl.password"] == ["********", "choreo.toml:2"]
-    assert rows["registry.url"] == ["dir:here/registry", "follows", "from", "log.url"]
+    assert rows["registry.url"] == ["dir:here/schemas", "follows", "from", "log.url"]
 
 
 def test_commands_are_click_commands() -> None:

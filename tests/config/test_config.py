@@ -61,7 +61,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
         4,
         "default",
     )
-    assert found.registry_url() == "dir:.choreo/log/registry"
+    assert found.registry_url() == "dir:.choreo/log/schemas"
     assert found.state_dir() == Path(".choreo/log/state")
 
 
