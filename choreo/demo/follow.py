@@ -18,8 +18,6 @@ class Followed(NamedTuple):
     """One saga as last heard of. Times in microseconds; `ended_at` is None while it goes on."""
 
     status: str
-    waits_for: tuple[str, ...]
-    """Full names of events."""
     steps: Mapping[str, str]
     started_at: int
     ended_at: int | None
@@ -77,7 +75,6 @@ class Follower:
     def _hear(self, changed: Any) -> None:
         self.sagas[changed.key] = Followed(
             status=changed.status,
-            waits_for=changed.waits_for,
             steps=changed.steps,
             started_at=to_micros(changed.started_at),
             ended_at=None if changed.ended_at is None else to_micros(changed.ended_at),
