@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from choreo.errors import LogUnavailableError
 from tests.cli.conftest import Choreo
 
 SETTINGS = '[project]\nservices = ["shop"]\nsagas = "*.yaml"\n'
@@ -112,6 +113,17 @@ def test_doctor_names_what_is_wrong(checked: Path, choreo: Choreo, monkeypatch: 
     assert found["state"][0] == found["registry"][0] == "fail"
 
 
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that does not answer."""
+
+    def refuse(url: str, **more: object) -> None:
+        raise LogUnavailableError(f"nobody answers at {url}")
+
+    monkeypatch.setattr("choreo.log.open.open_log", refuse)
+
+
+@pytest.mark.usefixtures("away")
 def test_doctor_says_that_the_log_is_away(directory: Path, choreo: Choreo) -> None:
     """A log that can't be reached: exit code 3, and the other checks are made all the same."""
     result = choreo("doctor", "--log", "kafka://127.0.0.1:1", "--json", code=3)
@@ -119,6 +131,7 @@ def test_doctor_says_that_the_log_is_away(directory: Path, choreo: Choreo) -> No
     assert (rows["log"]["state"], rows["state"]["state"]) == ("fail", "ok")
 
 
+@pytest.mark.usefixtures("away")
 def test_a_log_that_is_away_is_exit_code_3(directory: Path, choreo: Choreo) -> None:
     """Any command that needs the log exits with 3 when it can't be reached."""
     assert "LogUnavailableError" in choreo("topics", "list", "--log", "kafka://127.0.0.1:1", code=3).stderr
