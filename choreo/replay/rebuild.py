@@ -10,7 +10,7 @@ from choreo.record import NewRecord, TopicPartition
 from choreo.replay.cursor import Cursor
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
-from choreo.runtime.journal import Fired, Inputs, Page, Reading, Refused, Step, read_pages
+from choreo.runtime.journal import Fired, Inputs, Page, Reading, Refused, Step, last_page_entry, read_pages
 from choreo.runtime.parking import RETRY
 from choreo.runtime.plan import plan_of
 from choreo.runtime.task import Task
@@ -27,7 +27,7 @@ class Rebuild:
         self._log = log
         self._partition = partition
         self._needs = Needs(service)
-        codec = Codec(registry, self._plan.classes, log.cluster_id())
+        codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
         self.task = Task(self._plan, partition, Entries(scratch), codec, self._needs)
         self._scratch = scratch
         self._cursors: dict[str, Cursor] = {}
@@ -56,7 +56,7 @@ class Rebuild:
         for step, calls in _with_calls(page.steps):
             self._step(page, step, calls)
         portion = self.task.portion()
-        self._scratch.write({**portion.logged, **portion.local})
+        self._scratch.write({**portion.logged, **portion.local, **last_page_entry(page.checkpoint)})
         return portion.outputs
 
     def _step(self, page: Page, step: Step, calls: list[Recorded]) -> None:

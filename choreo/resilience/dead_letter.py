@@ -1,16 +1,45 @@
-"""Dead letters: records that could not be handled, kept with their bytes intact, their cause and their origin."""
+"""Dead letters: records that could not be handled, kept with their bytes intact, their cause and their origin.
 
+One record of a dead-letter topic: the original key, value and headers, and the header `choreo-dead-letter`: version
+byte 1, JSON. A letter too large for one record lies there in several, in order: `parts` of them, each with the next
+slice of one body, which is version byte 1, then the Avro body of `ORIGINAL`.
+"""
+
+import io
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from choreo.errors import DecodeError
+from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.record import NewRecord, Position, Record
 
 HEADER = "choreo-dead-letter"
 VERSION = 1
+PART_BYTES = 512 * 1024
+MAX_ERROR_CHARS = 4_000
+"""What an error says beyond this is left out: the letter must be writable whatever it says."""
 
 Door = Literal["decode", "handle", "publish", "unmatched"]
+
+_HEADER_FIELDS = [{"name": "name", "type": "string"}, {"name": "value", "type": ["null", "bytes"]}]
+ORIGINAL: Any = parse_schema(
+    {
+        "type": "record",
+        "name": "choreo.Original",
+        "fields": [
+            {"name": "key", "type": ["null", "bytes"]},
+            {"name": "value", "type": ["null", "bytes"]},
+            {
+                "name": "headers",
+                "type": {"type": "array", "items": {"type": "record", "name": "Header", "fields": _HEADER_FIELDS}},
+            },
+        ],
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -25,12 +54,26 @@ class DeadLetter:
     attempts: int
     at: int
     handler: str | None = None
+    part: int = 0
+    """Which record of the letter this is, from 0."""
+    parts: int = 1
 
-    def record(self, original: Record, topic: str) -> NewRecord:
-        """The dead letter of `original`: its own key, value and headers, and this as one more header."""
-        body = bytes([VERSION]) + json.dumps(asdict(self) | {"origin": list(self.origin)}).encode()
+    def records(self, original: Record, topic: str) -> list[NewRecord]:
+        """The dead letter of `original`: its own key, value and headers, and this as one more header; in parts if large."""
         headers = [(name, value) for name, value in original.headers if name != HEADER]
-        return NewRecord(topic, original.key, original.value, [*headers, (HEADER, body)])
+        whole = NewRecord(topic, original.key, original.value, [*headers, self._header()])
+        if _size(whole) <= MAX_RECORD_BYTES:
+            return [whole]
+        body = _packed(original._replace(headers=headers))
+        slices = [body[start : start + PART_BYTES] for start in range(0, len(body), PART_BYTES)]
+        key = str(self.origin).encode()  # one for all parts: they lie in one partition, in order
+        return [
+            NewRecord(topic, key, piece, [replace(self, part=number, parts=len(slices))._header()])
+            for number, piece in enumerate(slices)
+        ]
+
+    def _header(self) -> tuple[str, bytes]:
+        return HEADER, bytes([VERSION]) + json.dumps(asdict(self) | {"origin": list(self.origin)}).encode()
 
 
 def read(record: Record) -> DeadLetter:
@@ -46,7 +89,53 @@ def read(record: Record) -> DeadLetter:
     return DeadLetter(**(fields | {"origin": Position(*fields["origin"])}))
 
 
+def whole(records: Iterable[Record]) -> Iterator[Record]:
+    """The records of one partition of a dead-letter topic, letters in parts put together: each as its service got it,
+    with the header of its letter. What is no dead letter comes as it is; a letter whose parts are not all there is left out.
+    """
+    pieces: list[bytes] = []
+    for record in records:
+        try:
+            letter = read(record)
+        except DecodeError:
+            yield record
+            continue
+        if letter.parts == 1:
+            yield record
+            continue
+        pieces = [*(pieces if letter.part else []), record.value or b""]
+        if letter.part == letter.parts - 1 and len(pieces) == letter.parts:
+            yield _unpacked(record, b"".join(pieces))
+
+
 def describe(error: BaseException) -> str:
     """An error as one text: its type and what it says, and what caused it."""
-    text = f"{type(error).__name__}: {error}"
-    return f"{text}; caused by {describe(error.__cause__)}" if error.__cause__ is not None else text
+    text = f"{type(error).__name__}: {shortened(str(error))}"
+    return shortened(f"{text}; caused by {describe(error.__cause__)}" if error.__cause__ is not None else text)
+
+
+def shortened(text: str) -> str:
+    """At most MAX_ERROR_CHARS of it: what an error says may hold all that it was about."""
+    return text if len(text) <= MAX_ERROR_CHARS else f"{text[:MAX_ERROR_CHARS]}... ({len(text):,} characters)"
+
+
+def _size(record: NewRecord) -> int:
+    marks = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + marks
+
+
+def _packed(original: Record) -> bytes:
+    body = io.BytesIO()
+    body.write(bytes([VERSION]))
+    headers = [{"name": name, "value": value} for name, value in original.headers]
+    schemaless_writer(body, ORIGINAL, {"key": original.key, "value": original.value, "headers": headers})
+    return body.getvalue()
+
+
+def _unpacked(last: Record, body: bytes) -> Record:
+    if body[:1] != bytes([VERSION]):
+        raise DecodeError(f"a dead letter of version {body[:1].hex()}", at=last.position, hint="run a newer Choreo")
+    fields: Any = schemaless_reader(io.BytesIO(body[1:]), ORIGINAL, None)
+    headers = [(each["name"], each["value"]) for each in fields["headers"]]
+    mark = next((name, value) for name, value in last.headers if name == HEADER)
+    return last._replace(key=fields["key"], value=fields["value"], headers=[*headers, mark])

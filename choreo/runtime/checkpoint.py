@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
 from choreo.record import NewRecord
-from choreo.runtime.journal import Page
+from choreo.runtime.journal import Page, last_page_entry
 from choreo.runtime.live import LiveTask
 from choreo.runtime.options import FaultPoint, RunOptions
 from choreo.runtime.task import Portion
@@ -31,7 +31,7 @@ class Checkpoint:
         commit; 5. the stores. A crash between commit and 5 is mended from the changelog, before it nothing is visible.
         Raises TransactionAbortedError, FencedError or PublishError: then nothing of it was committed.
         """
-        portions = [live.task.portion() for live in tasks]
+        portions = [self._portion(live) for live in tasks]
         changelogs = [
             changelog_records(self._changelog, live.task.partition, portion.logged)
             for live, portion in zip(tasks, portions, strict=True)
@@ -54,6 +54,12 @@ class Checkpoint:
         for live, portion, receipt in zip(tasks, portions, receipts, strict=True):  # 5
             self._store(live, portion, receipt, now)
         self._reach("checkpoint.stored")
+
+    def _portion(self, live: LiveTask) -> Portion:
+        portion = live.task.portion()
+        if portion.steps:
+            portion.logged.update(last_page_entry(live.meta.checkpoint + 1))
+        return portion
 
     def _append(self, transaction: Transaction, records: list[NewRecord]) -> Receipt | None:
         return transaction.append(records) if records else None

@@ -3,8 +3,16 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from choreo.errors import FencedError, PublishError, StartError, TransactionAbortedError
+from choreo.errors import (
+    FencedError,
+    NotAuthorizedError,
+    PublishError,
+    StartError,
+    TransactionAbortedError,
+    UnknownTopicError,
+)
 from choreo.log.interface import Identity, Member, Writer
+from choreo.resilience.dead_letter import shortened
 from choreo.runtime.checkpoint import Checkpoint
 from choreo.runtime.live import LiveTask
 from choreo.runtime.options import FaultPoint, RunOptions, Site
@@ -37,6 +45,8 @@ class Committer:
         self._instance = ""
         self._identity: Identity | None = None
         self._fenced = 0
+        self._buried = False
+        """Whether the input of the next checkpoint is a dead letter, because it could not be published."""
 
     def open(self, instance: str) -> None:
         """Take over from whoever wrote under this transactional id before."""
@@ -76,7 +86,8 @@ class Committer:
     def commit(self, member: Member, epoch: int) -> None:
         """One checkpoint of all that is busy. A refused one is rewound, and its inputs are taken again.
 
-        Raises StartError where another process has our id.
+        Raises StartError where another process has our id, NotAuthorizedError and UnknownTopicError where something
+        can't be written whatever the input, PublishError where not even a dead letter can.
         """
         tasks = list(self.busy.values())
         if not tasks or self._writer is None:
@@ -91,17 +102,19 @@ class Committer:
             now = self._site.clock.now()
             self._checkpoint.commit(self._writer, member, identity, tasks, epoch=epoch, now=now)
         except FencedError as error:
+            self._buried = False
             self._drop_writer(error)
             self._take_back(tasks)
         except TransactionAbortedError as error:
-            logger.warning("a checkpoint of %s was refused, its inputs are taken again: %s", self._scope, error)
             self._take_back(tasks)
+            self._answer(error, tasks, since)
         except PublishError as error:
             self._take_back(tasks)
             self._find_culprit(tasks, since, error)
         else:
             self.done += 1
             self._fenced = 0
+            self._buried = False
             self.cautious = max(self.cautious - 1, 0)
 
     def _take_back(self, tasks: Sequence[LiveTask]) -> None:
@@ -121,6 +134,16 @@ class Committer:
         logger.warning("%s was fenced: %s", self._instance, error)
         self.close()
 
+    def _answer(self, error: TransactionAbortedError, tasks: Sequence[LiveTask], since: Mapping[int, int]) -> None:
+        cause = error.__cause__
+        if isinstance(cause, PublishError):
+            self._find_culprit(tasks, since, cause)
+        elif isinstance(cause, NotAuthorizedError | UnknownTopicError):
+            raise cause
+        else:
+            self._buried = False
+            logger.warning("a checkpoint of %s was refused, its inputs are taken again: %s", self._scope, error)
+
     def _find_culprit(self, tasks: Sequence[LiveTask], since: Mapping[int, int], error: PublishError) -> None:
         """Go one input a checkpoint until it is known which can't be published, and make that a dead letter.
 
@@ -129,8 +152,17 @@ class Committer:
         if sum(since.values()) > 1:
             logger.warning("a checkpoint of %s can't be published, looking for the input: %s", self._scope, error)
             self.cautious = sum(since.values())
+            self._buried = False
             return
+        if self._buried:
+            raise PublishError(
+                f"an input of {self._scope} can't be handled, and not even its dead letter can be written",
+                why=error.message,
+                hint=error.hint,
+            ) from error
         logger.warning("an input of %s can't be published and goes to the dead letters: %s", self._scope, error)
         for live in tasks:
             if live.task.partition in since:
-                live.task.refuse_next(str(error))
+                live.task.refuse_next(shortened(str(error)))
+        self._buried = True
+        self.cautious = max(self.cautious, 1)

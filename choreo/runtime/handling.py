@@ -37,6 +37,8 @@ class Outcome(NamedTuple):
 
     outputs: list[NewRecord]
     unmatched: list[tuple[str, NewRecord | None]]
+    relays: list[tuple[str, bytes]]
+    """Topic and key under which the input is handed on."""
     """Reasons; with a record where it is not the handled one that is the dead letter."""
 
 
@@ -65,7 +67,7 @@ class Handlings:
 
         The caller has entered the lane, and keeps or drops its effects.
         """
-        outcome = Outcome([], [])
+        outcome = Outcome([], [], [])
         book.begin_attempt()
         self._calls.book = book
         for invocation in invocations:
@@ -78,6 +80,7 @@ class Handlings:
                 raise Failed(invocation, error) from error
             for reason, kept, its in effects.dead_letters:
                 outcome.unmatched.append((reason, self._codec.encode(kept, its or ids) if kept is not None else None))
+            outcome.relays.extend(effects.relays)
         return outcome
 
     def _outputs(self, invocation: Invocation, answer: Any, effects: Effects, ids: Ids) -> list[NewRecord]:

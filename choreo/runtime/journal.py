@@ -8,6 +8,9 @@ One record a checkpoint and task (several parts where it is larger than 512 KiB)
     Fired(timer, due)                   a timer's turn (its key bytes)
     Called(name, use, failed, result)   a recorded call that the step before it made
     Refused(error)                      what the next input wanted published can't be: it became a dead letter instead
+
+Pages are numbered without a gap. The number of the last one is an entry of the task's store, on the changelog like any
+other, so that a store that was restored goes on counting: version byte 1, then the number (8 bytes, big endian).
 """
 
 import io
@@ -19,9 +22,12 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from choreo.errors import DecodeError
 from choreo.record import NewRecord, Record
 from choreo.runtime.calls import Recorded
+from choreo.state.backend import Backend
+from choreo.state.keys import key_codec
 
 VERSION = 1
 MAX_PART_BYTES = 512 * 1024
+_LAST = key_codec("~journal", str).encode("last")
 
 
 def _record(record: str, /, **fields: str) -> dict[str, Any]:
@@ -151,6 +157,23 @@ class PageWriter:
         return steps
 
     forget = take
+
+
+def last_page_entry(number: int) -> dict[bytes, bytes | None]:
+    """The entry that says how many pages of a task there are."""
+    return {_LAST: bytes([VERSION]) + number.to_bytes(8, "big")}
+
+
+def last_page(backend: Backend) -> int:
+    """How many pages of its journal a task's store knows; 0 for a new one. Raises DecodeError for another version."""
+    found = backend.get(_LAST)
+    if found is None:
+        return 0
+    if found[:1] != bytes([VERSION]):
+        raise DecodeError(
+            f"the last page of a journal is noted in version {found[:1].hex()}", hint="run a newer Choreo"
+        )
+    return int.from_bytes(found[1:], "big")
 
 
 def read_pages(records: list[Record]) -> Iterator[Page]:

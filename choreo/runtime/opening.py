@@ -8,6 +8,7 @@ from choreo.record import Record, TopicPartition
 from choreo.runtime.entries import Entries
 from choreo.runtime.frontier import Positions
 from choreo.runtime.inputs import Inputs
+from choreo.runtime.journal import last_page
 from choreo.runtime.live import LiveTask
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
@@ -79,6 +80,9 @@ class Opening:
         """The task, ready for input."""
         task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
         meta = read_meta(self._backend) or self._fresh
+        # A store that was restored has the entries of its last checkpoint, not its own note of that checkpoint's
+        # number.
+        meta = meta._replace(checkpoint=max(meta.checkpoint, last_page(self._backend)))
         task.read_clock(meta.last_now)
         inputs = Inputs(sorted(self.offsets), codec, polled)
         for record, polled_at in self.early:

@@ -10,6 +10,7 @@ from typing import Any
 from choreo.clock import NEVER
 from choreo.errors import StateError
 from choreo.record import Position, Record
+from choreo.resilience.dead_letter import shortened
 from choreo.runtime.entries import Entries
 from choreo.state.keys import key_codec
 
@@ -164,7 +165,7 @@ class Parking:
 
 def tried(waiting: Waiting, attempts: int, error: Exception, kept: Mapping[str, bytes], until: int = NEVER) -> Waiting:
     """`waiting` after another failed attempt, to be tried again at `until`."""
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {shortened(str(error))}"
     return replace(waiting, attempts=attempts, error=text, kept=tuple(kept.items()), until=until)
 
 

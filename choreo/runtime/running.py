@@ -11,6 +11,7 @@ from choreo.events.registry import open_registry
 from choreo.log.open import open_log
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site
+from choreo.runtime.relay import with_relays
 from choreo.runtime.topics import create_topics
 from choreo.runtime.worker import Worker
 from choreo.service.client import default_registry
@@ -41,7 +42,7 @@ async def running(*services: Service, log: str | None = None) -> AsyncIterator[N
     opened = open_log(url)
     try:
         site = Site(opened, open_registry(default_registry(url)), open_backends(url), clock)
-        workers = [Worker(service, site, RunOptions(start_from="earliest")) for service in services]
+        workers = [Worker(service, site, RunOptions(start_from="earliest")) for service in with_relays(services)]
         create_topics(opened, [worker.plan for worker in workers], 4)
         for worker in workers:
             worker.start()

@@ -4,41 +4,27 @@ out.
 Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What they wrote down leaves by `portion`.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from choreo.clock import NEVER
 from choreo.errors import ChoreoError, DecodeError, DivergenceError, HandlingError, PublishError, RetryAfter
 from choreo.events.codec import Codec
-from choreo.events.envelope import Ids, derive_id
-from choreo.events.event import key_of
+from choreo.events.envelope import HEADER, Ids, pack
 from choreo.record import NewRecord, Position, Record, TopicPartition
 from choreo.resilience.dead_letter import DeadLetter, Door, describe
 from choreo.runtime.calls import CallBook, Recorded
 from choreo.runtime.entries import Entries
 from choreo.runtime.handling import Failed, Handlings, Outcome
+from choreo.runtime.intake import STORY, Input, Intake, story_of
 from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
-from choreo.runtime.parking import RAW, RETRY, Parking, Waiting, place_of, tried
+from choreo.runtime.parking import RETRY, Parking, Waiting, place_of, tried
 from choreo.runtime.plan import Invocation, Plan
 from choreo.service.needs import Needs
-from choreo.service.timer import timer_name
-from choreo.state.keys import key_codec
 
 MAX_PARKED = 10_000
 """Parked inputs at which a task takes in nothing more."""
-
-STORY = key_codec("~story", bytes)
-"""Which story a timer belongs to, by the timer's key: version byte 1, causation id (16 bytes), correlation id."""
-
-
-class Input(NamedTuple):
-    """One record or due timer, ready to be handled."""
-
-    key: bytes
-    ids: Ids
-    arguments: tuple[object, ...]
-    invocations: tuple[Invocation, ...]
-    waiting: Waiting
 
 
 class Portion(NamedTuple):
@@ -68,7 +54,7 @@ class Task:
         """Results of calls to be read back instead of made: set by a replay."""
         self.offsets: dict[TopicPartition, int] = {}
         """The next offset of each input that was taken since the last portion."""
-        self._codec = codec
+        self._intake = Intake(plan, entries, codec)
         self._lane = TaskLane(entries)
         self._handlings = Handlings(plan, self._lane, codec, needs)
         self._parking = Parking(entries)
@@ -110,15 +96,13 @@ class Task:
     def take(self, record: Record) -> None:
         """Handle one record, in its turn."""
         self._page.reading(self.now)
-        if self._refusal is not None:
-            self._page.refused(self._refusal)
+        refusal = self._refused()
         self._page.took(record.topic, record.offset)
         self.offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
         self.handled += 1
         self.since += 1
-        if self._refusal is not None:
-            error, self._refusal = self._refusal, None
-            self._bury(record, "publish", PublishError(error), 0)
+        if refusal is not None:
+            self._refuse(Waiting(record=record), refusal)
             return
         given = self._ready(Waiting(record=record))
         if given is not None:
@@ -127,13 +111,17 @@ class Task:
     def fire(self, timer: bytes, due: int) -> None:
         """Answer one due timer, in its turn."""
         self._page.reading(self.now)
+        refusal = self._refused()
         self._page.fired(timer, due)
         self.since += 1
         self.entries.timers.cancel(timer)
         if timer.startswith(RETRY.start):
-            self._resume(RETRY.decode(timer))
+            self._wake(RETRY.decode(timer), refusal)
             return
         self.handled += 1
+        if refusal is not None:
+            self._refuse(Waiting(timer=timer, due=due), refusal)
+            return
         given = self._ready(Waiting(timer=timer, due=due))
         if given is not None:
             self._arrive(given)
@@ -156,55 +144,14 @@ class Task:
         self._refusal = None
         self._parking = Parking(self.entries)
 
-    # -- from a record or a timer to its methods -----------------------------------------------------------------------
-
     def _ready(self, waiting: Waiting) -> Input | None:
         """What to run for it; None where nothing answers it, or where it became a dead letter."""
-        if waiting.record is None:
-            return self._ready_timer(waiting)
-        record = waiting.record
         try:
-            kind = self._codec.event_class(record)
-            invocations = self.plan.by_event.get(kind) if kind else None
-            if invocations is None:
-                return None
-            ids = self._codec.ids(record)
-            event = self._codec.event(record)
-            if not event.contract.external and key_of(event) != record.key:
-                raise DecodeError(
-                    f"the record's key {record.key!r} is not the key of its {kind.__name__}, {key_of(event)!r}"
-                    if kind
-                    else "no key",
-                    at=record.position,
-                    why="an event is found again by its key",
-                    hint=f"publish it with the text of {', '.join(event.contract.key)} as the record's key",
-                )
-        except DecodeError as error:
-            self._bury(record, "decode", error, waiting.attempts)
+            return self._intake.ready(waiting)
+        except (DecodeError, PublishError) as error:
+            assert waiting.record is not None, "a timer needs no decoding"
+            self._bury(waiting.record, "decode", error, waiting.attempts)
             return None
-        return Input(record.key or b"", ids, (event,), invocations, waiting)
-
-    def _ready_timer(self, waiting: Waiting) -> Input | None:
-        name = timer_name(waiting.timer)
-        invocation = self.plan.by_timer.get(name)
-        if invocation is None:
-            return None
-        timer = next(timer for timer in invocation.signature.timers.values() if timer.name == name)
-        codec = timer.codec()
-        key = codec.decode(waiting.timer)
-        story = self.entries.read(STORY.encode(waiting.timer), RAW)
-        ids = Ids(
-            event_id=derive_id(derive_id(b"", self.plan.service.name, waiting.timer.hex(), 0), "", "due", waiting.due),
-            correlation_id=story[17:].decode(),
-            causation_id=story[1:17],
-            request_id=None,
-            attempt=1,
-            at=max(waiting.due, 0),
-            cancelled=False,
-            saga=None,
-            key_id=None,
-        )
-        return Input(codec.first_part_text(key), ids, (key,), (invocation,), waiting)
 
     # -- doors ---------------------------------------------------------------------------------------------------------
 
@@ -235,6 +182,31 @@ class Task:
             and head.ids.correlation_id == given.ids.correlation_id
             and any(i.signature.name in undone and not i.undoes for i in head.invocations)
         )
+
+    def _refused(self) -> PublishError | None:
+        """Why the input at hand is not to be handled, where what it wants published can't be."""
+        error, self._refusal = self._refusal, None
+        if error is None:
+            return None
+        self._page.refused(error)
+        return PublishError(error)
+
+    def _refuse(self, waiting: Waiting, error: PublishError) -> None:
+        given = self._ready(waiting) if waiting.record is None else None
+        if waiting.record is None:
+            self.entries.apply({STORY.encode(waiting.timer): None}, {})
+        original = waiting.record or Record("", self.partition, -1, 0, given.key if given else b"", None)
+        self._bury(original, "publish", error, waiting.attempts)
+
+    def _wake(self, key: bytes, refusal: PublishError | None) -> None:
+        """A parked key's time has come."""
+        if refusal is None or key not in self._parking:
+            self._resume(key)
+            return
+        self._refuse(self._parking.head(key), refusal)
+        self._parking.pop(key)
+        if key in self._parking:  # the rest has a turn of its own: it may hold another that can't be published
+            self._parking.hold(key, replace(self._parking.head(key), until=self.now))
 
     def _resume(self, key: bytes) -> None:
         """Go on with the line of `key`, until it is empty or its head fails again."""
@@ -321,7 +293,7 @@ class Task:
         """It ended well: its effects are the task's."""
         if given.waiting.timer:
             self.entries.apply({STORY.encode(given.waiting.timer): None}, {})
-        story = bytes([1]) + given.ids.event_id + given.ids.correlation_id.encode()
+        story = story_of(given.ids)
         for timer, due in self._lane.timers.items():
             self.entries.apply({STORY.encode(timer): None if due is None else (story, story)}, {})
         self._lane.keep()
@@ -332,6 +304,9 @@ class Task:
                 original = Record(kept.topic, self.partition, -1, self.now // 1000, kept.key, kept.value, kept.headers)
             if original is not None:
                 self._bury(original, "unmatched", ChoreoError(reason), given.waiting.attempts)
+        record = given.waiting.record
+        if record is not None:
+            self._outputs.extend(_relayed(record, given.ids, topic, key) for topic, key in outcome.relays)
 
     def _bury(self, record: Record, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
         """Write a dead letter: the record's bytes intact, with cause and origin."""
@@ -340,4 +315,10 @@ class Task:
         letter = DeadLetter(
             service.name, door, type(error).__name__, describe(error), origin, attempts, self.now, handler
         )
-        self._outputs.append(letter.record(record, f"{service.scope}.dead-letters"))
+        self._outputs.extend(letter.records(record, f"{service.scope}.dead-letters"))
+
+
+def _relayed(record: Record, ids: Ids, topic: str, key: bytes) -> NewRecord:
+    """The record as it is, ids and bytes, under another key."""
+    headers = [(HEADER, pack(ids)), *(pair for pair in record.headers if pair[0] != HEADER)]
+    return NewRecord(topic, key, record.value, headers)

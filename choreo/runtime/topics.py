@@ -15,7 +15,7 @@ def topics_of(plan: Plan, partitions: int) -> list[TopicSpec]:
     letters.
     """
     scope = plan.service.scope
-    named = {event.contract.topic for event in plan.classes if not event.contract.external}
+    named = {event.contract.topic for event in plan.classes if not event.contract.external} | set(plan.rekeyed)
     found = [TopicSpec(name, partitions, FOREVER) for name in sorted(named)]
     return [
         *found,

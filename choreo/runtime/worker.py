@@ -46,7 +46,7 @@ class Worker:
         self._options = options or RunOptions()
         self._interval = round(self._options.checkpoint_interval_s * 1_000_000)
         self._needs = Needs(service, settings)
-        self._codec = Codec(site.registry, self.plan.classes, site.log.cluster_id())
+        self._codec = Codec(site.registry, self.plan.classes, site.log.cluster_id(), topics=self.plan.sources)
         self._assignment = Assignment(self.plan.topics)
         self._seen_epoch = 0
         self._openings: dict[int, Opening] = {}

@@ -104,6 +104,10 @@ class Context(Calls):
         """Send the handled event, or one that was kept (with its `ids`), to the dead letters. For coordinators."""
         self._effects.dead_letters.append(Unmatched(reason, event, ids))
 
+    def relay(self, topic: str, key: bytes) -> None:
+        """Hand the handled event on as it is, under another key. For relays."""
+        self._effects.relays.append((topic, key))
+
     def enqueue(
         self,
         job: Job,

@@ -33,3 +33,5 @@ class Effects:
     seed: bytes
     emissions: list[Emission] = field(default_factory=list)
     dead_letters: list[Unmatched] = field(default_factory=list)
+    relays: list[tuple[str, bytes]] = field(default_factory=list)
+    """Topic and key under which the handled event is handed on."""

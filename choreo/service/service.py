@@ -14,7 +14,7 @@ from choreo.events.event import Event
 from choreo.service.handler import Handler
 from choreo.service.signature import Signature, signature_of
 
-NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+NAME = re.compile(r"[a-z][a-zA-Z0-9_.-]*")
 
 
 class Settings(BaseModel):
@@ -38,7 +38,7 @@ class Service:
     ) -> None:
         if not NAME.fullmatch(name):
             raise ServiceError(
-                f"{name!r} is no service name", hint="lower-case letters, digits, - _ and .: `inventory`"
+                f"{name!r} is no service name", hint="letters, digits, - _ and ., the first one small: `inventory`"
             )
         self.name, self.handlers, self.settings = name, tuple(handlers), settings
         self.provide = dict(provide or {})

@@ -113,4 +113,4 @@ def test_a_replay_asks_nobody() -> None:
     verdict = verify(place.services[0], place.log, place.registry, lambda n: worker.tasks[n].task.entries.backend)
     assert verdict.clean, verdict
     assert bank.asked == asked
-    assert verdict.entries == 6
+    assert verdict.entries == 7
