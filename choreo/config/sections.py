@@ -43,7 +43,10 @@ class RegistrySection:
 
 @dataclass(frozen=True)
 class RunSection:
-    """How workers run. An empty `state_dir` follows the log. `start_from` is earliest, latest or an ISO time: needed where a group starts on old events."""
+    """How workers run. An empty `state_dir` follows the log.
+
+    `start_from` is earliest, latest or an ISO time: where a group begins that has committed nothing.
+    """
 
     workers: int = at_least(1, 1)
     state_dir: str = ""

@@ -42,7 +42,7 @@ def test_a_run_takes_events_of_other_processes_and_drains(project: Path, choreo:
     read_until(running, "running inventory, payments, saga.order")
     emitted = process("emit", "shop.py:OrderPlaced", "order_id=o1", "total=250")
     assert emitted.communicate(timeout=60)[1] == ""
-    listed = {}
+    listed: dict[str, str] = {}
     while listed.get("o1") != "compensated":  # ends by the test's own time limit
         listed = statuses(choreo)
     running.send_signal(signal.SIGTERM)
