@@ -79,10 +79,7 @@ def _settled(draft: Draft, given: Received | None = None) -> Decision:
     if ended != was_ended:
         keep = draft.spec.keep_ended_us
         draft.set_saga_timer(None if ended is None or keep is None else ended + keep)
-        if ended is not None:
-            for step in draft.spec.steps:
-                draft.put(step, due=None)
-    if given is not None and (draft.changes or draft.emits):
+    if given is not None and draft.changes:
         draft.remember_event(given.event_id)
     return draft.decision()
 
@@ -117,8 +114,9 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
         draft.put(step, late="uncovered", **told)
         draft.note(f"{step.name}: happened while it is undone ({given.event})")
     elif record.state is StepState.COMPENSATED:
-        known = record.done_at is not None and record.undone_at is not None and given.at <= record.undone_at
-        if not known:
+        assert record.undone_at is not None
+        covered = record.done_at is not None and given.at <= record.undone_at
+        if not covered:
             told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
             draft.move(step, StepState.DONE, f"{given.event}, after its undo", **told)
     else:
@@ -132,11 +130,11 @@ def _cancel(draft: Draft, given: Received) -> None:
     if draft.status == "completed" or draft.pivoted:
         draft.refused = given.event
         draft.note(f"cancellation refused ({given.event})")
-        rule = draft.spec.cancels_on
-        if rule and rule.refused:
-            fields, _ = draft.fill(rule.refused)
+        refused = draft.spec.cancels_on.refused if draft.spec.cancels_on else None
+        if refused is not None:
+            fields, _ = draft.fill(refused)
             name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "notice", 1)
-            draft.emits.append(Emit(rule.refused.event, fields, "notice", None, name))
+            draft.emits.append(Emit(refused.event, fields, "notice", None, name))
         return
     draft.cause = Cause(kind="cancelled", by=given.event)
     draft.note(f"cancelled ({given.event})")
@@ -145,10 +143,10 @@ def _cancel(draft: Draft, given: Received) -> None:
 def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:
     if given.timer == SAGA_TIMER:
         return _forget(spec, instance, given.now)
-    step = spec.by_name.get(given.timer)
     record = instance.steps.get(given.timer)
-    if step is None or record is None or record.due is None or given.now < record.due:
+    if record is None or record.due is None or given.now < record.due:
         return Decision(instance)
+    step = spec.by_name[given.timer]
     draft = Draft(spec, instance, given.now)
     if record.state is StepState.COMPENSATING:
         undo_timed_out(draft, step, record)

@@ -20,7 +20,6 @@ class Draft:
         self.due, self.refused = instance.due, instance.refused
         self.emits: list[Emit] = []
         self.changes: list[str] = []
-        self.dead_letter: str | None = None
         self._timers: dict[str, int | None] = {}
         self._seen = instance.seen
 
@@ -148,11 +147,11 @@ class Draft:
         }
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
-        if not (self.changes or self.emits or timers):
-            return Decision(self.before, dead_letter=self.dead_letter)
+        if not self.changes:
+            return Decision(self.before)
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        return Decision(instance, tuple(self.emits), timers, tuple(self.changes), dead_letter=self.dead_letter)
+        return Decision(instance, tuple(self.emits), timers, tuple(self.changes))
 
 
 def short(event_id: bytes) -> str:

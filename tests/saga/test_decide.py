@@ -1,4 +1,4 @@
-"""decide: forward, failing, cancelling, timing out, and what comes early, late or twice."""
+"""decide: forward, failing, cancelling, timing out, undoing."""
 
 import pytest
 
@@ -105,6 +105,22 @@ def test_a_cancellation_beyond_the_pivot_is_refused(order: Story) -> None:
     )
     order.when("OrderCancelled").then("CancellationRefused").stands("completed")
     assert dict(order.emits[-1].fields) == {"order_id": "o1"}
+    assert order.last.changes == ("cancellation refused (shop.OrderCancelled)",)
+
+
+def test_a_cancellation_between_pivot_and_end_is_refused() -> None:
+    """Beyond the pivot a saga goes on to its end, whatever the customer wishes."""
+    earlier_pivot = (("    pivot: true\n", ""), ("    emit: Ship", "    pivot: true\n    emit: Ship"))
+    order = Story(spec_of(changed(("on_timeout: escalate", "compensate: none"), *earlier_pivot)))
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderCancelled")
+    order.then("ShipmentRequested", "CancellationRefused").stands("waiting", "OrderDelivered")
+
+
+def test_a_completed_saga_without_a_pivot_refuses_too() -> None:
+    """What is over can't be cancelled; where no event is named for it, that is silent, but told in the lifecycle."""
+    text = changed(("    pivot: true\n", "    compensate: none\n"), (", refused: CancellationRefused", ""))
+    order = Story(spec_of(text)).when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver")
+    order.when("OrderDelivered", "OrderCancelled").then("ShipmentRequested").stands("completed")
     assert order.last.changes == ("cancellation refused (shop.OrderCancelled)",)
 
 
@@ -228,116 +244,6 @@ def test_a_stuck_undo_holds_back_only_what_came_before_it(order: Story) -> None:
     order.then("ParcelRecallRequested", "ParcelRecallRequested")
     order.when("ParcelRecalled").then("StockReleaseRequested", "RefundRequested")
     order.stands("compensating", "StockReleased", "PaymentRefunded")
-
-
-def test_a_late_success_after_its_undo_is_undone_again(order: Story) -> None:
-    """What happened after all, when everything was over, is undone in a new round with a new request_id."""
-    order.when("OrderPlaced").after("30s").then("StockReleaseRequested", "RefundRequested")
-    order.when("StockReleased", "PaymentRefunded").stands("compensated").after("5m")
-    order.when("StockReserved").then("StockReleaseRequested").stands("compensating", "StockReleased")
-    rounds = [(emit.round, emit.request_id) for emit in order.emits if emit.step == "reserve"]
-    assert [number for number, _ in rounds] == [1, 2]
-    assert rounds[0][1] != rounds[1][1]
-    order.when("StockReleased").then().stands("compensated")
-
-
-def test_a_late_success_while_its_undo_is_under_way_needs_no_other(order: Story) -> None:
-    """The undo that was asked for covers what happened before its answer."""
-    order.when("OrderPlaced").after("30s").when("StockReserved", "StockReleased", "PaymentRefunded")
-    order.then("StockReleaseRequested", "RefundRequested").stands("compensated")
-
-
-def test_a_success_emitted_after_the_undo_is_undone_whatever_the_order_of_arrival(order: Story) -> None:
-    """The answer to an undo does not cover what happened after it, even if it is heard later."""
-    order.when("OrderPlaced").after("30s").then("StockReleaseRequested", "RefundRequested")
-    released = order.received("StockReleased")
-    order.after("10s").when("StockReserved").give(released).then("StockReleaseRequested")
-    order.when("StockReleased", "PaymentRefunded").stands("compensated")
-
-
-def test_a_late_success_of_a_step_that_never_began_is_undone(order: Story) -> None:
-    """Whatever happens to a saga that is over is undone, asked for or not."""
-    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").then("RefundRequested").stands("compensated")
-    order.when("ParcelHandedOver").then("ParcelRecallRequested").when("ParcelRecalled").stands("compensated")
-
-
-def test_a_late_failure_spares_the_undo(order: Story) -> None:
-    """A step that turns out not to have happened, before its undo was asked for, is not undone."""
-    order.when("OrderPlaced", "ParcelHandedOver", "StockReserved", "OrderCancelled").then("ParcelRecallRequested")
-    order.when("PaymentDeclined", "ParcelRecalled").then("StockReleaseRequested")
-    order.stands("compensating", "StockReleased")
-
-
-def test_duplicates_change_nothing(order: Story) -> None:
-    """The same event twice, the same fact in another event, the same cancellation twice: one effect."""
-    order.when("OrderPlaced", "StockReserved")
-    taken = order.received("PaymentTaken")
-    order.give(taken).then("ShipmentRequested")
-    before = order.instance
-    order.give(taken).when("PaymentTaken").then()
-    assert order.instance is before
-    assert order.last.changes == ()
-    cancelled = order.received("OrderCancelled")
-    order.give(cancelled).give(cancelled).then("ParcelRecallRequested")
-
-
-def test_a_refused_cancellation_that_arrives_twice_is_answered_once(order: Story) -> None:
-    """The duplicate of a refused cancellation is recognised by its id."""
-    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderDelivered")
-    cancelled = order.received("OrderCancelled")
-    order.give(cancelled).give(cancelled).then("ShipmentRequested", "CancellationRefused")
-
-
-def test_contradictions_after_a_success_are_ignored(order: Story) -> None:
-    """What a service said is done is done: a failure or an unknown after it changes nothing."""
-    order.when("OrderPlaced", "PaymentTaken", "PaymentDeclined", "PaymentUnknown", "PaymentRefunded").then()
-    order.stands("waiting", "StockReserved")
-
-
-def test_events_before_the_start_are_kept_and_replayed(order: Story) -> None:
-    """Early events wait for their saga and are applied in the order of their arrival, with one outcome."""
-    order.when("PaymentTaken")
-    assert order.last.keep
-    assert order.last.keep_until == 86_400_000_000
-    order.when("StockReserved", "OrderPlaced").then("ShipmentRequested").stands("waiting", "ParcelHandedOver")
-    assert order.last.changes[0] == "started"
-
-
-def test_a_cancellation_before_the_start_cancels_it(order: Story) -> None:
-    """A cancellation may overtake its order: what the order began is undone at once."""
-    order.when("OrderCancelled", "OrderPlaced").then("StockReleaseRequested", "RefundRequested")
-    order.when("StockReleased", "PaymentRefunded").stands("cancelled")
-
-
-def test_a_second_start_is_refused(order: Story) -> None:
-    """One instance a key: a second start is a dead letter with the reason, while it runs, ended or is forgotten."""
-    order.when("OrderPlaced", "OrderPlaced")
-    assert order.last.dead_letter == "saga order o1 has been started before"
-    order.when("StockRejected", "PaymentRefunded").stands("compensated").after("30d")
-    assert order.instance is not None
-    assert order.instance.forgotten
-    order.tells("compensated, and forgotten but for its key")
-    order.when("OrderPlaced")
-    assert order.last.dead_letter == "saga order o1 has been started before"
-
-
-def test_an_ended_instance_is_forgotten_then_gone(order: Story) -> None:
-    """After keep_ended only a mark is left, after refuse_again nothing; then the key may be used again."""
-    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").after("30d")
-    assert order.instance is not None
-    assert (order.instance.steps, order.instance.remembered) == ({}, {})
-    order.when("PaymentTaken")
-    assert order.last.dead_letter == "saga order o1 ended (compensated) and is forgotten"
-    assert order.after("365d").is_gone()
-    order.when("OrderPlaced").stands("waiting", "StockReserved", "PaymentTaken")
-
-
-def test_a_reopened_saga_is_kept_from_its_new_end(order: Story) -> None:
-    """A late success reopens an ended saga; its keeping begins again when it ends again."""
-    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").after("29d").when("PaymentTaken")
-    order.stands("compensating", "PaymentRefunded").when("PaymentRefunded").after("29d").stands("compensated")
-    assert order.instance is not None
-    assert not order.instance.forgotten
 
 
 def test_an_expression_without_an_answer_fails_its_step() -> None:

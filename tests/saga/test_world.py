@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from choreo.saga.decision import Emit, Received
+from choreo.saga.decision import SAGA_TIMER, Emit, Received
 from choreo.saga.explain import explain, waits_for
 from tests.saga.shop import changed, spec_of
 from tests.saga.story import Story
@@ -136,6 +136,19 @@ def check_always(world: World) -> None:
             assert [emit.attempt for emit in same] == list(range(1, len(same) + 1))
         assert len({emit.round for emit in asked}) <= world.successes[step] + 1
     assert len({emit.request_id for emit in emits if emit.kind == "do" and emit.step == "ship"}) <= 1
+    check_timers(world.story)
+
+
+def check_timers(story: Story) -> None:
+    """Only what waits has a timer, and each timer is the one that its step knows of."""
+    if story.instance is not None:
+        due = {name: record.due for name, record in story.instance.steps.items() if record.due is not None}
+        due |= {SAGA_TIMER: story.instance.due} if story.instance.due is not None else {}
+        assert story.timers == due
+        assert (SAGA_TIMER in due) == story.instance.ended
+        for record in story.instance.steps.values():
+            waits = record.state in ("idle", "waiting", "requested", "compensating")
+            assert waits or (record.due is None and not record.resting)
 
 
 def check_at_rest(world: World) -> None:
