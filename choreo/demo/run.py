@@ -38,6 +38,10 @@ from choreo.state.backend import Backends
 
 AFTERWARDS = timedelta(days=1)
 """How long a run in virtual time goes on after the last date of its rows."""
+QUIET_S = 30 * 86_400.0
+"""In virtual time, how long a place in the inputs may stand uncommitted where nothing else changed: the end
+commits it.
+"""
 GLIMPSE_US = 200_000
 """Wall time between two looks at a run."""
 QUIET_US = 3_000_000
@@ -81,7 +85,9 @@ def run_virtual(stage: Stage, rows: Sequence[Row], watch: Watch | None = None) -
     wall = SystemClock()
     began = looked = wall.now()
     clock = VirtualClock(_first(rows))
-    with _Run(stage, rows, clock, RunOptions(start_from="earliest", checkpoint_dry_s=0)) as run:
+    with _Run(
+        stage, rows, clock, RunOptions(start_from="earliest", checkpoint_dry_s=0, checkpoint_quiet_s=QUIET_S)
+    ) as run:
 
         def look(due: int) -> None:
             nonlocal looked

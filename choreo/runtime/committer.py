@@ -77,7 +77,8 @@ class Committer:
             return False
         tasks = [live.task for live in self.busy.values()]
         since, size = sum(task.since for task in tasks), sum(task.entries.changed_bytes for task in tasks)
-        return self.cautious > 0 or self._pace.due(self._site.clock.now(), since, size, more=more)
+        quiet = all(live.announced and live.task.quiet for live in self.busy.values())
+        return self.cautious > 0 or self._pace.due(self._site.clock.now(), since, size, more=more, quiet=quiet)
 
     def next_due(self) -> int:
         """When to ask again (microseconds), NEVER where nothing waits."""

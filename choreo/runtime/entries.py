@@ -47,6 +47,11 @@ class Entries:
             else:
                 self.timers.set(timer, due)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing changed since the last take."""
+        return not self._changed and not self.timers.changed
+
     def take(self) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]]:
         """All changes since the last take: those for changelog and backend, and those for the backend alone."""
         logged: dict[bytes, bytes | None] = {k: None if c is None else c[0] for k, c in self._changed.items()}

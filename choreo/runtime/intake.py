@@ -1,5 +1,6 @@
 """The intake: from a record or a due timer to the methods that answer it. The decode door is here."""
 
+import struct
 from typing import NamedTuple
 
 from choreo.errors import DecodeError
@@ -14,7 +15,10 @@ from choreo.service.timer import timer_name
 from choreo.state.keys import key_codec
 
 STORY = key_codec("~story", bytes)
-"""Which story a timer belongs to, by the timer's key: version byte 1, causation id (16 bytes), correlation id."""
+"""Which story a timer belongs to, by the timer's key: version byte 1, then event_id (16 bytes) and time (8 bytes) of
+the event in whose handling it was set, then the correlation id.
+"""
+_STORY = struct.Struct(">B16sq")
 
 
 class Input(NamedTuple):
@@ -74,7 +78,7 @@ class Intake:
         timer = next(timer for timer in invocation.signature.timers.values() if timer.name == name)
         codec = timer.codec()
         key = codec.decode(waiting.timer)
-        causation_id, correlation_id = read_story(self._entries.read(STORY.encode(waiting.timer), RAW))
+        causation_id, set_at, correlation_id = read_story(self._entries.read(STORY.encode(waiting.timer), RAW))
         service = self._plan.service.name
         ids = Ids(
             event_id=derive_id(derive_id(b"", service, waiting.timer.hex(), 0), "", "due", waiting.due),
@@ -82,7 +86,7 @@ class Intake:
             causation_id=causation_id,
             request_id=None,
             attempt=1,
-            at=max(waiting.due, 0),
+            at=max(waiting.due, set_at),
             cancelled=False,
             saga=None,
             key_id=None,
@@ -92,9 +96,10 @@ class Intake:
 
 def story_of(ids: Ids) -> bytes:
     """The story of a timer that was set while an event with these ids was handled."""
-    return bytes([1]) + ids.event_id + ids.correlation_id.encode()
+    return _STORY.pack(1, ids.event_id, ids.at) + ids.correlation_id.encode()
 
 
-def read_story(story: bytes) -> tuple[bytes, str]:
-    """Causation id and correlation id."""
-    return story[1:17], story[17:].decode()
+def read_story(story: bytes) -> tuple[bytes, int, str]:
+    """Causation id, when that was emitted (microseconds), and correlation id."""
+    _, causation_id, at = _STORY.unpack_from(story)
+    return causation_id, at, story[_STORY.size :].decode()

@@ -34,6 +34,8 @@ class RunOptions:
     """Commit this long after the input ran dry."""
     checkpoint_interval_s: float = 0.25
     """Commit at the latest after this."""
+    checkpoint_quiet_s: float = 0.25
+    """Commit this long after the input ran dry where nothing was written and nothing emitted: only the place moved."""
     checkpoint_records: int = 20_000
     checkpoint_bytes: int = 16 << 20
     batch_records: int = 1000

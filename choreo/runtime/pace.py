@@ -10,6 +10,7 @@ class Pace:
     def __init__(self, options: RunOptions) -> None:
         self._dry = round(options.checkpoint_dry_s * 1_000_000)
         self._interval = round(options.checkpoint_interval_s * 1_000_000)
+        self._quiet = round(options.checkpoint_quiet_s * 1_000_000)
         self._most = options.checkpoint_records
         self._most_bytes = options.checkpoint_bytes
         self.settled()
@@ -19,21 +20,23 @@ class Pace:
         self._since = NEVER
         self._seen = -1
         self._ran_dry = 0
+        self._waits = self._dry
 
-    def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool) -> bool:
+    def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool, quiet: bool) -> bool:
         """Whether what was done since the last checkpoint should be committed now; `more` says that there is more
         at hand.
         """
         self._since = min(self._since, now)
+        self._waits = self._quiet if quiet else self._dry
         if more or inputs != self._seen:
             self._seen, self._ran_dry = inputs, now
         return (
-            (not more and now - self._ran_dry >= self._dry)
-            or now - self._since >= self._interval
+            (not more and now - self._ran_dry >= self._waits)
+            or (now - self._since >= self._interval and not quiet)
             or inputs >= self._most
             or changed_bytes >= self._most_bytes
         )
 
     def next_due(self) -> int:
         """When to ask again, NEVER where nothing waits."""
-        return NEVER if self._since == NEVER else self._ran_dry + self._dry
+        return NEVER if self._since == NEVER else self._ran_dry + self._waits

@@ -81,6 +81,11 @@ class Task:
         return None if due > now else (RETRY.encode(self._parking.first_due()), due)
 
     @property
+    def quiet(self) -> bool:
+        """Whether all that happened since the last portion is that the place in the inputs moved."""
+        return not self._outputs and self.entries.quiet
+
+    @property
     def dirty(self) -> bool:
         """Whether anything happened since the last portion."""
         return bool(self._page.steps)

@@ -87,6 +87,11 @@ class DueIndex:
         self._before: dict[bytes, int | None] = {}
         """Due time, at the last `take_changes`, of each timer in `_changes`."""
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything was set, cancelled or popped since the last `take_changes`."""
+        return bool(self._changes)
+
     def set(self, timer: bytes, due: int) -> None:
         """Due at `due` (microseconds), whatever it was before."""
         if timer not in self._changes:
