@@ -237,6 +237,26 @@ def test_a_failing_undo_is_asked_again_after_its_wait(order: Story) -> None:
     )
 
 
+def test_failures_of_one_undo_are_one_failure(order: Story) -> None:
+    """A second failure before the next request changes nothing; nor does one of a step that is not being undone."""
+    order.when("OrderPlaced", "StockReserved", "StockReleaseFailed").stands("waiting", "PaymentTaken")
+    order.when("PaymentDeclined", "StockReleaseFailed").after("5s").when("StockReleaseFailed").after("5s")
+    order.then("StockReleaseRequested", "StockReleaseRequested").stands("compensating", "StockReleased")
+
+
+def test_an_undo_that_can_not_be_asked_for_is_stuck() -> None:
+    """A mapping of an undo that can't be worked out is shown, and no timer runs for it."""
+    text = changed(("{amount: steps.pay.amount}", "{amount: saga.total * double(1 / int(saga.total))}"))
+    order = Story(spec_of(text)).when("OrderPlaced", total="0.50").when("PaymentTaken", "StockRejected")
+    order.then().stands("stuck", "PaymentRefunded")
+    order.tells(
+        "stuck: reserve failed (StockRejected), "
+        "pay can't be undone (shop.RefundRequested.amount: divide by zero), waits for PaymentRefunded"
+    )
+    assert order.timers == {}
+    order.when("PaymentRefunded").stands("compensated")
+
+
 def test_a_stuck_undo_holds_back_only_what_came_before_it(order: Story) -> None:
     """Independent steps are undone although one is stuck; a step is undone only after those that follow it."""
     order.when("OrderPlaced", "StockReserved", "PaymentTaken", "OrderCancelled")
