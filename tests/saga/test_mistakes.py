@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from choreo.errors import SpecError
-from tests.saga.shop import changed, problems, spec_of
+from tests.saga.shop import ORDER, changed, problems, spec_of
 
 PLANTED = [  # what is replaced, by what, line:column, code, what is said, the cure
     (
@@ -281,3 +283,24 @@ def test_the_error_looks_as_a_compiler_would_say_it() -> None:
         "     |                   ^^^^^^^^^^^  did you mean PaymentTaken?\n"
         "  at   order.yaml:24:19"
     )
+
+
+SCRAPS = ["", " ", "\n", ":", "[", "{a: b}", "- ", "&x ", "*x", "none", "'", "#", "\x00", "é", "..", "|\n", "!!int "]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_no_text_breaks_the_reader(data: st.DataObject) -> None:
+    """However a spec is cut and torn, it is a spec or a SpecError with a place."""
+    text = ORDER
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.integers(0, 30))
+        middle = data.draw(st.sampled_from(SCRAPS))
+        text = text[:place] + middle + text[place + length :]
+    place_of_error = "order.yaml:1:1"
+    try:
+        spec_of(text)
+    except SpecError as error:
+        place_of_error = str(error.at)
+    assert re.fullmatch(r"order\.yaml:\d+:\d+", place_of_error)
