@@ -14,6 +14,7 @@ from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaEr
 from choreo.events.codec import Codec
 from choreo.record import Record
 from choreo.resilience.dead_letter import read as read_dead_letter
+from choreo.resilience.dead_letter import whole
 
 SUFFIX = ".dead-letters"
 COLUMNS = ["id", "service", "event", "key", "door", "cause", "attempts", "at", "origin"]
@@ -54,7 +55,7 @@ def _dead_letters(project: Project, services: Sequence[str]) -> Iterator[tuple[d
                 f"service {service} has no dead-letter topic", hint=f"known: {', '.join(known) or 'none'}"
             )
     codec, bodies = Codec(project.registry, (), project.log.cluster_id()), Bodies(project.registry)
-    for record in read_to_end(project.log, [known[service] for service in services] or topics):
+    for record in whole(read_to_end(project.log, [known[service] for service in services] or topics)):
         yield _row(record, codec, bodies), record
 
 

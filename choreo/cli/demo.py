@@ -1,5 +1,6 @@
 """`choreo demo`: the sample shop and its order saga, on generated orders or on Olist's real ones."""
 
+import os
 import shutil
 import sys
 from contextlib import ExitStack, closing
@@ -96,7 +97,20 @@ def _played(stage: Stage, rows: list[Row], *, wall: bool, quiet: bool) -> Summar
 
 
 def _next(summary: Summary, url: str) -> list[tuple[str, str]]:
-    """What to try next; a log in memory is gone by then."""
+    """What to try next, as it is typed here; a log in memory is gone by then."""
     if url.startswith("memory:"):
         return []
-    return [(line.replace("replay verify", "replay verify demo"), shows) for line, shows in next_commands(summary, url)]
+    spoken = [
+        (line.replace("replay verify", "replay verify demo"), shows) for line, shows in next_commands(summary, url)
+    ]
+    return [(f"{_program()}{line.removeprefix('choreo')}", shows) for line, shows in spoken]
+
+
+def _program() -> str:
+    """How this program is called from here: by its name where the shell finds it, else by its path."""
+    if shutil.which("choreo") is not None:
+        return "choreo"
+    called = Path(sys.argv[0])
+    if called.name != "choreo":
+        return f"{Path(sys.executable).name} -m choreo"
+    return os.path.relpath(called)
