@@ -15,7 +15,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from choreo.errors import DecodeError
 from choreo.log.interface import MAX_RECORD_BYTES
-from choreo.record import NewRecord, Position, Record
+from choreo.record import NewRecord, Position, Record, TopicPartition
 
 HEADER = "choreo-dead-letter"
 VERSION = 1
@@ -59,7 +59,7 @@ class DeadLetter:
     parts: int = 1
 
     def records(self, original: Record, topic: str) -> list[NewRecord]:
-        """The dead letter of `original`: its own key, value and headers, and this as one more header; in parts if large."""
+        """The dead letter of `original`: its key, value and headers, and this as one more header; in parts if large."""
         headers = [(name, value) for name, value in original.headers if name != HEADER]
         whole = NewRecord(topic, original.key, original.value, [*headers, self._header()])
         if _size(whole) <= MAX_RECORD_BYTES:
@@ -90,10 +90,12 @@ def read(record: Record) -> DeadLetter:
 
 
 def whole(records: Iterable[Record]) -> Iterator[Record]:
-    """The records of one partition of a dead-letter topic, letters in parts put together: each as its service got it,
-    with the header of its letter. What is no dead letter comes as it is; a letter whose parts are not all there is left out.
+    """The records of dead-letter topics, in order within a partition, letters in parts put together.
+
+    Each is as its service got it, with the header of its letter. What is no dead letter comes as it is; a letter that is
+    not all there is left out.
     """
-    pieces: list[bytes] = []
+    begun: dict[TopicPartition, list[bytes]] = {}
     for record in records:
         try:
             letter = read(record)
@@ -103,15 +105,22 @@ def whole(records: Iterable[Record]) -> Iterator[Record]:
         if letter.parts == 1:
             yield record
             continue
-        pieces = [*(pieces if letter.part else []), record.value or b""]
+        pieces = begun.setdefault(record.topic_partition, [])
+        if letter.part == 0:
+            pieces.clear()
+        pieces.append(record.value or b"")
         if letter.part == letter.parts - 1 and len(pieces) == letter.parts:
             yield _unpacked(record, b"".join(pieces))
 
 
 def describe(error: BaseException) -> str:
     """An error as one text: its type and what it says, and what caused it."""
-    text = f"{type(error).__name__}: {shortened(str(error))}"
-    return shortened(f"{text}; caused by {describe(error.__cause__)}" if error.__cause__ is not None else text)
+    said: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        said.append(f"{type(cause).__name__}: {shortened(str(cause))}")
+        cause = cause.__cause__
+    return "; caused by ".join(said[:4])
 
 
 def shortened(text: str) -> str:
