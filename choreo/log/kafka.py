@@ -10,21 +10,18 @@ from typing import Any, Self
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
     KafkaError,
-    KafkaException,
     Message,
     Producer,
 )
-from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without __all__
+from confluent_kafka.admin import AdminClient
 
-from choreo.errors import LogError, UnknownTopicError
+from choreo.errors import LogError
 from choreo.log.interface import Listener, Log, Member, Membership, Reader, Topic, TopicSpec, Writer
-from choreo.log.kafka_errors import Heard, as_choreo, clients_log, kafka_error, seam
+from choreo.log.kafka_errors import Heard, as_choreo, clients_log, seam
 from choreo.log.kafka_fetch import Fetch
 from choreo.log.kafka_member import KafkaMember
+from choreo.log.kafka_offsets import KafkaOffsets
 from choreo.log.kafka_settings import KafkaSettings, Names
 from choreo.log.kafka_topics import ADMIN_TIMEOUT_S, Delivered, KafkaTopics, Produce
 from choreo.log.kafka_writer import KafkaWriter
@@ -32,8 +29,6 @@ from choreo.record import NewRecord, Position, Record, TopicPartition
 
 APPEND_TIMEOUT_S = 30.0
 _SLICE_S = 1.0
-_FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 class KafkaLog(Log):
@@ -42,12 +37,13 @@ class KafkaLog(Log):
     def __init__(self, url: str, settings: KafkaSettings) -> None:
         self.url = url
         self._settings = settings
-        self._names = Names(settings.prefix)
         self._heard = Heard()
+        names = Names(settings.prefix)
         with seam("connecting", at=url):
             config: dict[str, Any] = {**settings.admin(), "error_cb": self._heard}
             self._admin = AdminClient(config, logger=clients_log)
-        self._topics = KafkaTopics(self._admin, self._names, self._heard)
+        self._topics = KafkaTopics(self._admin, names, self._heard)
+        self._offsets = KafkaOffsets(self._admin, names, self._topics, self._heard)
         self._producer: Producer | None = None
         self._lock = Lock()
         self._cluster_id: str | None = None
@@ -108,33 +104,16 @@ class KafkaLog(Log):
         return KafkaReader(self._settings, {name: max(at, first[name]) for name, at in start.items()})
 
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return self._list_offsets(partitions, _FIRST)
+        return self._offsets.first(partitions)
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return self._list_offsets(partitions, _END)
+        return self._offsets.end(partitions)
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
-        asked = list(partitions)
-        found = self._list_offsets(asked, OffsetSpec.for_timestamp(timestamp_ms))
-        if late := [name for name, offset in found.items() if offset < 0]:
-            found |= self.ends(late)
-        return found
+        return self._offsets.at(partitions, timestamp_ms)
 
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        asked = list(partitions)
-        if not asked:
-            return {}
-        full = self._names.full(group)
-        request = ConsumerGroupTopicPartitions(full, [KafkaPartition(self._names.full(t), p) for t, p in asked])
-        with seam(f"reading the offsets of group {group}", heard=self._heard):
-            answer = self._admin.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)[full].result()
-        offsets: dict[TopicPartition, int | None] = dict.fromkeys(asked)
-        for each in answer.topic_partitions or ():
-            name = TopicPartition(self._names.plain(each.topic), each.partition)
-            if each.error is not None:
-                raise as_choreo(each.error, f"reading the offsets of group {group}", at=name)
-            offsets[name] = each.offset if each.offset >= 0 else None
-        return offsets
+        return self._offsets.committed(group, partitions)
 
     def close(self) -> None:
         with self._lock:
@@ -147,33 +126,6 @@ class KafkaLog(Log):
             config = {**self._settings.producer(), "message.timeout.ms": round(APPEND_TIMEOUT_S * 1000)}
             self._producer = Producer({**config, "error_cb": self._heard}, logger=clients_log)
         return self._producer
-
-    def _list_offsets(self, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
-        # Read uncommitted: the end counts the records of open transactions, which a restore has to wait for.
-        asked = {KafkaPartition(self._names.full(name.topic), name.partition): name for name in partitions}
-        if not asked:
-            return {}
-        with seam("asking for offsets", heard=self._heard):
-            answers = self._admin.list_offsets(
-                dict.fromkeys(asked, spec),
-                isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                request_timeout=ADMIN_TIMEOUT_S,
-            )
-        found = {}
-        for partition, answer in answers.items():
-            name = asked[partition]
-            try:
-                found[name] = answer.result().offset
-            except KafkaException as error:
-                raised = as_choreo(kafka_error(error), "asking for offsets", at=name)
-                if isinstance(raised, UnknownTopicError):
-                    self._expect(name)
-                raise raised from error
-        return {name: found[name] for name in asked.values()}
-
-    def _expect(self, name: TopicPartition) -> None:
-        if name.partition >= self._topics.count(name.topic):
-            raise UnknownTopicError(f"{name.topic} has no partition {name.partition}", at=name)
 
 
 class KafkaReader(Reader):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -17,6 +18,7 @@ from choreo.errors import (
     TransactionAbortedError,
 )
 from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
+from choreo.log.kafka_bounded import BoundedCalls
 from choreo.log.kafka_errors import FENCED, Heard, as_aborted, as_choreo, clients_log, kafka_error, seam
 from choreo.log.kafka_member import KafkaMember
 from choreo.log.kafka_settings import TRANSACTION_TIMEOUT_S, KafkaSettings, Names
@@ -24,6 +26,7 @@ from choreo.log.kafka_topics import KafkaTopics, Produce
 from choreo.record import NewRecord, TopicPartition
 
 INIT_TIMEOUT_S = 30.0
+OFFSETS_WITHIN_S = 6.0
 SLICE_S = 5.0
 """How long one call into the client may last; between two of them signals are served."""
 
@@ -51,7 +54,8 @@ class KafkaWriter(Writer):
         try:
             self._producer.begin_transaction()
         except KafkaException as error:
-            raise self.failed(kafka_error(error), "beginning a transaction") from error
+            raised = self.failed(kafka_error(error), "beginning a transaction")
+            raise raised from raised.__cause__ or error
         self._open = KafkaTransaction(self, self._producer)
         return self._open
 
@@ -70,16 +74,33 @@ class KafkaWriter(Writer):
             self.drop()
         return raised
 
+    def send_offsets(self, positions: list[KafkaPartition], rights: object) -> None:
+        """Add offsets to the open transaction; gives the producer up where the client does not come back."""
+        producer = self._producer
+        assert producer is not None, "a transaction is open"
+        send = partial(producer.send_offsets_to_transaction, positions, rights, SLICE_S)
+        if not self._calls.run(send, OFFSETS_WITHIN_S):
+            self.drop()
+            raise TransactionAbortedError(
+                "committing offsets: the client does not come back", at=self._id, why="the group's coordinator is away"
+            )
+
+    def holds(self, producer: Producer) -> bool:
+        """Whether this producer is still in use, not given up."""
+        return producer is self._producer
+
     def drop(self) -> None:
         """Forget the producer and what it holds; `begin` makes another, which ends the transaction of this one."""
         producer, self._producer = self._producer, None
         if producer is not None:
+            self._calls.close()
             with suppress(KafkaException):  # what broke it is known by now
                 producer.purge(blocking=False)
                 producer.poll(0)
 
     def _make(self) -> Producer:
         self._heard = Heard()
+        self._calls = BoundedCalls()
         doing = f"making a writer for the transactional id {self._id}"
         with seam(doing, heard=self._heard):
             config = {**self._settings.writer(self._id), "error_cb": self._heard}
@@ -126,7 +147,8 @@ class KafkaTransaction(Transaction):
                     self._wait_for_room(arguments)
             self._producer.poll(0)
         except KafkaException as error:
-            raise self._append_failed(kafka_error(error)) from error
+            raised = self._append_failed(kafka_error(error))
+            raise raised from raised.__cause__ or error
         return receipt
 
     def send_offsets(self, member: Member, identity: Identity, offsets: Mapping[TopicPartition, int]) -> None:
@@ -138,16 +160,12 @@ class KafkaTransaction(Transaction):
         positions = [KafkaPartition(full(name.topic), name.partition, at) for name, at in offsets.items()]
         if not positions:
             return
-        until = monotonic() + TRANSACTION_TIMEOUT_S
-        while True:
-            try:
-                self._producer.send_offsets_to_transaction(positions, rights, SLICE_S)
-                return
-            except KafkaException as error:
-                reported = kafka_error(error)
-                if not reported.retriable() or monotonic() > until:
-                    raise self._writer.failed(reported, f"committing offsets of group {member.group}") from error
-                self._wait()
+        try:
+            # Not tried again: nothing is committed yet, so starting over is safe, and the client is worse at it.
+            self._writer.send_offsets(positions, rights)
+        except KafkaException as error:
+            raised = self._writer.failed(kafka_error(error), f"committing offsets of group {member.group}")
+            raise raised from raised.__cause__ or error
 
     def commit(self) -> None:
         self._check()
@@ -164,7 +182,7 @@ class KafkaTransaction(Transaction):
                     continue
                 raised = self._writer.failed(reported, "committing")
                 self.abort()
-                raise raised from error
+                raise raised from raised.__cause__ or error
         self.open = False
         for receipt, offset in self._delivered:
             receipt.offset = offset
@@ -174,7 +192,7 @@ class KafkaTransaction(Transaction):
             return
         self.open = False
         until = monotonic() + TRANSACTION_TIMEOUT_S
-        while True:
+        while self._writer.holds(self._producer):
             try:
                 self._producer.abort_transaction(SLICE_S)
                 return

@@ -16,6 +16,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -51,6 +52,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 background.threads=2
@@ -136,6 +139,8 @@ class Broker:
         text = PROPERTIES.format(port=self.port, controller=controller, data=self.home / "data")
         (self.home / "server.properties").write_text(text + "\n".join(settings) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
+        # Linux takes the thread that started a process for its parent, so that thread has to live as long.
+        self._spawner = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
         try:
@@ -148,6 +153,7 @@ class Broker:
 
     def __exit__(self, *error: object) -> None:
         self.kill()
+        self._spawner.shutdown()
         shutil.rmtree(self.home, ignore_errors=True)
 
     @property
@@ -158,13 +164,14 @@ class Broker:
     def start(self) -> None:
         """Start the process and wait until it serves clients."""
         with (self.home / "kafka.log").open("ab") as out:
-            self._process = subprocess.Popen(
+            self._process = self._spawner.submit(
+                subprocess.Popen,
                 [*self._command, "kafka.Kafka", str(self.home / "server.properties")],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
                 preexec_fn=die_with_parent,
-            )
+            ).result()
         self._wait_until_serving()
 
     def stop(self, timeout_s: float = 20.0) -> None:
@@ -210,7 +217,9 @@ class Broker:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-                if admin.list_topics(timeout=5).brokers:
+                found = admin.list_topics(timeout=5)
+                led = all(part.leader >= 0 for topic in found.topics.values() for part in topic.partitions.values())
+                if found.brokers and led:
                     return
             except (OSError, KafkaException):
                 time.sleep(0.1)

@@ -1,0 +1,97 @@
+"""Offsets on Kafka: where partitions begin and end, what was when, and what a group has committed."""
+
+from collections.abc import Iterable
+from time import monotonic, sleep
+
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without __all__
+
+from choreo.errors import UnknownTopicError
+from choreo.log.kafka_errors import LEADER_MOVED, Heard, as_choreo, kafka_error, seam
+from choreo.log.kafka_settings import Names
+from choreo.log.kafka_topics import ADMIN_TIMEOUT_S, KafkaTopics
+from choreo.record import TopicPartition
+
+LEADER_WITHIN_S = 10.0
+_FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class KafkaOffsets:
+    """Asks one admin client: about a millisecond a call."""
+
+    def __init__(self, admin: AdminClient, names: Names, topics: KafkaTopics, heard: Heard) -> None:
+        self._admin = admin
+        self._names = names
+        self._topics = topics
+        self._heard = heard
+
+    def first(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._listed(list(partitions), _FIRST)
+
+    def end(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Read uncommitted: counts the records of open transactions, which a restore has to wait for."""
+        return self._listed(list(partitions), _END)
+
+    def at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+        found = self._listed(list(partitions), OffsetSpec.for_timestamp(timestamp_ms))
+        return found | self.end([name for name, offset in found.items() if offset < 0])
+
+    def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """What is committed now; a transaction in flight does not count, and is not waited for."""
+        asked, doing = list(partitions), f"reading the offsets of group {group}"
+        if not asked:
+            return {}
+        full = self._names.full(group)
+        request = ConsumerGroupTopicPartitions(full, [self._kafka(name) for name in asked])
+        with seam(doing, heard=self._heard):
+            answer = self._admin.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)[full].result()
+        offsets: dict[TopicPartition, int | None] = dict.fromkeys(asked)
+        for each in answer.topic_partitions or ():
+            name = TopicPartition(self._names.plain(each.topic), each.partition)
+            if each.error is not None:
+                raise as_choreo(each.error, doing, at=name)
+            offsets[name] = each.offset if each.offset >= 0 else None
+        return offsets
+
+    def _listed(self, names: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        until = monotonic() + LEADER_WITHIN_S
+        while names:
+            found, failed = self._ask(names, spec)
+            if not failed:
+                return {name: found[name] for name in names}
+            name, error = failed[0]
+            reported = kafka_error(error)
+            if reported.code() not in LEADER_MOVED or monotonic() > until:
+                raise self._refused(name, reported) from error
+            self._topics.counts()  # which makes the client learn the leaders
+            sleep(0.05)
+        return {}
+
+    def _ask(
+        self, names: list[TopicPartition], spec: OffsetSpec
+    ) -> tuple[dict[TopicPartition, int], list[tuple[TopicPartition, KafkaException]]]:
+        asked = {self._kafka(name): name for name in names}
+        with seam("asking for offsets", heard=self._heard):
+            answers = self._admin.list_offsets(
+                dict.fromkeys(asked, spec),
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=ADMIN_TIMEOUT_S,
+            )
+        found, failed = {}, []
+        for partition, answer in answers.items():
+            try:
+                found[asked[partition]] = answer.result().offset
+            except KafkaException as error:
+                failed.append((asked[partition], error))
+        return found, failed
+
+    def _refused(self, name: TopicPartition, error: KafkaError) -> Exception:
+        raised = as_choreo(error, "asking for offsets", at=name)
+        if isinstance(raised, UnknownTopicError) and name.partition >= self._topics.count(name.topic):
+            return UnknownTopicError(f"{name.topic} has no partition {name.partition}", at=name)
+        return raised
+
+    def _kafka(self, name: TopicPartition) -> KafkaPartition:
+        return KafkaPartition(self._names.full(name.topic), name.partition)
