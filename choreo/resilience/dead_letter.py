@@ -92,8 +92,8 @@ def read(record: Record) -> DeadLetter:
 def whole(records: Iterable[Record]) -> Iterator[Record]:
     """The records of dead-letter topics, in order within a partition, letters in parts put together.
 
-    Each is as its service got it, with the header of its letter. What is no dead letter comes as it is; a letter that is
-    not all there is left out.
+    Each is as its service got it, with the header of its letter. What is no dead letter comes as it is; a letter whose
+    parts are not all there is left out.
     """
     begun: dict[TopicPartition, list[bytes]] = {}
     for record in records:
