@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.saga.shop import changed, spec_of
+from tests.saga.shop import ORDER, changed, spec_of
 from tests.saga.story import Story
 
 SPEC = spec_of()
@@ -173,6 +173,39 @@ def test_escalation_goes_on_waiting(order: Story) -> None:
     assert order.last.changes == ("deliver: overdue",)
     order.stands("waiting", "OrderDelivered").after("365d").stands("waiting", "OrderDelivered")
     order.when("OrderDelivered").stands("completed")
+
+
+def test_escalation_tells_within_and_deadline() -> None:
+    """A step that escalates is told to be overdue at its time and at its deadline, then waited for in silence."""
+    text = changed(("    within: 30d\n", "    within: 10d\n    deadline: 20d\n"))
+    order = Story(spec_of(text)).when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver").after("10d")
+    order.tells(
+        "waiting: reserve done (StockReserved), pay done (PaymentTaken), ship done (ParcelHandedOver), "
+        "deliver is overdue, waits for OrderDelivered"
+    )
+    assert order.timers == {"deliver": 20 * 86_400_000_000}
+    order.after("10d")
+    assert order.last.changes == ("deliver: overdue",)
+    assert order.timers == {}
+
+
+def test_a_deadline_ends_retries() -> None:
+    """No request is made again at or after the deadline."""
+    text = changed(("within: 2d", "within: 1h\n    deadline: 2h\n    on_timeout: {retry: {attempts: 9, wait: 1h}}"))
+    order = Story(spec_of(text)).when("OrderPlaced", "StockReserved", "PaymentTaken").after("2h")
+    order.then("ShipmentRequested", "ParcelRecallRequested")
+
+
+def test_the_order_in_the_file_does_not_matter() -> None:
+    """Steps may stand before those that they come after: what is skipped or done makes way for them all the same."""
+    head, *steps = ORDER.split("  - name: ")
+    order = Story(spec_of("  - name: ".join([head, *(step.rstrip() + "\n" for step in reversed(steps))])))
+    order.when("OrderPlaced", total="0.00").stands("waiting", "StockReserved")
+    order.when("StockReserved").then("ShipmentRequested").stands("waiting", "ParcelHandedOver")
+    free = changed(("    when: saga.total > 0\n", "    when: saga.total > 0\n    after: reserve\n"))
+    head, *steps = free.split("  - name: ")
+    order = Story(spec_of("  - name: ".join([head, *(step.rstrip() + "\n" for step in reversed(steps))])))
+    order.when("OrderPlaced", total="0.00").when("StockReserved").then("ShipmentRequested")
 
 
 RETRY = spec_of(
