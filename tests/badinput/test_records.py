@@ -75,10 +75,10 @@ def test_every_kind_of_bad_record_is_kept_and_nothing_waits_for_it(tmp_path: Pat
         assert sorted_parcels(log, registry) == expected
         found = letters(log)
         assert sorted(lies[letter.origin.offset] for letter, _ in found) == sorted(bad)
-        for letter, record in found:
+        for letter, kept in found:
             name = lies[letter.origin.offset]
-            assert (record.key, record.value) == (bad[name].key, bad[name].value), name
-            assert ("trace", b"\x00\xff") in list(record.headers), name
+            assert (kept.key, kept.value) == (bad[name].key, bad[name].value), name
+            assert ("trace", b"\x00\xff") in list(kept.headers), name
             assert (letter.door, letter.origin.topic, letter.origin.partition) == ("decode", IN, 0), name
             assert "\n  try  " in letter.error, f"{name}: the letter does not say what to do"
 
