@@ -17,7 +17,7 @@ from choreo.errors import ChoreoError, LogUnavailableError
 State = Literal["ok", "warn", "fail"]
 FOUND, UNREACHABLE = 1, 3
 GIB = 1 << 30
-OWN_VARIABLES = ("CHOREO_PROFILE", "CHOREO_FAULT", "CHOREO_DATA")
+OWN_VARIABLES = ("CHOREO_PROFILE", "CHOREO_FAULT", "CHOREO_DATA", "CHOREO_NO_KAFKA")
 """Variables that are no settings and still ours."""
 
 

@@ -17,19 +17,23 @@ KILL_AFTER_S = 5.0
 """This long after the drain deadline a child that still lives is killed."""
 
 
-def run_processes(project: Project, count: int, arguments: Sequence[str]) -> int:
-    """Run `choreo ARGUMENTS --worker 0..N-1`. Ends when all have ended; one that fails stops the others.
-
-    Answers the exit code of the first that failed. Raises ConfigError for a log that one process owns.
-    """
-    config = project.config
-    if not config.log.url.startswith("kafka:"):
+def require_kafka(project: Project, count: int) -> None:
+    """Raises ConfigError for a log that one process owns."""
+    if not project.config.log.url.startswith("kafka:"):
         raise ConfigError(
             f"--workers {count} needs Kafka",
-            at=config.log.url,
+            at=project.config.log.url,
             why="an embedded log belongs to one process",
             hint="--workers 1, or --log kafka://HOST:PORT",
         )
+
+
+def run_processes(project: Project, count: int, arguments: Sequence[str]) -> int:
+    """Run `choreo ARGUMENTS --worker 0..N-1`. Ends when all have ended; one that fails stops the others.
+
+    Answers the exit code of the first that failed.
+    """
+    config = project.config
     environment = os.environ | {"CHOREO_LOG_URL": config.log.url, "CHOREO_REGISTRY_URL": config.registry_url()}
     if config.profile:
         environment["CHOREO_PROFILE"] = config.profile

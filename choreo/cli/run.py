@@ -1,9 +1,7 @@
 """`choreo run`: services and coordinators of this project in one process, or in several."""
 
-import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -16,9 +14,10 @@ import click
 from choreo.cli.assembly import Assembly, assemble, deploy_specs, lacking_topics, settings_of, wanted_topics
 from choreo.cli.faults import fault_point
 from choreo.cli.idle import Idleness
+from choreo.cli.news import telling
 from choreo.cli.options import command
 from choreo.cli.output import note
-from choreo.cli.processes import run_processes
+from choreo.cli.processes import require_kafka, run_processes
 from choreo.cli.project import Project
 from choreo.cli.stores import place_of
 from choreo.clock import SystemClock, to_micros
@@ -54,14 +53,15 @@ def run(
     SIGTERM or Ctrl-C drains: what is begun is committed, then the program ends.
     """
     count = workers or project.config.run.workers
-    if count > 1 and worker is None:
-        return run_processes(project, count, _arguments(targets, until_idle, start_from))
-    _log_to_stderr(project.output.verbose)
-    found = assemble(project, targets, project.log)
-    _make_topics(project, found)
-    for deployed in deploy_specs(project.log, found):
-        note(f"deployed saga {deployed}")
-    return _run_here(project, found, _options(project, start_from, worker or 0), until_idle)
+    with telling(project.output.verbose):
+        if count > 1 and worker is None:
+            require_kafka(project, count)
+        found = assemble(project, targets, project.log)
+        if worker is None:
+            _prepare(project, found)
+            if count > 1:
+                return run_processes(project, count, _arguments(targets, until_idle, start_from))
+        return _run_here(project, found, _options(project, start_from, worker or 0), until_idle)
 
 
 def _arguments(targets: Sequence[str], until_idle: bool, start_from: str | None) -> list[str]:
@@ -125,12 +125,17 @@ def _start_from(text: str, log_url: str) -> StartFrom:
     return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
 
 
-def _make_topics(project: Project, found: Assembly) -> None:
-    """Make what is missing. Raises what the log says, which names the right that these credentials lack."""
+def _prepare(project: Project, found: Assembly) -> None:
+    """Make the topics that are missing, and put the specs on the log.
+
+    Raises what the log says, which names the right that these credentials lack.
+    """
     missing = lacking_topics(project.log, wanted_topics(project, found.plans(), project.log.topics()))
     if missing:
         project.log.create_topics(missing)
         note(f"made {len(missing)} topics")
+    for deployed in deploy_specs(project.log, found):
+        note(f"deployed saga {deployed}")
 
 
 @contextmanager
@@ -165,9 +170,3 @@ def _stopping(drain_s: float) -> Iterator[threading.Event]:
 
 def _in_main() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def _log_to_stderr(verbose: bool) -> None:
-    """What the runtime tells on its way: restores, retries, waits."""
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("choreo").setLevel(logging.DEBUG if verbose else logging.INFO)

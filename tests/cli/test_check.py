@@ -64,10 +64,14 @@ def test_a_request_that_nobody_handles_is_found(checked: Path, choreo: Choreo) -
 
 def test_drift_of_a_contract_is_found_and_export_mends_it(checked: Path, choreo: Choreo) -> None:
     """A class that no longer is what was published is found, field by field; `schemas export` publishes it anew."""
-    (checked / "schemas").mkdir()
-    assert "is missing" in choreo("check", code=1).stdout
+    (checked / "schemas" / "by-id").mkdir(parents=True)
+    (checked / "schemas" / "by-id" / "1.avsc").touch()  # a registry beside it is not a contract
+    choreo("check")
     choreo("schemas", "export")
     choreo("check")
+    (checked / "schemas" / "shop" / "StockReleased.avsc").unlink()
+    assert "StockReleased.avsc is missing" in choreo("check", code=1).stdout
+    choreo("schemas", "export")
     published = checked / "schemas" / "shop" / "OrderPlaced.avsc"
     replaced(published, '"total"', '"sum"')
     said = choreo("check", code=1).stdout

@@ -1,6 +1,7 @@
 """`choreo run` as a process: it drains when asked, survives being killed, and refuses what can't work."""
 
 import json
+import logging
 import signal
 import subprocess
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from choreo.cli.faults import fault_point
+from choreo.cli.news import Sparing
 from choreo.cli.run import _start_from
 from choreo.clock import to_micros
 from choreo.errors import ConfigError
@@ -115,3 +117,19 @@ def test_fault_points_are_off_unless_asked_for() -> None:
     assert fault_point({}) is no_faults
     with pytest.raises(ConfigError, match="PLACE:N"):
         fault_point({"CHOREO_FAULT": "checkpoint.begun"})
+
+
+def test_progress_is_told_once_a_second() -> None:
+    """The same news about the same task is not repeated within a second; other tasks and warnings are heard."""
+    sparing = Sparing()
+
+    def heard(level: int, task: str, at: float) -> bool:
+        record = logging.LogRecord("choreo.runtime", level, "", 0, "task %s: restoring", (task,), None)
+        record.created = at
+        return sparing.filter(record)
+
+    assert heard(logging.INFO, "a-0", 10.0)
+    assert not heard(logging.INFO, "a-0", 10.5)
+    assert heard(logging.INFO, "a-1", 10.5)
+    assert heard(logging.WARNING, "a-0", 10.6)
+    assert heard(logging.INFO, "a-0", 11.7)
