@@ -56,17 +56,24 @@ def run(
     with telling(project.output.verbose):
         if count > 1 and worker is None:
             require_kafka(project, count)
+            _refuse_idle(until_idle)
         found = assemble(project, targets, project.log)
         if worker is None:
             _prepare(project, found)
             if count > 1:
-                return run_processes(project, count, _arguments(targets, until_idle, start_from))
+                return run_processes(
+                    project, count, ["run", *targets, *(["--start-from", start_from] if start_from else [])]
+                )
         return _run_here(project, found, _options(project, start_from, worker or 0), until_idle)
 
 
-def _arguments(targets: Sequence[str], until_idle: bool, start_from: str | None) -> list[str]:
-    given = [*targets, *(["--until-idle"] if until_idle else []), *(["--start-from", start_from] if start_from else [])]
-    return ["run", *given]
+def _refuse_idle(until_idle: bool) -> None:
+    if until_idle:
+        raise ConfigError(
+            "--until-idle looks at one process",
+            why="one of several may rest while another still has work for it",
+            hint="--workers 1",
+        )
 
 
 def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle: bool) -> int:

@@ -1,35 +1,58 @@
 """The same project on a real Kafka: only --log changes."""
 
 import json
+import signal
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Choreo
+from tests.cli.conftest import Choreo, process
 from tests.kafka.fixtures import kafka_bootstrap as kafka_bootstrap
 from tests.kafka.fixtures import kafka_url as kafka_url
 
 pytestmark = pytest.mark.kafka
-RUN = ("run", "shop.py", "order.yaml", "--until-idle")
+RUN = ("run", "shop.py", "order.yaml")
 
 
-@pytest.mark.usefixtures("project")
-def test_the_newcomers_story_on_kafka(choreo: Choreo, kafka_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Emit, run with two processes, list and verify: the outcomes are those of the embedded log."""
+OUTCOMES = {"o1": "completed", "o2": "compensated", "o3": "compensated", "o4": "compensated"}
+
+
+@pytest.fixture
+def placed(project: Path, choreo: Choreo, kafka_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four orders on a Kafka that is nobody else's, which is from here on the log of every command."""
     monkeypatch.setenv("CHOREO_LOG_URL", kafka_url)
     orders = [json.dumps({"order_id": f"o{n}", "total": 50 * n}) for n in range(1, 5)]
     choreo("emit", "shop.py:OrderPlaced", "-", text="\n".join(orders))
-    refused = choreo(*RUN, code=1).stderr
+
+
+def statuses(choreo: Choreo) -> dict[str, str]:
+    """How each saga stands."""
+    rows = [json.loads(line) for line in choreo("sagas", "list", "--json").stdout.splitlines()]
+    return {row["key"]: row["status"] for row in rows}
+
+
+@pytest.mark.usefixtures("placed")
+def test_the_newcomers_story_on_kafka(choreo: Choreo) -> None:
+    """Emit, run, list and verify: the outcomes are those of the embedded log."""
+    refused = choreo(*RUN, "--until-idle", code=1).stderr
     assert "StartError" in refused  # a shared log: old news or work to do?
     assert "--start-from earliest" in refused
-    choreo(*RUN, "--start-from", "earliest", "--workers", "2")
-    rows = [json.loads(line) for line in choreo("sagas", "list", "--json").stdout.splitlines()]
-    assert {row["key"]: row["status"] for row in rows} == {
-        "o1": "completed",
-        "o2": "compensated",
-        "o3": "compensated",
-        "o4": "compensated",
-    }
+    choreo(*RUN, "--until-idle", "--start-from", "earliest")
+    assert statuses(choreo) == OUTCOMES
     assert choreo("replay", "verify", "shop.py", "order.yaml").stdout.count("clean") == 3
     assert "no dead letters" in choreo("dead-letters", "list").stderr
     doctor = {row["check"]: row["state"] for row in map(json.loads, choreo("doctor", "--json").stdout.splitlines())}
     assert doctor["log"] == "ok"
+
+
+@pytest.mark.usefixtures("placed")
+def test_two_processes_share_the_work_and_stop_together(choreo: Choreo) -> None:
+    """--workers 2 brings every saga to its end; SIGTERM drains both processes; a third start has nothing left to do."""
+    running = process(*RUN, "--start-from", "earliest", "--workers", "2")
+    while statuses(choreo) != OUTCOMES:  # ends by the test's own time limit
+        assert running.poll() is None, running.communicate()
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, said
+    assert said.count("handled") == 2
+    assert choreo("replay", "verify", "shop.py", "order.yaml").stdout.count("clean") == 3

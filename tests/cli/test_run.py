@@ -95,6 +95,12 @@ def test_more_processes_need_kafka(project: Path, choreo: Choreo) -> None:
     assert "--log kafka://HOST:PORT" in said
 
 
+def test_until_idle_looks_at_one_process(project: Path, choreo: Choreo) -> None:
+    """One of several processes may rest while another has work for it: the two options exclude each other."""
+    said = choreo(*RUN, "--until-idle", "--workers", "2", "--log", "kafka://127.0.0.1:1", code=2).stderr
+    assert "--until-idle looks at one process" in said
+
+
 def test_nothing_to_run_is_a_usage_error(directory: Path, choreo: Choreo) -> None:
     """An empty directory has nothing to run, and is told how to begin."""
     assert "there is nothing to run" in choreo("run", code=2).stderr
