@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
@@ -85,6 +85,12 @@ def records_of(log: Log, topic: str) -> list[Record]:
     return found
 
 
+def caught_up(log: Log) -> bool:
+    """Whether the service has committed all parcels that are there."""
+    inputs = [TopicPartition(IN, number) for number in range(log.topics()[IN].partitions)]
+    return dict(log.committed(post.scope, inputs)) == log.ends(inputs)
+
+
 def letters(log: Log) -> list[tuple[DeadLetter, Record]]:
     """The dead letters, each with the record as the service got it."""
     return [(read(record), record) for record in whole(records_of(log, DEAD))]
@@ -137,8 +143,3 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert monotonic() < until, f"it did not come true within {DEADLINE_S:g} s"
         pause.wait(0.02)
-
-
-def numbers(found: Sequence[tuple[DeadLetter, Record]]) -> list[str]:
-    """Which doors the letters left by."""
-    return [letter.door for letter, _ in found]
