@@ -42,13 +42,19 @@ class Letter(Event, namespace="post", topic="post.letters", key="number"):
 
 
 class Sort(Handler[Parcel]):
-    """Counts how often a parcel came by; one of weight 13 reminds of itself with a note too large to keep."""
+    """Counts how often a parcel came by.
+
+    One of weight 13 reminds of itself with a note too large to keep; one of a weight below 0 is forgotten.
+    """
 
     seen = Store[str, int](default=0)
     note = Store[str, str]()
     later = Timer[str]()
 
-    def handle(self, parcel: Parcel, ctx: Context) -> Sorted:
+    def handle(self, parcel: Parcel, ctx: Context) -> Sorted | None:
+        if parcel.weight < 0:
+            del self.seen[parcel.number]
+            return None
         self.seen[parcel.number] += 1
         if parcel.weight == 13:
             self.later.set(parcel.number, after=timedelta(minutes=1))
