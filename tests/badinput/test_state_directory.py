@@ -19,7 +19,7 @@ from choreo.runtime.worker import Worker
 from choreo.state.backend import Backends
 from choreo.state.memory import MemoryBackends
 from choreo.state.rocks import RocksBackends
-from tests.badinput.post import Parcel, caught_up, parcels, post, running, sorted_parcels, wait_for
+from tests.badinput.post import Parcel, caught_up, parcels, post, running, sorted_parcels, step_until, wait_for
 from tests.runtime.town import NOON, Town
 
 HOUR = 3_600_000_000
@@ -49,7 +49,7 @@ class Office:
         worker.stop()
 
     def compact(self) -> None:
-        """What a broker does to a changelog in time: the last record of each key stays, a tombstone goes with its key."""
+        """What a broker does to a changelog in time: the last record of a key stays, a tombstone goes with its key."""
         log = self.town.log
         assert isinstance(log, MemoryLog)
         partition = log.partition(CHANGELOG)
@@ -116,11 +116,11 @@ def test_a_damaged_store_is_refused_and_whole_again_once_it_is_deleted(tmp_path:
         if number == 2:
             (directory / "post-0" / "CURRENT").write_text("garbage\n")
             log.append(parcels(log, registry, "a"))
-            with (
-                pytest.raises(StateError, match="restored from the changelog"),
-                running(log, registry, backends) as worker,
-            ):
-                wait_for(lambda: not worker.ready)
+            worker = Worker(post, Site(log, registry, backends, SystemClock()), RunOptions())
+            worker.start()
+            with pytest.raises(StateError, match="restored from the changelog"):
+                step_until(worker, lambda: worker.ready, SystemClock())
+            worker.abandon()
             for file in (directory / "post-0").iterdir():
                 file.unlink()
         else:
