@@ -90,6 +90,13 @@ def test_undo_goes_in_the_reversed_order(order: Story) -> None:
     )
 
 
+def test_undoing_stops_every_clock_but_its_own(order: Story) -> None:
+    """A step that may be under way and has no undo is left alone: its time no longer matters."""
+    order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderCancelled")
+    assert order.state("deliver") == "unknown"
+    assert order.timers == {"ship": 3_600_000_000}
+
+
 def test_a_cancellation_marks_the_requests_after_it(order: Story) -> None:
     """Requests that a cancellation causes carry its mark, those of a failure don't."""
     order.when("OrderPlaced", "StockReserved", "OrderCancelled")
@@ -265,6 +272,7 @@ def test_a_failing_undo_is_asked_again_after_its_wait(order: Story) -> None:
     order.when("OrderPlaced", "StockReserved", "PaymentDeclined", "StockReleaseFailed").then("StockReleaseRequested")
     order.after("9s").then().after("1s").then("StockReleaseRequested")
     order.when("StockReleaseFailed").then().stands("stuck", "StockReleased")
+    assert order.timers == {}
     order.tells(
         "stuck: pay failed (PaymentDeclined), reserve can't be undone (StockReleaseFailed), waits for StockReleased"
     )
