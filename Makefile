@@ -47,10 +47,10 @@ architecture: $(VENV)/.tests ## floors, sizes, names
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 chaos: $(VENV)/.tests ## at least 100 kills against a real Kafka (minutes)
-	$(BIN)/python -m tests.kafka.broker run -- $(BIN)/python -m tests.chaos $(ARGS)
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(VENV)/.tests ## the same for a long time: make soak ARGS="--minutes 60"
-	$(BIN)/python -m tests.kafka.broker run -- $(BIN)/python -m tests.chaos --minutes 30 $(ARGS)
+	$(BIN)/python -m tests.chaos --minutes 30 $(ARGS)
 
 bench: $(VENV)/.tests ## what benchmarks/ measures
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,0 +1,112 @@
+"""`make chaos`: all real orders on a real Kafka under more than a hundred kills, then on the embedded log.
+
+`make soak ARGS="--minutes 60"` does it again and again, with another seed each time.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+from choreo.log.embedded import EmbeddedLog
+from choreo.log.kafka import KafkaLog
+from tests.chaos.alone import place_of, wreak_alone
+from tests.chaos.havoc import PROCESSES, Turns, wreak
+from tests.chaos.judge import judge, judge_commands
+from tests.chaos.orders import slice_orders
+from tests.chaos.place import Place
+from tests.chaos.recovery import crowded, exact, recover
+from tests.demo.data import BESIDE
+from tests.kafka.broker import Broker, NoBrokerError
+
+ALL = 100_000
+DATA = Path(os.environ.get("CHOREO_DATA") or BESIDE)
+FAULTS = ("checkpoint.begun:9", "checkpoint.appended:9", "checkpoint.offsets_sent:9", "checkpoint.committed:9", "") * 2
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def on_kafka(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """One process per service, each killed twice a round, the broker twice in all, a second worker in between."""
+    with Broker() as broker:
+        place = Place.make(directory, f"kafka://{broker.bootstrap}")
+        place.ask("topics", "apply")
+        with KafkaLog.from_url(place.log_url) as log:
+            deaths = wreak(place, log, orders, Turns.rounds(given.rounds, seed=seed, broker=2), broker, say)
+            say(str(deaths))
+            say(f"compared: {judge(place, log, orders)}")
+        say(f"compared: {judge_commands(place, orders)}")
+    assert all(deaths.of[name] >= 2 * given.rounds for name in PROCESSES), "somebody was killed too seldom"
+    assert deaths.between >= given.rounds * len(PROCESSES) // 2, "too few deaths between begin and store write"
+
+
+def on_embedded(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """The whole shop in one process, ended at fault points and from outside in turn."""
+    place = place_of(directory)
+    say(str(wreak_alone(place, orders, 4 * given.rounds, seed, say)))
+    with EmbeddedLog(place.log_directory) as log:
+        say(f"compared: {judge(place, log, orders)}")
+    say(f"compared: {judge_commands(place, orders)}")
+
+
+def recovery(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """How soon a killed process is back, and how long readers wait. On a machine of one's own: 3 s and 2 s."""
+    with Broker() as broker:
+        place = Place.make(directory, f"kafka://{broker.bootstrap}", ["tests.chaos.echo"])
+        place.ask("topics", "apply", "tests.chaos.echo:echo")
+        slower = crowded()
+        with KafkaLog.from_url(place.log_url) as log:
+            found = recover(place, log, broker.bootstrap, FAULTS)
+        slower = max(slower, crowded())
+    assert found.held is not None
+    say(f"back after {', '.join(f'{seconds:.2f}' for seconds in sorted(found.back_s))} s")
+    say(f"a reader stood still for {found.held.seconds:.2f} s at most; a start takes {slower:.1f} times its CPU time")
+    assert max(found.back_s) <= 3 * slower, "a killed process came back late"
+    assert found.held.seconds <= 2 * slower, "readers were held back"
+    assert exact(found), "something was lost or said twice"
+
+
+PARTS: dict[str, Callable[[Path, Path, argparse.Namespace, int], None]] = {
+    "recovery": recovery,
+    "embedded": on_embedded,
+    "kafka": on_kafka,
+}
+
+
+def main() -> int:
+    """0 where everything held; an AssertionError that says what did not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA / "olist_orders", help="the Olist orders")
+    parser.add_argument("--orders", type=int, default=ALL, help="so many of them, of every kind")
+    parser.add_argument("--rounds", type=int, default=8, help="each kills every process twice")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--minutes", type=float, default=0, help="again and again, for so long")
+    given = parser.parse_args()
+    if not given.data.is_dir():
+        sys.exit(f"there are no real orders in {given.data}; --data DIR names them")
+    until, seed = monotonic() + given.minutes * 60, given.seed
+    while True:
+        for part in given.only or PARTS:
+            scratch, began = Path(tempfile.mkdtemp(prefix="choreo-chaos-")), monotonic()
+            say(f"== {part}, seed {seed}, in {scratch}")
+            orders = slice_orders(given.data, scratch / "orders", given.orders)
+            PARTS[part](scratch / "project", orders, given, seed)
+            shutil.rmtree(scratch)  # what did not hold stays for whoever looks into it
+            say(f"== {part} held ({monotonic() - began:.0f} s)")
+        seed += 1
+        if monotonic() >= until:
+            return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except NoBrokerError as error:
+        sys.exit(f"NO KAFKA, NO CHAOS: {error}")
