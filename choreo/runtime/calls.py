@@ -3,11 +3,12 @@
 import importlib
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from choreo.errors import DivergenceError, HandlerError
 from choreo.service.calls import result_type
-from choreo.state.values import value_codec
+from choreo.state.values import ValueCodec, value_codec
 
 MAX_RESULT_BYTES = 64 * 1024
 """Largest recorded result."""
@@ -45,7 +46,7 @@ class CallBook:
         self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool
     ) -> Any:
         use = self._uses[name] = self._uses.get(name, 0) + 1
-        codec = value_codec(result_type(name, fn))
+        codec = _codec_of(getattr(fn, "__func__", fn), name)
         kept = self.kept.get(f"{name}:{use}") if keyed else None
         if kept is not None:
             return codec.load(kept)
@@ -83,6 +84,12 @@ class CallBook:
         if keyed:
             self.kept[f"{name}:{use}"] = recorded.result
         return codec.load(recorded.result)
+
+
+@lru_cache(maxsize=1024)
+def _codec_of(fn: Callable[..., Any], name: str) -> ValueCodec:
+    """How the results of `fn` are recorded."""
+    return value_codec(result_type(name, fn))
 
 
 def _error_bytes(error: Exception) -> bytes:

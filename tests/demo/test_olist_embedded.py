@@ -1,0 +1,60 @@
+"""All real orders on the embedded log, as a user runs them: by the command line, each step a process of its own."""
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo.cli.stores import ProjectBackends
+from choreo.demo.run import Stage
+from choreo.events.registry import open_registry
+from choreo.log.embedded import EmbeddedLog
+from choreo.service.client import default_registry
+from tests.demo.data import olist_directory
+from tests.demo.expected import expected
+from tests.demo.outcome import dead_letters, outcome
+
+PARTITIONS = 4
+
+
+def choreo(*words: str, cwd: Path) -> list[Any]:
+    """Run a command; the JSON objects that it prints."""
+    command = [sys.executable, "-m", "choreo", *words, "--json"]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    found, rest = [], done.stdout.strip()
+    while rest:
+        value, end = json.JSONDecoder().raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].lstrip()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_order_ends_as_its_row_says(tmp_path: Path) -> None:
+    """`choreo demo --orders`, then `choreo sagas list`: status and what it waits for of each of 8,135 orders are those
+    of its row; money and stock too; `choreo replay verify` is clean for every service.
+    """
+    directory = olist_directory()
+    url = f"embedded:{tmp_path / 'log'}"
+    (summary,) = choreo("demo", "--orders", str(directory), "--log", url, cwd=tmp_path)
+    assert summary["orders"] == 8135
+    due = expected(directory)
+    listed = {saga["key"]: saga for saga in choreo("sagas", "list", "--log", url, cwd=tmp_path)}
+    assert {saga["saga"] for saga in listed.values()} == {"order_fulfilment"}
+    found = {key: (saga["status"], tuple(saga["waits_for"])) for key, saga in listed.items()}
+    assert found == {key: (order.status, order.waits_for) for key, order in due.orders.items()}
+    verdicts = choreo("replay", "verify", "demo", "--log", url, cwd=tmp_path)
+    assert {verdict["service"]: verdict["clean"] for verdict in verdicts} == dict.fromkeys(SERVICES, True)
+    with EmbeddedLog(tmp_path / "log") as log, closing(ProjectBackends(tmp_path / "log" / "state")) as backends:
+        stage = Stage(log, open_registry(default_registry(url)), backends, PARTITIONS)
+        assert dead_letters(stage) == []
+        assert outcome(stage) == due
+
+
+SERVICES = ["orders", "inventory", "payments", "shipping", "notifications", "world", "saga.order_fulfilment"]
