@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -76,6 +77,8 @@ class Checking:
         if not targets and not self._services and not paths:
             self._finder.find([])  # says that there is nothing, and where it was looked for
         yield from self._check_services()
+        if not targets:
+            yield from self._check_handlers()
         yield from self._check_specs(paths)
         yield from self._check_contracts()
 
@@ -91,6 +94,15 @@ class Checking:
                 yield _finding("cannot-run", error)
                 continue
             self._sound.append(service)
+
+    def _check_handlers(self) -> Iterator[Finding]:
+        """Handlers that nobody runs: written, and forgotten in the list of their service."""
+        used = {handler for service in self._services for handler in service.handlers}
+        for handler in self._finder.handlers():
+            if not any(issubclass(one, handler) for one in used):
+                file = sys.modules[handler.__module__].__file__
+                says = f"{handler.__name__} is in no service"
+                yield Finding("unused-handler", says, file, "add it to handlers=[...] of its service, or delete it")
 
     def _check_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
         catalogue = self._finder.catalogue()

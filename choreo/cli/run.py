@@ -141,6 +141,8 @@ def _prepare(project: Project, found: Assembly) -> None:
     if missing:
         project.log.create_topics(missing)
         note(f"made {len(missing)} topics")
+    for name in project.config.downstreams:
+        note(f"[downstreams.{name}] is read and shown, and not applied by this version")
     for deployed in deploy_specs(project.log, found):
         note(f"deployed saga {deployed}")
 

@@ -10,9 +10,10 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from inspect import isabstract
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from choreo.config import Config
 from choreo.config.sections import did_you_mean
@@ -20,6 +21,7 @@ from choreo.errors import ChoreoError, ConfigError
 
 if TYPE_CHECKING:
     from choreo.events.event import Event
+    from choreo.service.handler import Handler
     from choreo.service.service import Service
 
 SPEC_SUFFIXES = (".yaml", ".yml")
@@ -84,13 +86,21 @@ class Finder:
         """Every event class of the packages that were loaded, by full name: what a saga spec may speak of."""
         from choreo.events.event import Event
 
-        found: dict[str, type[Event]] = {}
-        for event in _subclasses(Event):
-            module = sys.modules.get(event.__module__)
-            is_current = module is not None and getattr(module, event.__qualname__, event) is event
-            if event.__module__.partition(".")[0] in self._packages and is_current and not event.contract.abstract:
-                found[event.contract.full_name] = event
-        return found
+        events = [event for event in _subclasses(Event) if self._is_ours(event) and not event.contract.abstract]
+        return {event.contract.full_name: event for event in events}
+
+    def handlers(self) -> list[type["Handler[Any]"]]:
+        """Every handler class that can be run, of the packages that were loaded."""
+        from choreo.service.handler import Handler
+
+        return [handler for handler in _subclasses(Handler) if self._is_ours(handler) and not isabstract(handler)]
+
+    def _is_ours(self, cls: type) -> bool:
+        """Whether a class is of a loaded package, and still what its module says."""
+        module = sys.modules.get(cls.__module__)
+        if module is None or cls.__module__.partition(".")[0] not in self._packages:
+            return False
+        return getattr(module, cls.__qualname__, cls) is cls
 
     def _add(self, target: str, found: Targets) -> None:
         if target == SAMPLE_SHOP:
@@ -236,7 +246,7 @@ def _broken(target: str, error: Exception) -> ConfigError:
     )
 
 
-def _subclasses(event: type["Event"]) -> Iterator[type["Event"]]:
-    for below in event.__subclasses__():
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    for below in cls.__subclasses__():
         yield below
         yield from _subclasses(below)

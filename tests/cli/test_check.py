@@ -82,6 +82,13 @@ def test_drift_of_a_contract_is_found_and_export_mends_it(checked: Path, choreo:
     assert "every contract is up to date" in choreo("schemas", "export").stderr
 
 
+def test_a_handler_that_nobody_runs_is_found(checked: Path, choreo: Choreo) -> None:
+    """A handler that was written and forgotten in its service's list is named."""
+    replaced(checked / "shop.py", "handlers=[TakePayment]", "handlers=[ReserveStock]")
+    rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
+    assert ("unused-handler", "TakePayment is in no service") in [(row["kind"], row["says"]) for row in rows]
+
+
 def test_one_broken_part_does_not_hide_the_others(checked: Path, choreo: Choreo) -> None:
     """A module that can't be imported and a spec that can't be read are reported together."""
     (checked / "choreo.toml").write_text('[project]\nservices = ["shop", "gone"]\nsagas = "*.yaml"\n', encoding="utf-8")
