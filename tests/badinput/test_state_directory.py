@@ -1,5 +1,6 @@
 """A state directory that is old, damaged or another's: never trusted in silence, and whole again from the log."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_a_damaged_store_is_refused_and_whole_again_once_it_is_deleted(tmp_path:
             worker = Worker(post, Site(log, registry, backends, SystemClock()), RunOptions())
             worker.start()
             with pytest.raises(StateError, match="restored from the changelog"):
-                step_until(worker, lambda: worker.ready, SystemClock())
+                step_until(worker, partial(getattr, worker, "ready"), SystemClock())
             worker.abandon()
             for file in (directory / "post-0").iterdir():
                 file.unlink()
