@@ -46,14 +46,15 @@ types: $(VENV)/.tests ## mypy --strict, then pyright on the face and the service
 architecture: $(VENV)/.tests ## floors, sizes, names
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-chaos: $(VENV)/.tests ## at least 100 kills against a real Kafka (minutes)
+chaos: $(VENV)/.tests ## all real orders under more than 100 kills, on Kafka and on the embedded log (minutes)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(VENV)/.tests ## the same for a long time: make soak ARGS="--minutes 60"
 	$(BIN)/python -m tests.chaos --minutes 30 $(ARGS)
 
 bench: $(VENV)/.tests ## what benchmarks/ measures
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.logs
+	$(BIN)/python -m benchmarks.state
 
 wheel: $(VENV)/.tests ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
