@@ -68,7 +68,15 @@ class EventType(ModelMetaclass):
 class Value(BaseModel, metaclass=EventType):
     """A frozen record inside events and stores. Ints must fit 64 bits, datetimes must be aware."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        ser_json_bytes="base64",  # as JSON, in stores, bytes and infinities must read back as they were
+        val_json_bytes="base64",
+        ser_json_inf_nan="constants",
+    )
     contract: ClassVar[Contract]
 
     @classmethod

@@ -63,6 +63,8 @@ class _Walk:
         self._plain(old, new, path)
         if old_type in (*_NAMED, "array", "map"):
             return self._as_written(old)
+        if old_type == "string" and new_type == "bytes":
+            return "bytes"  # the same on the wire
         return old_type if logical_type(old) == "uuid" and logical_type(new) is None else old
 
     def _from_union(self, old: list[Any], new: Any, path: str) -> list[Any]:
