@@ -9,6 +9,7 @@ from time import monotonic
 
 from choreo import Context, Event, Handler, Service, Store, Timer
 from choreo.clock import Clock, SystemClock
+from choreo.errors import LogUnavailableError
 from choreo.events.avro import schema_of
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
@@ -94,7 +95,10 @@ def records_of(log: Log, topic: str) -> list[Record]:
 def caught_up(log: Log) -> bool:
     """Whether the service has committed all parcels that are there."""
     inputs = [TopicPartition(IN, number) for number in range(log.topics()[IN].partitions)]
-    return dict(log.committed(post.scope, inputs)) == log.ends(inputs)
+    try:
+        return dict(log.committed(post.scope, inputs)) == log.ends(inputs)
+    except LogUnavailableError:  # a broker that has just started knows of no group yet
+        return False
 
 
 def letters(log: Log) -> list[tuple[DeadLetter, Record]]:

@@ -3,14 +3,14 @@
 import pytest
 
 from choreo.clock import SystemClock
-from choreo.errors import PublishError, RecordTooLargeError
+from choreo.errors import NotAuthorizedError, PublishError, RecordTooLargeError, TransactionAbortedError
 from choreo.log.interface import MAX_RECORD_BYTES
-from choreo.log.local import Routed
+from choreo.log.local import GroupOffsets, Routed
 from choreo.log.memory import MemoryLog
 from choreo.record import NewRecord, Position, Record
 from choreo.replay.verify import verify
 from choreo.resilience.dead_letter import MAX_ERROR_CHARS, DeadLetter, describe, read, whole
-from tests.badinput.post import DEAD, IN, Parcel, framed, letters, post, sorted_parcels
+from tests.badinput.post import DEAD, IN, OUT, Parcel, framed, letters, post, sorted_parcels
 from tests.runtime.town import Town
 
 LARGEST = MAX_RECORD_BYTES - 1
@@ -92,6 +92,35 @@ class NarrowLog(MemoryLog):
             if self.narrow and record.topic == DEAD and len(record.value or b"") > 1_000:
                 raise RecordTooLargeError("larger than this topic takes", at=DEAD, hint="raise its max.message.bytes")
         return super().route(records)
+
+
+class GuardedLog(MemoryLog):
+    """A log that refuses to write to one topic while it is `guarded`, and says so as late as Kafka does."""
+
+    guarded = True
+
+    def commit(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
+        if self.guarded and any(record.topic == OUT for _, record in routed):
+            raise TransactionAbortedError("nothing was committed") from NotAuthorizedError(
+                "writing is refused to these credentials", at=OUT, hint=f"grant WRITE on {OUT}"
+            )
+        return super().commit(routed, offsets, transactional)
+
+
+def test_a_missing_right_stops_the_service_and_blames_no_event() -> None:
+    """No event can help that its answer may not be written: no dead letter, the error says which right, and all is done
+    once it is granted.
+    """
+    log = GuardedLog(SystemClock())
+    town = Town(post, log=log)
+    with pytest.raises(NotAuthorizedError) as raised:
+        town.tell(Parcel(number="a"), Parcel(number="b"))
+    assert raised.value.hint == f"grant WRITE on {OUT}"
+    log.guarded = False
+    town.crash()
+    town.time.settle()
+    assert letters(log) == []
+    assert sorted_parcels(log, town.registry) == {("a", 1): 1, ("b", 1): 1}
 
 
 def test_a_letter_that_can_not_be_written_stops_the_service_and_loses_nothing() -> None:
