@@ -33,7 +33,7 @@ PLACE = ".choreo/demo"
 @click.option(
     "--orders", metavar="DIR", type=click.Path(path_type=Path), help="Real orders: a directory of Olist's CSV files."
 )
-@click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Generated orders.")
+@click.option("--count", type=click.IntRange(min=1), default=2000, show_default=True, help="Generated orders.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which generated orders.")
 @click.option("--partitions", type=click.IntRange(min=1), help="Of every topic; default: as choreo.toml says.")
 @click.option("--wall-time", is_flag=True, help="Every answer at once, in wall time; on Kafka always so.")
