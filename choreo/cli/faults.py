@@ -18,7 +18,7 @@ def fault_point(environment: Mapping[str, str]) -> FaultPoint:
         return no_faults
     place, _, count = wanted.partition(":")
     if not count.isdecimal() or int(count) < 1:
-        raise ConfigError(f"{VARIABLE}={wanted} is not PLACE:N", hint=f"{VARIABLE}=after-commit:3")
+        raise ConfigError(f"{VARIABLE}={wanted} is not PLACE:N", hint=f"{VARIABLE}=checkpoint.appended:3")
     left = int(count)
 
     def reach(name: str) -> None:
@@ -26,7 +26,7 @@ def fault_point(environment: Mapping[str, str]) -> FaultPoint:
         if name == place:
             left -= 1
             if left == 0:
-                sys.stderr.write(f"fault {place}: kill -9 {os.getpid()}\\n")
+                sys.stderr.write(f"fault {place}: kill -9 {os.getpid()}\n")
                 sys.stderr.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
 

@@ -92,7 +92,7 @@ def wreak(
     wave = -(-len(rows) // max(len(turns.victims), 1))
     arguments = {name: (name,) for name in PROCESSES} | {SECOND: ("inventory", "--worker", "1")}
     began = monotonic()
-    with Company(place, arguments) as company:
+    with Company(place, arguments, broker_dies=bool(turns.broker_dies)) as company:
         for name in PROCESSES:
             company.start(name)
         for turn, victim in enumerate(turns.victims):

@@ -64,13 +64,17 @@ class Place:
         """Where an embedded log lies."""
         return Path(self.log_url.removeprefix("embedded:"))
 
-    def ask(self, *arguments: str, timeout_s: float = 300) -> list[dict[str, Any]]:
-        """What a command of `choreo` prints with --json, line by line. It must succeed."""
+    def ask(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a listing of `choreo` shows: one object a line. The command must succeed."""
+        return [json.loads(line) for line in self.output(*arguments).splitlines()]
+
+    def output(self, *arguments: str, timeout_s: float = 300) -> str:
+        """What a command of `choreo` prints with --json. It must succeed."""
         command = [sys.executable, "-m", "choreo", *arguments, "--log", self.log_url, "--json"]
         options: dict[str, Any] = {"cwd": self.directory, "env": environment(), "timeout": timeout_s}
         done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
         assert done.returncode == 0, f"choreo {arguments} ended with {done.returncode}:\n{done.stderr[-4000:]}"
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return str(done.stdout)
 
 
 def environment(fault: str = "") -> dict[str, str]:
@@ -99,8 +103,8 @@ class Life:
     @property
     def died_of_fault(self) -> bool:
         """Whether it was killed at its fault point, and said so before."""
-        said = f"fault {self.fault.partition(':')[0]}: kill -9 {self.process.pid}"
-        return bool(self.fault) and self.process.poll() == -signal.SIGKILL and said in self.said()
+        last_words = f"fault {self.fault.partition(':')[0]}: kill -9 {self.process.pid}"
+        return bool(self.fault) and self.process.poll() == -signal.SIGKILL and last_words in self.said().splitlines()
 
     @property
     def running(self) -> bool:
