@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from choreo.cli.assembly import assemble
+from choreo.cli.assembly import assemble, settings_of
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
@@ -34,7 +34,9 @@ def verify(project: Project, targets: Sequence[str]) -> int:
             note(f"{service.name} has never run on {project.log.url}")
             continue
         with closing(LiveStores(project.config.state_dir(), service, project.log)) as live:
-            verdicts.append(verify_service(service, project.log, project.registry, live))
+            verdicts.append(
+                verify_service(service, project.log, project.registry, live, settings=settings_of(project, service))
+            )
             if live.restored:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
     project.output.listing([_row(verdict) for verdict in verdicts], COLUMNS, empty="nothing has run on this log")

@@ -22,11 +22,13 @@ from choreo.state.backend import Backend
 class Rebuild:
     """One task of a service, from nothing, into `scratch`. Nothing is sent and nothing is called."""
 
-    def __init__(self, service: Service, partition: int, log: Log, registry: Registry, scratch: Backend) -> None:
+    def __init__(
+        self, service: Service, partition: int, log: Log, registry: Registry, scratch: Backend, settings: object = None
+    ) -> None:
         self._plan = plan_of(service)
         self._log = log
         self._partition = partition
-        self._needs = Needs(service)
+        self._needs = Needs(service, settings)
         codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
         self.task = Task(self._plan, partition, Entries(scratch), codec, self._needs)
         self._scratch = scratch

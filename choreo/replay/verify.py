@@ -51,7 +51,12 @@ class Verdict:
 
 
 def verify(
-    service: Service, log: Log, registry: Registry, live: Callable[[int], Backend], progress: Progress | None = None
+    service: Service,
+    log: Log,
+    registry: Registry,
+    live: Callable[[int], Backend],
+    progress: Progress | None = None,
+    settings: object = None,
 ) -> Verdict:
     """Rebuild every task of `service` from `log` and compare it with `live(partition)`, whose worker must stand
     still.
@@ -60,7 +65,7 @@ def verify(
     verdict.partitions = log.topics()[f"{service.scope}.journal"].partitions
     for partition in range(verdict.partitions):
         scratch = MemoryBackends().open(f"{service.name}-{partition}")
-        rebuild = Rebuild(service, partition, log, registry, scratch)
+        rebuild = Rebuild(service, partition, log, registry, scratch, settings)
         try:
             for done, (page, _) in enumerate(rebuild.run(), 1):
                 verdict.checkpoints += 1

@@ -20,6 +20,8 @@ from choreo.state.restore import Restore
 logger = logging.getLogger("choreo.runtime")
 RESTORE_STEP = 20_000
 """Changelog records applied between two polls."""
+TELL_EVERY = 1_000_000
+"""Microseconds between two lines about a restore."""
 
 
 class Opening:
@@ -64,15 +66,19 @@ class Opening:
             written_at=now,
             build=options.build,
         )
+        self._clock = site.clock
+        self._told_at = 0
         self._restore = Restore(site.log, self._backend, changelog, meta or self._fresh)
 
     def step(self) -> bool:
         """Restore a little more; True when it is done."""
         done = self._restore.step(RESTORE_STEP)
         read, total = self._restore.progress
+        now = self._clock.now()
         if done and total:
             logger.info("task %s: restored %d changelog records", self._name, total)
-        elif total:
+        elif total and now - self._told_at >= TELL_EVERY:
+            self._told_at = now
             logger.info("task %s: restoring, %d of %d changelog records", self._name, read, total)
         return done
 

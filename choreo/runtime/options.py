@@ -42,8 +42,8 @@ class RunOptions:
     session_timeout_s: float = 45.0
     tombstones_kept_s: float = 86_400.0
     """delete.retention.ms of the changelogs: a store away for more than half of it is restored anew."""
-    build: str = "dev"
-    """Which code this is: in the journal, so that a replay knows."""
+    build: str = ""
+    """Which code this is, in the journal, so that a replay knows; empty: a digest of the handlers' source files."""
     specs: tuple[str, ...] = ()
     """Digests of the saga specs at work: in the journal."""
 

@@ -5,12 +5,14 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from choreo.clock import NEVER
 from choreo.events.codec import Codec
 from choreo.log.interface import Member, Membership
 from choreo.record import Record, TopicPartition
 from choreo.runtime.assignment import Assignment, start_offsets
+from choreo.runtime.build import build_of
 from choreo.runtime.committer import Committer
 from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
@@ -43,7 +45,8 @@ class Worker:
         self.tasks: dict[int, LiveTask] = {}
         self._closed_handled = 0
         self._site = site
-        self._options = options or RunOptions()
+        options = options or RunOptions()
+        self._options = options if options.build else replace(options, build=build_of(service))
         self._interval = round(self._options.checkpoint_interval_s * 1_000_000)
         self._needs = Needs(service, settings)
         self._codec = Codec(site.registry, self.plan.classes, site.log.cluster_id(), topics=self.plan.sources)
