@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from choreo.events import codec as codec_file
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
 from choreo.events.registry import MemoryRegistry
@@ -18,23 +18,22 @@ def test_a_schema_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty records written and read: parsed once to write and once to read, and fastavro is given the parsed one."""
     parsed: list[Any] = []
     given: list[Any] = []
-    parse, write, read = codec_file.parse_schema, codec_file.schemaless_writer, codec_file.schemaless_reader
 
     def parsing(schema: Any) -> Any:
-        parsed.append(parse(schema))
+        parsed.append(parse_schema(schema))
         return parsed[-1]
 
     def writing(body: Any, schema: Any, datum: Any) -> None:
         given.append(schema)
-        write(body, schema, datum)
+        schemaless_writer(body, schema, datum)
 
     def reading(body: Any, schema: Any, *rest: Any) -> Any:
         given.append(schema)
-        return read(body, schema, *rest)
+        return schemaless_reader(body, schema, *rest)
 
-    monkeypatch.setattr(codec_file, "parse_schema", parsing)
-    monkeypatch.setattr(codec_file, "schemaless_writer", writing)
-    monkeypatch.setattr(codec_file, "schemaless_reader", reading)
+    monkeypatch.setattr("choreo.events.codec.parse_schema", parsing)
+    monkeypatch.setattr("choreo.events.codec.schemaless_writer", writing)
+    monkeypatch.setattr("choreo.events.codec.schemaless_reader", reading)
     codec = Codec(MemoryRegistry(), (Parcel,), "c1")
     for number in range(RECORDS):
         made = codec.encode(Parcel(number=f"{number}"), Ids(b"1" * 16, "o1", at=7))

@@ -20,7 +20,7 @@ def test_all_tasks_share_one_cache(tmp_path: Path) -> None:
         assert sum(1 for _ in backend.scan()) == 6_000
     databases = [backend._db for backend in opened if isinstance(backend, RocksBackend)]
     assert {db.property_int_value("rocksdb.block-cache-capacity") for db in databases} == {CACHE_BYTES}
-    usages = {db.property_int_value("rocksdb.block-cache-usage") for db in databases}
+    usages = {db.property_int_value("rocksdb.block-cache-usage") or 0 for db in databases}
     assert len(usages) == 1, "each has a cache of its own"
     assert 0 < usages.pop() <= CACHE_BYTES * 3 // 2
     buffers = [db.property_int_value("rocksdb.size-all-mem-tables") for db in databases]
