@@ -59,7 +59,7 @@ def verify(
     settings: object = None,
 ) -> Verdict:
     """Rebuild every task of `service` from `log` and compare it with `live(partition)`, whose worker must stand
-    still.
+    still. `settings` are the service's own, where it has any.
     """
     verdict = Verdict(service.name)
     verdict.partitions = log.topics()[f"{service.scope}.journal"].partitions

@@ -3,8 +3,8 @@
 import hashlib
 import inspect
 import sys
+from importlib.metadata import version
 
-import choreo
 from choreo.service.service import Service
 
 LENGTH = 12
@@ -12,7 +12,7 @@ LENGTH = 12
 
 def build_of(service: Service) -> str:
     """The first digits of SHA-256 over Choreo's version and the source files of the service's handlers."""
-    digest = hashlib.sha256(choreo.__version__.encode())
+    digest = hashlib.sha256(version("choreo").encode())
     for name in sorted({handler.__module__ for handler in service.handlers}):
         digest.update(name.encode())
         module = sys.modules.get(name)
