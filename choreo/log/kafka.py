@@ -40,10 +40,10 @@ class KafkaLog(Log):
         self._heard = Heard()
         names = Names(settings.prefix)
         with seam("connecting", at=url):
-            config: dict[str, Any] = {**settings.admin(), "error_cb": self._heard}
-            self._admin = AdminClient(config, logger=clients_log)
+            self._admin = self._connect()
+        self._heard.serve = partial(self._admin.poll, 0)
         self._topics = KafkaTopics(self._admin, names, self._heard)
-        self._offsets = KafkaOffsets(self._admin, names, self._topics, self._heard)
+        self._offsets = KafkaOffsets(self._connect, names, self._topics, self._heard)
         self._producer: Producer | None = None
         self._lock = Lock()
         self._cluster_id: str | None = None
@@ -121,6 +121,10 @@ class KafkaLog(Log):
                 self._producer.flush(APPEND_TIMEOUT_S)
                 self._producer = None
 
+    def _connect(self) -> AdminClient:
+        config: dict[str, Any] = {**self._settings.admin(), "error_cb": self._heard}
+        return AdminClient(config, logger=clients_log)
+
     def _plain_producer(self) -> Producer:
         if self._producer is None:
             config = {**self._settings.producer(), "message.timeout.ms": round(APPEND_TIMEOUT_S * 1000)}
@@ -132,9 +136,9 @@ class KafkaReader(Reader):
     """A consumer with given partitions, outside of any group."""
 
     def __init__(self, settings: KafkaSettings, start: Mapping[TopicPartition, int]) -> None:
-        heard = Heard()
-        with seam("making a reader", heard=heard):
-            self._consumer = Consumer({**settings.reader(), "error_cb": heard}, logger=clients_log)
+        self._heard = Heard()
+        with seam("making a reader", heard=self._heard):
+            self._consumer = Consumer({**settings.reader(), "error_cb": self._heard}, logger=clients_log)
         self._fetch = Fetch(self._consumer, Names(settings.prefix))
         self._fetch.assign(start)
         self._closed = False
@@ -142,7 +146,10 @@ class KafkaReader(Reader):
     def read(self, timeout_s: float, limit: int = 5000) -> list[Record]:
         if self._closed:
             raise LogError("this reader is closed")
-        return self._fetch.take(timeout_s, limit)
+        records = self._fetch.take(timeout_s, limit)
+        if not records:
+            self._heard.raise_refusal("reading")
+        return records
 
     def position(self, partition: TopicPartition) -> int:
         return self._fetch.position(partition)

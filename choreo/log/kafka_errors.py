@@ -1,8 +1,8 @@
 """The seam at which a KafkaException becomes a ChoreoError: what failed, which right is missing, what to try."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -19,7 +19,21 @@ from choreo.errors import (
     UnknownTopicError,
 )
 
+PASSING = ("FAIL [", "GETPID [")
+"""What librdkafka calls an error and mends by itself: a connection that broke, a coordinator that is still loading."""
+
+
+class MendsItself(logging.Filter):
+    """Turns the client's word about such things down to INFO; what stays broken is raised."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.getMessage().startswith(PASSING):
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
 clients_log = logging.getLogger("choreo.log.kafka")
+clients_log.addFilter(MendsItself())
 RIGHTS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "READ, WRITE and DESCRIBE on the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "READ on the group",
@@ -137,6 +151,8 @@ class Heard:
     """A client's error callback: remembers a refusal, which the client itself would report as a timeout only."""
 
     def __init__(self) -> None:
+        self.serve: Callable[[], object] = lambda: None
+        """Lets the client call back: one that only answers requests never does by itself."""
         self.refusal: KafkaError | None = None
         self.fatal: KafkaError | None = None
 
@@ -147,6 +163,18 @@ class Heard:
             self.fatal = error
         clients_log.info("kafka: %s: %s", error.name(), error.str())
 
+    def raise_refusal(self, doing: str) -> None:
+        """Raises NotAuthorizedError, once for each time that the broker turned us away."""
+        if self.refusal is not None:
+            refusal, self.refusal = self.refusal, None
+            raise as_choreo(refusal, doing)
+
+    def refused(self) -> KafkaError | None:
+        """Why the broker does not accept us, if that is so."""
+        with suppress(KafkaException):
+            self.serve()
+        return self.refusal
+
 
 @contextmanager
 def seam(doing: str, at: object = None, heard: Heard | None = None) -> Iterator[None]:
@@ -155,6 +183,6 @@ def seam(doing: str, at: object = None, heard: Heard | None = None) -> Iterator[
         yield
     except KafkaException as error:
         raised = as_choreo(kafka_error(error), doing, at)
-        if isinstance(raised, LogUnavailableError) and heard is not None and heard.refusal is not None:
-            raised = as_choreo(heard.refusal, doing, at)
+        if isinstance(raised, LogUnavailableError) and heard is not None and (refusal := heard.refused()) is not None:
+            raised = as_choreo(refusal, doing, at)
         raise raised from error

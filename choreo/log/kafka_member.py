@@ -56,6 +56,8 @@ class KafkaMember(Member):
         records = self._fetch.take(timeout_s, limit)
         if (fatal := self._fetch.fatal or self._heard.fatal) is not None:
             self._replaced(fatal)
+        if not records:
+            self._heard.raise_refusal(f"reading as a member of {self.group}")
         return records
 
     def identity(self) -> Identity | None:

@@ -1,19 +1,20 @@
 """Offsets on Kafka: where partitions begin and end, what was when, and what a group has committed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic, sleep
 
 from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without __all__
 
-from choreo.errors import UnknownTopicError
+from choreo.errors import LogUnavailableError, UnknownTopicError
 from choreo.log.kafka_errors import LEADER_MOVED, Heard, as_choreo, kafka_error, seam
 from choreo.log.kafka_settings import Names
 from choreo.log.kafka_topics import ADMIN_TIMEOUT_S, KafkaTopics
 from choreo.record import TopicPartition
 
-LEADER_WITHIN_S = 10.0
+LEADER_WITHIN_S = 30.0
+ASK_AGAIN_S = 2.0
 _FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -21,8 +22,9 @@ _END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 class KafkaOffsets:
     """Asks one admin client: about a millisecond a call."""
 
-    def __init__(self, admin: AdminClient, names: Names, topics: KafkaTopics, heard: Heard) -> None:
-        self._admin = admin
+    def __init__(self, connect: Callable[[], AdminClient], names: Names, topics: KafkaTopics, heard: Heard) -> None:
+        self._connect = connect
+        self._admin = topics.admin
         self._names = names
         self._topics = topics
         self._heard = heard
@@ -43,10 +45,9 @@ class KafkaOffsets:
         asked, doing = list(partitions), f"reading the offsets of group {group}"
         if not asked:
             return {}
-        full = self._names.full(group)
-        request = ConsumerGroupTopicPartitions(full, [self._kafka(name) for name in asked])
+        request = ConsumerGroupTopicPartitions(self._names.full(group), [self._kafka(name) for name in asked])
         with seam(doing, heard=self._heard):
-            answer = self._admin.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)[full].result()
+            answer = self._of_coordinator(request)
         offsets: dict[TopicPartition, int | None] = dict.fromkeys(asked)
         for each in answer.topic_partitions or ():
             name = TopicPartition(self._names.plain(each.topic), each.partition)
@@ -54,6 +55,21 @@ class KafkaOffsets:
                 raise as_choreo(each.error, doing, at=name)
             offsets[name] = each.offset if each.offset >= 0 else None
         return offsets
+
+    def _of_coordinator(self, request: ConsumerGroupTopicPartitions) -> ConsumerGroupTopicPartitions:
+        """A client never leaves a coordinator that went away (librdkafka's issue 5511), so another client asks anew."""
+        until = monotonic() + ADMIN_TIMEOUT_S
+        while True:
+            answers = self._admin.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)
+            (answer,) = answers.values()
+            try:
+                found: ConsumerGroupTopicPartitions = answer.result(ASK_AGAIN_S)
+                return found
+            except TimeoutError:
+                self._admin = self._connect()
+                if monotonic() > until:
+                    at = self._names.plain(request.group_id)
+                    raise LogUnavailableError("the coordinator of the group does not answer", at=at) from None
 
     def _listed(self, names: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
         until = monotonic() + LEADER_WITHIN_S
@@ -65,7 +81,8 @@ class KafkaOffsets:
             reported = kafka_error(error)
             if reported.code() not in LEADER_MOVED or monotonic() > until:
                 raise self._refused(name, reported) from error
-            self._topics.counts()  # which makes the client learn the leaders
+            with seam("listing topics", heard=self._heard):
+                self._admin.list_topics(timeout=ADMIN_TIMEOUT_S)  # which makes the client learn the leaders
             sleep(0.05)
         return {}
 

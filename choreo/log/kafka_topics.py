@@ -31,7 +31,7 @@ class KafkaTopics:
     """Topics of one cluster under one prefix."""
 
     def __init__(self, admin: AdminClient, names: Names, heard: Heard) -> None:
-        self._admin = admin
+        self.admin = admin
         self._names = names
         self._heard = heard
         self._known = KnownTopics(self)
@@ -39,7 +39,7 @@ class KafkaTopics:
     def counts(self) -> dict[str, int]:
         """Partitions of each topic, by our name; Kafka's own topics are left out."""
         with seam("listing topics", heard=self._heard):
-            found = self._admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+            found = self.admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
         names, prefix = self._names, self._names.prefix
         return {
             names.plain(full): len(topic.partitions)
@@ -53,7 +53,7 @@ class KafkaTopics:
             return {}
         full = {self._names.full(name): name for name in counts}
         with seam("describing topics", heard=self._heard):
-            answers = self._admin.describe_topics(TopicCollection(list(full)), request_timeout=ADMIN_TIMEOUT_S)
+            answers = self.admin.describe_topics(TopicCollection(list(full)), request_timeout=ADMIN_TIMEOUT_S)
         topics = {}
         for key, answer in answers.items():
             try:
@@ -70,8 +70,8 @@ class KafkaTopics:
             return
         refused: list[str] = []
         with seam("creating topics", heard=self._heard):
-            replicas = min(DEFAULT_REPLICAS, len(self._admin.list_topics(timeout=ADMIN_TIMEOUT_S).brokers))
-            made = self._admin.create_topics([self._new(spec, replicas) for spec in missing])
+            replicas = min(DEFAULT_REPLICAS, len(self.admin.list_topics(timeout=ADMIN_TIMEOUT_S).brokers))
+            made = self.admin.create_topics([self._new(spec, replicas) for spec in missing])
         for full, answer in made.items():
             name = self._names.plain(full)
             try:

@@ -105,13 +105,14 @@ class KafkaWriter(Writer):
         with seam(doing, heard=self._heard):
             config = {**self._settings.writer(self._id), "error_cb": self._heard}
             producer = Producer(config, logger=clients_log)
+            self._heard.serve = partial(producer.poll, 0)
             until = monotonic() + INIT_TIMEOUT_S
             while True:
                 try:
                     producer.init_transactions(SLICE_S)
                     return producer
                 except KafkaException as error:
-                    if not kafka_error(error).retriable() or self._heard.refusal is not None or monotonic() > until:
+                    if not kafka_error(error).retriable() or self._heard.refused() or monotonic() > until:
                         raise
 
 

@@ -59,6 +59,17 @@ num.io.threads=4
 background.threads=2
 log.cleaner.threads=1
 """
+GUARDED = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_PLAINTEXT://127.0.0.1:{sasl}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \\
+  required user_{user}="{password}";
+"""
+"""A second listener with a password, whose user has no rights at all."""
 
 
 class NoBrokerError(Exception):
@@ -131,13 +142,15 @@ def die_with_parent() -> None:
 class Broker:
     """One Kafka node as a child process; the same port and data over `kill` and `start`."""
 
-    def __init__(self, settings: Sequence[str] = ()) -> None:
+    def __init__(self, user: str = "", password: str = "") -> None:
         self.home = Path(tempfile.mkdtemp(prefix="choreo-kafka-"))
-        self.port, controller = free_ports(2)
-        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.port, controller, sasl = free_ports(3)
+        self.bootstrap, self.guarded_bootstrap = f"127.0.0.1:{self.port}", f"127.0.0.1:{sasl}"
         self._command = [java(), *JVM, "-cp", f"{jars()}/*"]
         text = PROPERTIES.format(port=self.port, controller=controller, data=self.home / "data")
-        (self.home / "server.properties").write_text(text + "\n".join(settings) + "\n")
+        if user:
+            text += GUARDED.format(port=self.port, controller=controller, sasl=sasl, user=user, password=password)
+        (self.home / "server.properties").write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
         # Linux takes the thread that started a process for its parent, so that thread has to live as long.
         self._spawner = ThreadPoolExecutor(1)

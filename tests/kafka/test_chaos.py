@@ -190,20 +190,19 @@ class Copier:
 
 
 def test_a_broker_that_is_killed_and_comes_back_loses_nothing(own_broker: Broker) -> None:
-    """kill -9 of the broker in the middle of transactions, twice: every record is copied once."""
+    """kill -9 of the broker in the middle of transactions: every record is copied once."""
     count = 3_000
     with KafkaLog.from_url(f"kafka://{own_broker.bootstrap}") as log:
         log.create_topics([TopicSpec(TOPIC, 2), TopicSpec("copy", 2)])
         log.append([NewRecord(TOPIC, None, b"%d" % number, (), number % 2) for number in range(count)])
         copier = Copier(log)
         copied = [TopicPartition("copy", 0), TopicPartition("copy", 1)]
-        for part in (1, 2):
-            while sum(log.ends(copied).values()) < count * part // 4:
-                copier.step()
-            restart = Thread(target=own_broker.restart)
-            restart.start()
-            while restart.is_alive():
-                copier.step()
+        while sum(log.ends(copied).values()) < count // 3:
+            copier.step()
+        restart = Thread(target=own_broker.restart)
+        restart.start()
+        while restart.is_alive():
+            copier.step()
         eventually(
             lambda: all(copier.member.position(each) >= end for each, end in log.ends([ZERO, ONE]).items()), copier.step
         )
