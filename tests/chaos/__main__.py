@@ -4,8 +4,10 @@
 """
 
 import argparse
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,12 +20,13 @@ from tests.chaos.alone import place_of, wreak_alone
 from tests.chaos.havoc import PROCESSES, Turns, wreak
 from tests.chaos.judge import judge, judge_commands
 from tests.chaos.orders import slice_orders
-from tests.chaos.place import Place
+from tests.chaos.place import ROOT, Place
 from tests.chaos.recovery import crowded, exact, recover
 from tests.demo.data import BESIDE
 from tests.kafka.broker import Broker, NoBrokerError
 
 ALL = 100_000
+BENCH = ROOT.parent / "shared" / "bench"
 DATA = Path(os.environ.get("CHOREO_DATA") or BESIDE)
 FAULTS = ("checkpoint.begun:9", "checkpoint.appended:9", "checkpoint.offsets_sent:9", "checkpoint.committed:9", "") * 2
 
@@ -72,10 +75,31 @@ def recovery(directory: Path, orders: Path, given: argparse.Namespace, seed: int
     assert exact(found), "something was lost or said twice"
 
 
+def peers(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """The comparison that other frameworks were put to: a count by key under kills, its output counted by its judge."""
+    if not (BENCH / "kill_peer.py").is_file():
+        say(f"NOT COMPARED: there is no {BENCH / 'kill_peer.py'}")
+        return
+    directory.mkdir()
+    with Broker() as broker:
+        places = {"BROKER": broker.bootstrap, "LOGS": str(directory), "TMPDIR": str(directory)}
+        environment = {**os.environ, **places, "PYTHONDONTWRITEBYTECODE": "1"}
+        load = [sys.executable, str(BENCH / "load.py"), "orders", str(given.peer_orders)]
+        subprocess.run(load, env=environment, check=True)
+        program = [sys.executable, str(ROOT / "benchmarks" / "kill_program.py"), "{src}", "{dst}", "{group}"]
+        judge = [sys.executable, str(BENCH / "kill_peer.py"), "choreo.bench", "orders", str(given.peer_orders), "8"]
+        done = subprocess.run([*judge, "--", *program], env=environment, check=False, capture_output=True, text=True)
+    say(done.stdout.strip() or done.stderr[-2000:])
+    found = json.loads(done.stdout)
+    faults = {name: found[name] for name in ("own_crashes", "extra", "same_twice", "counts_wrong")}
+    assert not any(faults.values()), f"not exact: {faults}"
+
+
 PARTS: dict[str, Callable[[Path, Path, argparse.Namespace, int], None]] = {
     "recovery": recovery,
     "embedded": on_embedded,
     "kafka": on_kafka,
+    "peers": peers,
 }
 
 
@@ -86,6 +110,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=ALL, help="so many of them, of every kind")
     parser.add_argument("--rounds", type=int, default=8, help="each kills every process twice")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone")
+    parser.add_argument("--peer-orders", type=int, default=120_000, help="events of the peers' comparison")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=0, help="again and again, for so long")
     given = parser.parse_args()
