@@ -286,4 +286,5 @@ def run(command: Sequence[str]) -> int:
 if __name__ == "__main__":
     if sys.argv[1:3] != ["run", "--"] or len(sys.argv) < 4:
         sys.exit("usage: python -m tests.kafka.broker run -- CMD...")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the broker is put away
     sys.exit(run(sys.argv[3:]))
