@@ -52,7 +52,7 @@ def on_kafka(directory: Path, orders: Path, given: argparse.Namespace, seed: int
 def on_embedded(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
     """The whole shop in one process, ended at fault points and from outside in turn."""
     place = place_of(directory)
-    say(str(wreak_alone(place, orders, 4 * given.rounds, seed, say)))
+    say(str(wreak_alone(place, orders, 13 * given.rounds, seed, say)))
     with EmbeddedLog(place.log_directory) as log:
         say(f"compared: {judge(place, log, orders)}")
     say(f"compared: {judge_commands(place, orders)}")

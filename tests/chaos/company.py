@@ -31,6 +31,8 @@ class Deaths:
 
     of: Counter[str] = field(default_factory=Counter)
     at: Counter[str] = field(default_factory=Counter)
+    cut_off: int = 0
+    """Appends from outside that died with the process that served them."""
     gave_up: Counter[str] = field(default_factory=Counter)
     """Not killed: they ended because the broker stayed away too long, and were started again, as a supervisor does."""
 
@@ -43,7 +45,7 @@ class Deaths:
         each = ", ".join(f"{name} {count}" for name, count in sorted(self.of.items()))
         points = ", ".join(f"{point} {count}" for point, count in sorted(self.at.items()))
         gave_up = f"; {dict(self.gave_up)} gave up waiting for the broker" if self.gave_up else ""
-        kills = f"{self.of.total()} kills ({each})"
+        kills = f"{self.of.total()} kills ({each})" + (f", {self.cut_off} inside an append" if self.cut_off else "")
         return f"{kills}, {self.between} of them between begin and store write ({points}){gave_up}"
 
 

@@ -12,6 +12,7 @@ from choreo.events.envelope import Ids, derive_id
 from choreo.events.event import Event
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
+from choreo.record import TopicPartition
 from tests.demo.expected import STAGES
 
 Table = list[dict[str, str]]
@@ -71,23 +72,33 @@ class Feed:
     """Says the script of the orders in waves, so that there is work for as long as there are kills."""
 
     def __init__(self, rows: Sequence[Row], registry: Registry, cluster_id: str) -> None:
-        self.fed = 0
-        self._rows = rows
+        self.left = list(rows)
+        self._rows = tuple(rows)
         self._shop = load_shop()
         self._codec = Codec(registry, (), cluster_id)
 
-    @property
-    def left(self) -> int:
-        return len(self._rows) - self.fed
-
     def next(self, log: Log, count: int, at: int) -> int:
-        """Append the next `count` orders; before the first, what lies on the shelves. Answers how many are left."""
-        wave = self._rows[self.fed : self.fed + count]
-        said = [*(self._counts() if not self.fed else ()), *((row.order_id, self._shop.script(row)) for row in wave)]
+        """Append the next `count` orders; before the first, what lies on the shelves. Answers how many are left.
+
+        An append that fails leaves its orders with those that are left: `look` finds out which of them were written.
+        """
+        wave = self.left[:count]
+        first = len(self.left) == len(self._rows)
+        said = [*(self._counts() if first else ()), *((row.order_id, self._shop.script(row)) for row in wave)]
         if said:
             log.append([self._codec.encode(event, _ids(key, event, at)) for key, event in said])
-        self.fed += len(wave)
-        return self.left
+        self.left = self.left[count:]
+        return len(self.left)
+
+    def look(self, log: Log) -> None:
+        """Leave out what is on the log already."""
+        topic = self._shop.scripted.contract.topic
+        partitions = [TopicPartition(topic, number) for number in range(log.topics()[topic].partitions)]
+        ends, known = log.ends(partitions), set[bytes | None]()
+        with log.reader(log.starts(partitions)) as reader:
+            while any(reader.position(partition) < end for partition, end in ends.items()):
+                known.update(record.key for record in reader.read(1.0))
+        self.left = [row for row in self.left if row.order_id.encode() not in known]
 
     def _counts(self) -> Iterator[tuple[str, Event]]:
         for product_id, pieces in demand(self._rows).items():
