@@ -1,6 +1,6 @@
 """`choreo sagas`: instances as their lifecycle topics tell; the last event of a key is how it stands."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -8,11 +8,11 @@ import click
 
 from choreo.cli.assembly import Assembly, assemble, deploy_specs
 from choreo.cli.options import command
-from choreo.cli.output import as_text
+from choreo.cli.output import as_text, note
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies, one_of, read_to_end
 from choreo.cli.targets import ALL_SPECS, SAMPLE_SHOP
-from choreo.errors import ChoreoError, ConfigError
+from choreo.errors import ChoreoError, ConfigError, DecodeError
 from choreo.record import Record
 from choreo.saga.rules import Spec
 
@@ -102,11 +102,12 @@ def _sentence(wait: Mapping[str, Any]) -> str:
 
 def _instances(project: Project, sagas: Iterable[str]) -> list[dict[str, Any]]:
     """How every instance stands, by saga and key."""
-    last: dict[tuple[str, bytes | None], Record] = {}
+    told: dict[tuple[str, bytes | None], list[Record]] = {}
     for record in read_to_end(project.log, _topics(project, sagas)):
-        last[record.topic, record.key] = record
-    bodies = Bodies(project.registry)
-    rows = [_row(bodies.read(record)) for record in last.values()]
+        told.setdefault((record.topic, record.key), []).append(record)
+    reading = _Reading(project)
+    rows = [row for records in told.values() if (row := next(reading.rows(reversed(records)), None)) is not None]
+    reading.close(rows)
     return sorted(rows, key=lambda row: (row["saga"], row["key"]))
 
 
@@ -124,8 +125,9 @@ def _one(project: Project, instance_id: str, saga: str | None) -> tuple[dict[str
     owners = sorted({name.saga for name in names if name.key == key})
     if len(owners) > 1:
         raise ConfigError(f"{key} is a key of {len(owners)} sagas", why=", ".join(owners), hint=f"--saga {owners[0]}")
-    bodies = Bodies(project.registry)
-    history = [_row(bodies.read(record)) for record in found["\0".join((owners[0], key))]]
+    reading = _Reading(project)
+    history = list(reading.rows(found["\0".join((owners[0], key))]))
+    reading.close(history)
     return history[-1], [{name: past[name] for name in ("at", "status", "change", "steps")} for past in history]
 
 
@@ -140,10 +142,32 @@ def _topics(project: Project, sagas: Iterable[str]) -> list[str]:
     return wanted
 
 
-def _row(body: Mapping[str, Any]) -> dict[str, Any]:
-    """One lifecycle event as a listing shows it: who, how, what for; then the rest."""
-    first = {name: body[name] for name in ("saga", "key", "status", "waits_for")}
-    return first | {name: value for name, value in body.items() if name not in first}
+class _Reading:
+    """Lifecycle events as listings show them. Whatever else lies on their topics is left out, and said so."""
+
+    def __init__(self, project: Project) -> None:
+        self._bodies = Bodies(project.registry)
+        self._strange: list[ChoreoError] = []
+
+    def rows(self, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+        """Who, how, what for; then the rest."""
+        for record in records:
+            try:
+                body = self._bodies.read(record)
+                first = {name: body[name] for name in ("saga", "key", "status", "waits_for")}
+            except KeyError:
+                self._strange.append(DecodeError("this record is no lifecycle event", at=record.position))
+            except ChoreoError as error:
+                self._strange.append(error)
+            else:
+                yield first | {name: value for name, value in body.items() if name not in first}
+
+    def close(self, found: Sequence[object]) -> None:
+        """Say what was left out. Raises it where nothing else was found: then it is not the records that are wrong."""
+        if self._strange and not found:
+            raise self._strange[0]
+        if self._strange:
+            note(f"left out {len(self._strange)} records that are no lifecycle events: {self._strange[0].message}")
 
 
 def _project_parts(project: Project, digest: str) -> Assembly | None:

@@ -85,8 +85,13 @@ def read(record: Record) -> DeadLetter:
             at=record.position,
             hint="written by a newer Choreo, or not by Choreo",
         )
-    fields = json.loads(body[1:])
-    return DeadLetter(**(fields | {"origin": Position(*fields["origin"])}))
+    try:
+        fields = json.loads(body[1:])
+        return DeadLetter(**(fields | {"origin": Position(*fields["origin"])}))
+    except (ValueError, TypeError, KeyError) as error:
+        raise DecodeError(
+            f"the header {HEADER} can't be read: {error}", at=record.position, hint="find out who else writes here"
+        ) from error
 
 
 def whole(records: Iterable[Record]) -> Iterator[Record]:

@@ -11,6 +11,7 @@ import pytest
 from choreo.log.interface import TopicSpec
 from choreo.log.open import open_log
 from choreo.record import NewRecord, TopicPartition
+from tests.badinput.post import records_of
 from tests.cli.conftest import ROOT, Choreo, process
 from tests.cli.conftest import choreo as choreo
 from tests.cli.conftest import directory as directory
@@ -91,6 +92,34 @@ def test_bad_records_are_listed_whole_and_the_good_ones_are_done(project: Path, 
     assert [row["door"] for row in rows] == ["decode"] * 4
     shown = json.loads(choreo("dead-letters", "show", rows[-1]["id"], "--json").stdout)
     assert bytes.fromhex(shown["value"]) == large
+
+
+def test_what_others_write_to_a_lifecycle_topic_hides_no_saga(project: Path, choreo: Choreo) -> None:
+    """Garbage among the lifecycle events, under the keys of sagas too: listings leave it out, and say that they do."""
+    choreo("emit", "shop.py:OrderPlaced", "order_id=o1", "total=5")
+    choreo(*RUN)
+    values = [b"garbage", None, b"", b"\0\x7f\xff\xff\xffx"]
+    with open_log(LOG) as log:
+        partitions = range(log.topics()["choreo.saga.order.lifecycle"].partitions)
+        kept = [r.value for r in records_of(log, "orders") if r.value]
+        log.append(
+            [NewRecord("choreo.saga.order.lifecycle", b"o1", v, (), n) for v in values + kept for n in partitions]
+        )
+    assert statuses(choreo) == {"o1": "completed"}
+    listed = choreo("sagas", "list")
+    assert "left out" in listed.stderr
+    assert "o1" in listed.stdout
+    assert "completed" in choreo("sagas", "why", "o1").stdout
+    assert "completed" in choreo("sagas", "show", "o1").stdout
+    choreo(*RUN)
+
+
+def test_a_registry_that_knows_none_of_the_schemas_is_an_error(project: Path, choreo: Choreo) -> None:
+    """A listing that can read nothing does not say that there is nothing: it says which schema is not registered."""
+    choreo("emit", "shop.py:OrderPlaced", "order_id=o1", "total=5")
+    choreo(*RUN)
+    said = refused(choreo, "sagas", "list", "--registry", "dir:elsewhere", kind="UnknownSchemaError")
+    assert "point the registry at the one" in said
 
 
 def test_an_event_of_ten_megabytes_is_not_emitted(project: Path, choreo: Choreo) -> None:

@@ -3,13 +3,13 @@
 import pytest
 
 from choreo.clock import SystemClock
-from choreo.errors import NotAuthorizedError, PublishError, RecordTooLargeError, TransactionAbortedError
+from choreo.errors import DecodeError, NotAuthorizedError, PublishError, RecordTooLargeError, TransactionAbortedError
 from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.log.local import GroupOffsets, Routed
 from choreo.log.memory import MemoryLog
 from choreo.record import NewRecord, Position, Record
 from choreo.replay.verify import verify
-from choreo.resilience.dead_letter import MAX_ERROR_CHARS, DeadLetter, describe, read, whole
+from choreo.resilience.dead_letter import HEADER, MAX_ERROR_CHARS, DeadLetter, describe, read, whole
 from tests.badinput.post import DEAD, IN, OUT, Parcel, framed, letters, post, sorted_parcels
 from tests.runtime.town import Town
 
@@ -41,8 +41,12 @@ def test_parts_of_letters_may_lie_among_each_other() -> None:
 
 def test_what_is_not_a_dead_letter_is_listed_as_it_is() -> None:
     """A foreign record on the dead-letter topic hides no other."""
-    foreign = Record(DEAD, 0, 0, 0, b"k", b"v")
-    assert list(whole([foreign])) == [foreign]
+    strange = [b"", b"\x01", b"\x01[]", b"\x01{}", b'\x01{"origin": [1]}', b"\x02{}"]
+    foreign = [Record(DEAD, 0, n, 0, b"k", b"v", [(HEADER, data)]) for n, data in enumerate(strange)]
+    assert list(whole([Record(DEAD, 0, 9, 0, b"k", b"v"), *foreign]))[1:] == foreign
+    for record in foreign:
+        with pytest.raises(DecodeError, match=HEADER):
+            read(record)
 
 
 def test_an_error_that_says_too_much_is_shortened() -> None:
