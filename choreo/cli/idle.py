@@ -77,4 +77,4 @@ def _working(worker: Worker) -> list[LiveTask]:
 def _at_rest(live: LiveTask, now: int) -> bool:
     task = live.task
     will_retry = task.due_retry(NEVER - 1) is not None
-    return not (task.dirty or live.inputs.count or will_retry or task.next_due() <= now)
+    return not (task.dirty or task.flights or live.inputs.count or will_retry or task.next_due() <= now)

@@ -86,7 +86,10 @@ def run_virtual(stage: Stage, rows: Sequence[Row], watch: Watch | None = None) -
     began = looked = wall.now()
     clock = VirtualClock(_first(rows))
     with _Run(
-        stage, rows, clock, RunOptions(start_from="earliest", checkpoint_dry_s=0, checkpoint_quiet_s=QUIET_S)
+        stage,
+        rows,
+        clock,
+        RunOptions(start_from="earliest", checkpoint_dry_s=0, inline_calls=True, checkpoint_quiet_s=QUIET_S),
     ) as run:
 
         def look(due: int) -> None:

@@ -10,7 +10,7 @@ from choreo.record import NewRecord, TopicPartition
 from choreo.replay.cursor import Cursor
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
-from choreo.runtime.journal import Fired, Inputs, Page, Reading, Refused, Step, last_page_entry, read_pages
+from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page_entry, read_pages
 from choreo.runtime.parking import RETRY
 from choreo.runtime.plan import plan_of
 from choreo.runtime.task import Task
@@ -72,6 +72,9 @@ class Rebuild:
             for number, record in enumerate(records, 1):
                 task.recorded = calls if number == len(records) else []
                 task.take(record)
+        elif isinstance(step, Answered):
+            task.recorded = calls
+            task.answer(step.key, step.recorded)
         elif isinstance(step, Fired):
             self._check_due(step)
             task.recorded = calls

@@ -1,13 +1,16 @@
 """Recorded calls of one handling: made at most once per attempt under a stable key, or read back from the journal."""
 
 import importlib
+import inspect
 import json
+import queue
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from choreo.errors import DivergenceError, HandlerError
-from choreo.service.calls import result_type
+from choreo.service.calls import Asked, PlainCall, result_type
 from choreo.state.values import ValueCodec, value_codec
 
 MAX_RESULT_BYTES = 64 * 1024
@@ -25,65 +28,132 @@ class Recorded(NamedTuple):
     result: bytes
 
 
-class CallBook:
-    """The calls of one handling, over all its attempts. With `replay`, results are taken from it and nothing is
-    called.
-    """
+Replay = Callable[[], list[Recorded] | None]
+"""Answers with the results that the step at hand is to read back; None in a live run, which makes its calls."""
 
-    def __init__(self, identity: bytes, replay: list[Recorded] | None = None) -> None:
+
+class CallBook:
+    """The calls of one handling, over all its attempts."""
+
+    def __init__(self, identity: bytes, replay: Replay) -> None:
         self._identity = identity.hex()
         self._replay = replay
         self._uses: dict[str, int] = {}
         self.kept: dict[str, bytes] = {}
         """Results of effects that later attempts get again, by `name:use`."""
-        self.made: list[Recorded] = []
-        """What the journal has yet to be told."""
+        self._made: list[Recorded] = []
 
     def begin_attempt(self) -> None:
+        """Count the uses of each name anew."""
         self._uses.clear()
 
-    def call(
-        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool
-    ) -> Any:
-        use = self._uses[name] = self._uses.get(name, 0) + 1
-        codec = _codec_of(getattr(fn, "__func__", fn), name)
-        kept = self.kept.get(f"{name}:{use}") if keyed else None
+    def take_made(self) -> list[Recorded]:
+        """What the journal has yet to be told."""
+        made, self._made = self._made, []
+        return made
+
+    def call(self, asked: Asked) -> Any:
+        """Make a call, or get its result again. An `async def` is not made here: a Call to await comes back."""
+        use = self._uses[asked.name] = self._uses.get(asked.name, 0) + 1
+        codec = _codec_of(getattr(asked.fn, "__func__", asked.fn), asked.name)
+        kept = self.kept.get(f"{asked.name}:{use}") if asked.keyed else None
+        if is_async(asked.fn):
+            waiting = PlainCall(asked, use, self._make(asked, use), codec)
+            if kept is not None:
+                waiting.settle(codec.load(kept))
+            return waiting
         if kept is not None:
             return codec.load(kept)
-        if self._replay is not None:
-            return self._read_back(name, use, codec, keyed=keyed)
-        try:
-            value = fn(f"{self._identity}:{name}:{use}", *args, **kwargs) if keyed else fn(*args, **kwargs)
-        except Exception as error:
-            self.made.append(Recorded(name, use, True, _error_bytes(error)))
-            raise
-        result = codec.dump(value)
-        if len(result) > MAX_RESULT_BYTES:
-            raise HandlerError(
-                f"call {name!r} returned {len(result):,} bytes, more than the {MAX_RESULT_BYTES:,} that are recorded",
-                hint="store it elsewhere and return where it is",
-            )
-        self.made.append(Recorded(name, use, False, result))
-        if keyed:
-            self.kept[f"{name}:{use}"] = result
-        return value
+        replay = self._replay()
+        recorded = self._read_back(replay, asked.name, use) if replay is not None else self._record(asked, use, codec)
+        return self._result(recorded, codec, keyed=asked.keyed)
 
-    def _read_back(self, name: str, use: int, codec: Any, *, keyed: bool) -> Any:
-        if not self._replay:
+    def settle(self, call: PlainCall, recorded: Recorded) -> None:
+        """A call that was awaited has ended."""
+        if recorded.failed:
+            call.settle(None, error_from(recorded.result))
+        else:
+            call.settle(self._result(recorded, call.codec, keyed=call.asked.keyed))
+
+    def _make(self, asked: Asked, use: int) -> Callable[[], Any]:
+        key = (f"{self._identity}:{asked.name}:{use}",) if asked.keyed else ()
+        return lambda: asked.fn(*key, *asked.args, **asked.kwargs)
+
+    def _record(self, asked: Asked, use: int, codec: ValueCodec) -> Recorded:
+        """Make it now."""
+        try:
+            value = _within(asked, self._make(asked, use))
+        except Exception as error:
+            self._made.append(failure(asked.name, use, error))
+            raise
+        recorded = result(asked.name, use, value, codec)
+        self._made.append(recorded)
+        return recorded
+
+    def _result(self, recorded: Recorded, codec: ValueCodec, *, keyed: bool) -> Any:
+        if recorded.failed:
+            raise error_from(recorded.result)
+        if keyed:
+            self.kept[f"{recorded.name}:{recorded.use}"] = recorded.result
+        return codec.load(recorded.result)
+
+    def _read_back(self, replay: list[Recorded], name: str, use: int) -> Recorded:
+        if not replay:
             raise DivergenceError(
                 f"call {name!r} (use {use}) was not made by the live run", hint="the handler has changed"
             )
-        recorded = self._replay.pop(0)
+        recorded = replay.pop(0)
         if (recorded.name, recorded.use) != (name, use):
             raise DivergenceError(
                 f"call {name!r} (use {use}), where the live run called {recorded.name!r} (use {recorded.use})",
                 hint="the handler has changed",
             )
-        if recorded.failed:
-            raise _error_from(recorded.result)
-        if keyed:
-            self.kept[f"{name}:{use}"] = recorded.result
-        return codec.load(recorded.result)
+        return recorded
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling it gives something to await."""
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def result(name: str, use: int, value: Any, codec: ValueCodec) -> Recorded:
+    """The record of a call that ended well; a failed one where its result can't be recorded."""
+    try:
+        data = codec.dump(value)
+    except (TypeError, ValueError) as error:
+        return failure(name, use, HandlerError(f"call {name!r} returned {value!r}, which is not as annotated: {error}"))
+    if len(data) > MAX_RESULT_BYTES:
+        why = f"call {name!r} returned {len(data):,} bytes, more than the {MAX_RESULT_BYTES:,} that are recorded"
+        return failure(name, use, HandlerError(f"{why}: store it elsewhere and return where it is"))
+    return Recorded(name, use, False, data)
+
+
+def failure(name: str, use: int, error: Exception) -> Recorded:
+    """The record of a call that raised."""
+    return Recorded(name, use, True, _error_bytes(error))
+
+
+def _within(asked: Asked, make: Callable[[], Any]) -> Any:
+    """Make a plain call, at most as long as its downstream allows. Raises TimeoutError; the call itself goes on."""
+    if asked.limits is None:
+        return make()
+    ended: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            ended.put((make(), None))
+        except Exception as error:  # raised again by the handler's thread
+            ended.put((None, error))
+
+    threading.Thread(target=run, name=f"call {asked.name}", daemon=True).start()
+    try:
+        value, error = ended.get(timeout=asked.limits.timeout_s)
+    except queue.Empty:
+        timeout_s = asked.limits.timeout_s
+        raise TimeoutError(f"{asked.limits.name}: call {asked.name!r} took longer than {timeout_s:g} s") from None
+    if error is not None:
+        raise error
+    return value
 
 
 @lru_cache(maxsize=1024)
@@ -98,7 +168,7 @@ def _error_bytes(error: Exception) -> bytes:
     return json.dumps([kind.__module__, kind.__qualname__, arguments]).encode()
 
 
-def _error_from(data: bytes) -> Exception:
+def error_from(data: bytes) -> Exception:
     """The error that was recorded, of its own type where that can be made again."""
     module, name, arguments = json.loads(data)
     try:

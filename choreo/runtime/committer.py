@@ -78,7 +78,9 @@ class Committer:
         tasks = [live.task for live in self.busy.values()]
         since, size = sum(task.since for task in tasks), sum(task.entries.changed_bytes for task in tasks)
         quiet = all(live.announced and live.task.quiet for live in self.busy.values())
-        return self.cautious > 0 or self._pace.due(self._site.clock.now(), since, size, more=more, quiet=quiet)
+        flights = any(task.flights for task in tasks)
+        now = self._site.clock.now()
+        return self.cautious > 0 or self._pace.due(now, since, size, more=more, quiet=quiet, flights=flights)
 
     def next_due(self) -> int:
         """When to ask again (microseconds), NEVER where nothing waits."""

@@ -1,7 +1,7 @@
 """Handling: one run of the methods that answer one input, all of them or none."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from typing import Any, NamedTuple
 
 from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
@@ -13,7 +13,7 @@ from choreo.record import NewRecord
 from choreo.runtime.calls import CallBook
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.plan import Invocation, Plan
-from choreo.service.calls import BoundDownstream
+from choreo.service.calls import Asked, BoundDownstream, Call
 from choreo.service.context import Context
 from choreo.service.effects import Effects
 from choreo.service.needs import Needs
@@ -46,6 +46,7 @@ class Handlings:
     """Runs the handlers of one task: one object a handler, its stores and timers bound to the task's lane."""
 
     def __init__(self, plan: Plan, lane: TaskLane, codec: Codec, needs: Needs) -> None:
+        self.lane = lane
         self._service = plan.service.name
         self._lane = lane
         self._codec = codec
@@ -62,10 +63,11 @@ class Handlings:
 
     def run(
         self, invocations: Sequence[Invocation], arguments: tuple[object, ...], ids: Ids, attempt: int, book: CallBook
-    ) -> Outcome:
+    ) -> Generator[Call[Any], Any, Outcome]:
         """Run the methods in order, each as `method(*arguments, ctx)`. Raises Failed for the first that raises.
 
-        The caller has entered the lane, and keeps or drops its effects.
+        Yields what an asynchronous method awaits, to be sent the answer. The caller has entered the lane, and keeps
+        or drops its effects.
         """
         outcome = Outcome([], [], [])
         book.begin_attempt()
@@ -75,6 +77,8 @@ class Handlings:
             ctx = Context(ids, self._lane.now, attempt, effects, self._logs[invocation.number], self._calls)
             try:
                 answer = getattr(self._handlers[invocation.number], invocation.method.name)(*arguments, ctx)
+                if invocation.method.asynchronous:
+                    answer = yield from _driven(answer)
                 outcome.outputs.extend(self._outputs(invocation, answer, effects, ids))
             except Exception as error:
                 raise Failed(invocation, error) from error
@@ -137,5 +141,30 @@ class _CurrentCalls:
 
     book: CallBook
 
-    def call(self, name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool) -> Any:
-        return self.book.call(name, fn, args, kwargs, keyed=keyed)
+    def call(self, asked: Asked) -> Any:
+        return self.book.call(asked)
+
+
+def _driven(coroutine: Coroutine[Any, Any, Any]) -> Generator[Call[Any], Any, Any]:
+    """Drive an asynchronous method: it may await recorded calls, and nothing else."""
+    answer: Any = None
+    error: Exception | None = None
+    try:
+        while True:
+            try:
+                awaited = coroutine.send(answer) if error is None else coroutine.throw(error)
+            except StopIteration as end:
+                return end.value
+            if not isinstance(awaited, Call):
+                raise HandlerError(
+                    f"a handler awaited {awaited!r}",
+                    why="only recorded calls can be saved, ordered and replayed",
+                    hint="await ctx.call(...), ctx.ask(...), a Downstream's, or ctx.gather(...) of them",
+                )
+            answer = error = None
+            try:
+                answer = yield awaited
+            except Exception as raised:  # the call's own, for the handler to catch
+                error = raised
+    finally:
+        coroutine.close()

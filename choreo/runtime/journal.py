@@ -7,6 +7,7 @@ One record a checkpoint and task (several parts where it is larger than 512 KiB)
     Inputs(topic, first, last, taken)   `taken` records of topics[topic], offsets first..last, this task's partition
     Fired(timer, due)                   a timer's turn (its key bytes)
     Called(name, use, failed, result)   a recorded call that the step before it made
+    Answered(key, name, use, failed, result)   a call ended that the input of this key waited for, and it went on
     Refused(error)                      what the next input wanted published can't be: it became a dead letter instead
 
 Pages are numbered without a gap. The number of the last one is an entry of the task's store, on the changelog like any
@@ -55,6 +56,7 @@ SCHEMA: Any = parse_schema(
                         _record("Inputs", topic="int", first="long", last="long", taken="long"),
                         _record("Fired", timer="bytes", due="long"),
                         _record("Called", name="string", use="int", failed="boolean", result="bytes"),
+                        _record("Answered", key="bytes", name="string", use="int", failed="boolean", result="bytes"),
                         _record("Refused", error="string"),
                     ],
                 },
@@ -80,16 +82,29 @@ class Fired(NamedTuple):
     due: int
 
 
+class Answered(NamedTuple):
+    key: bytes
+    name: str
+    use: int
+    failed: bool
+    result: bytes
+
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded(self.name, self.use, self.failed, self.result)
+
+
 class Refused(NamedTuple):
     error: str
 
 
-Step = Reading | Inputs | Fired | Recorded | Refused
+Step = Reading | Inputs | Fired | Recorded | Answered | Refused
 _KINDS: dict[str, Any] = {
     "choreo.Reading": Reading,
     "choreo.Inputs": Inputs,
     "choreo.Fired": Fired,
     "choreo.Called": Recorded,
+    "choreo.Answered": Answered,
     "choreo.Refused": Refused,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -148,6 +163,9 @@ class PageWriter:
     def called(self, calls: list[Recorded]) -> None:
         self.steps.extend(calls)
 
+    def answered(self, key: bytes, recorded: Recorded) -> None:
+        self.steps.append(Answered(key, *recorded))
+
     def refused(self, error: str) -> None:
         self.steps.append(Refused(error))
 
@@ -199,13 +217,23 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
             steps = []
 
 
+def _bytes_of(step: Step) -> int:
+    if isinstance(step, Recorded | Answered):
+        return len(step.result)
+    return len(step.timer) if isinstance(step, Fired) else 0
+
+
 def _split(steps: list[Step]) -> list[list[Step]]:
     """Steps in parts that fit: a call's result is what is large."""
     parts: list[list[Step]] = [[]]
     size = 0
     for step in steps:
         size += 32 + (
-            len(step.result) if isinstance(step, Recorded) else len(step.timer) if isinstance(step, Fired) else 0
+            len(step.result)
+            if isinstance(step, Recorded | Answered)
+            else len(step.timer)
+            if isinstance(step, Fired)
+            else 0
         )
         if size > MAX_PART_BYTES and parts[-1]:
             parts.append([])

@@ -57,7 +57,7 @@ class LiveTask:
     def _take(self, frontier: Frontier, now: int, limit: int) -> bool:
         task, inputs = self.task, self.inputs
         for _ in range(limit):
-            if not inputs.count or self.closed:
+            if not inputs.count or self.closed or task.crowded:
                 return False
             lacking = inputs.unsure(frontier)
             if lacking:
@@ -71,7 +71,7 @@ class LiveTask:
         """Retries that are due, then timers whose time the frontier has passed."""
         task, timers = self.task, self.task.entries.timers
         for _ in range(limit):
-            if task.halted is not None:
+            if task.halted is not None or task.crowded:
                 return False
             retry = task.due_retry(now)
             if retry is not None:

@@ -38,10 +38,14 @@ class RunOptions:
     """Commit this long after the input ran dry where nothing was written and nothing emitted: only the place moved."""
     checkpoint_records: int = 20_000
     checkpoint_bytes: int = 16 << 20
+    checkpoint_flights_s: float = 0.02
+    """Wait this long for handlings that wait for calls before they are saved in flight."""
     batch_records: int = 1000
     session_timeout_s: float = 45.0
     tombstones_kept_s: float = 86_400.0
     """delete.retention.ms of the changelogs: a store away for more than half of it is restored anew."""
+    inline_calls: bool = False
+    """Make asynchronous calls to their end at once: for virtual time."""
     build: str = ""
     """Which code this is, in the journal, so that a replay knows; empty: a digest of the handlers' source files."""
     specs: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ class Pace:
     def __init__(self, options: RunOptions) -> None:
         self._dry = round(options.checkpoint_dry_s * 1_000_000)
         self._interval = round(options.checkpoint_interval_s * 1_000_000)
+        self._flights = round(options.checkpoint_flights_s * 1_000_000)
         self._quiet = round(options.checkpoint_quiet_s * 1_000_000)
         self._most = options.checkpoint_records
         self._most_bytes = options.checkpoint_bytes
@@ -22,12 +23,12 @@ class Pace:
         self._ran_dry = 0
         self._waits = self._dry
 
-    def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool, quiet: bool) -> bool:
+    def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool, quiet: bool, flights: bool) -> bool:
         """Whether what was done since the last checkpoint should be committed now; `more` says that there is more
-        at hand.
+        at hand, `quiet` that nothing changed but the place, `flights` that handlings wait for calls.
         """
         self._since = min(self._since, now)
-        self._waits = self._quiet if quiet else self._dry
+        self._waits = self._quiet if quiet else max(self._dry, self._flights) if flights else self._dry
         if more or inputs != self._seen:
             self._seen, self._ran_dry = inputs, now
         return (

@@ -16,6 +16,8 @@ from choreo.state.keys import key_codec
 
 VERSION = 1
 PARKED = key_codec("~parked", tuple[bytes, int])
+FLYING = NEVER - 1
+"""`until` of an input that is being handled while it stands in its line: tried again at once after a restart."""
 RETRY = key_codec("@~retry", bytes)
 """How the journal names the waking of a parked key."""
 
@@ -97,7 +99,8 @@ class Parking:
         for raw, data in entries.backend.scan(PARKED.start):
             key, number = PARKED.decode(raw)
             if key not in self._lines:
-                self._wake(key, load(data).until)
+                until = load(data).until
+                self._wake(key, 0 if until == FLYING else until)
             self._lines.setdefault(key, []).append(number)
         self.count = sum(map(len, self._lines.values()))
 
@@ -124,11 +127,16 @@ class Parking:
         """When the next line is to be woken (microseconds), NEVER where none is."""
         while self._due and self._until.get(self._due[0][1]) != self._due[0][0]:
             heappop(self._due)
-        return self._due[0][0] if self._due else NEVER
+        due = self._due[0][0] if self._due else NEVER
+        return NEVER if due == FLYING else due
 
     def first_due(self) -> bytes:
         """The key of the line that is to be woken next."""
         return self._due[0][1]
+
+    def let_fly(self, key: bytes) -> None:
+        """The head of this line is being handled: it need not be woken."""
+        self._until.pop(key, None)
 
     def hold(self, key: bytes, waiting: Waiting) -> None:
         """Put `waiting` back at the head of its line, to be woken at its `until`."""

@@ -101,7 +101,5 @@ def _check_field(service: Service, signature: Signature, event: type[Event], fie
 
 def _refuse_unrunnable(service: Service, signature: Signature) -> None:
     where = f"service {service.name}: {signature.name}"
-    if any(method.asynchronous for method in signature.methods()):
-        raise ServiceError(f"{where} is asynchronous", why="this version runs plain `def` handlers only")
     if signature.handler.schedule is not None:
         raise ServiceError(f"{where} has a schedule", why="this version does not run schedules")

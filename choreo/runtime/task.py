@@ -8,19 +8,20 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from choreo.clock import NEVER
-from choreo.errors import ChoreoError, DecodeError, DivergenceError, HandlingError, PublishError, RetryAfter
+from choreo.errors import DecodeError, DivergenceError, PublishError
 from choreo.events.codec import Codec
-from choreo.events.envelope import HEADER, Ids, pack
-from choreo.record import NewRecord, Position, Record, TopicPartition
-from choreo.resilience.dead_letter import DeadLetter, Door, describe
-from choreo.runtime.calls import CallBook, Recorded
+from choreo.record import NewRecord, Record, TopicPartition
+from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
-from choreo.runtime.handling import Failed, Handlings, Outcome
-from choreo.runtime.intake import STORY, Input, Intake, story_of
+from choreo.runtime.flight import Flight, Landing
+from choreo.runtime.handling import Handlings
+from choreo.runtime.intake import Input, Intake
 from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
-from choreo.runtime.parking import RETRY, Parking, Waiting, place_of, tried
-from choreo.runtime.plan import Invocation, Plan
+from choreo.runtime.ledger import Ledger
+from choreo.runtime.parking import RETRY, Parking, Waiting
+from choreo.runtime.plan import Plan
+from choreo.service.calls import PlainCall
 from choreo.service.needs import Needs
 
 MAX_PARKED = 10_000
@@ -36,9 +37,17 @@ class Portion(NamedTuple):
     steps: list[Step]
 
 
+class Question(NamedTuple):
+    """A call that a flight waits for, and which flight that is."""
+
+    key: bytes
+    flight: Flight
+    call: PlainCall
+
+
 class Task:
-    """Handles inputs one after the other; a failing one is tried again, parked behind a timer, or becomes a dead
-    letter.
+    """Handles inputs, those of one key one after the other; a failing one is tried again, parked behind a timer, or
+    becomes a dead letter.
     """
 
     def __init__(self, plan: Plan, partition: int, entries: Entries, codec: Codec, needs: Needs) -> None:
@@ -54,13 +63,22 @@ class Task:
         """Results of calls to be read back instead of made: set by a replay."""
         self.offsets: dict[TopicPartition, int] = {}
         """The next offset of each input that was taken since the last portion."""
+        self.flights: dict[bytes, Flight] = {}
+        """Inputs that wait for recorded calls, by key."""
+        self._codec, self._needs = codec, needs
         self._intake = Intake(plan, entries, codec)
-        self._lane = TaskLane(entries)
-        self._handlings = Handlings(plan, self._lane, codec, needs)
+        self._crews: list[Handlings] = []
+        self._most_flights = max((s.handler.concurrency for s in plan.service.signatures), default=1)
         self._parking = Parking(entries)
         self._page = PageWriter(plan.topics)
-        self._outputs: list[NewRecord] = []
+        self._ledger = Ledger(plan.service, partition, entries)
+        self._questions: list[Question] = []
         self._refusal: str | None = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether as many inputs wait for calls as the handlers' `concurrency` allows."""
+        return len(self.flights) >= self._most_flights
 
     @property
     def full(self) -> bool:
@@ -83,7 +101,7 @@ class Task:
     @property
     def quiet(self) -> bool:
         """Whether all that happened since the last portion is that the place in the inputs moved."""
-        return not self._outputs and self.entries.quiet
+        return not self._ledger.outputs and self.entries.quiet
 
     @property
     def dirty(self) -> bool:
@@ -92,7 +110,7 @@ class Task:
 
     def read_clock(self, now: int) -> None:
         """`now` (microseconds) is what the handlings from here on are told; it never goes back."""
-        self.now = max(self.now, now)
+        self.now = self._ledger.now = max(self.now, now)
 
     def refuse_next(self, error: str) -> None:
         """What the next input wants published can't be: it becomes a dead letter unhandled."""
@@ -131,22 +149,56 @@ class Task:
         if given is not None:
             self._arrive(given)
 
+    def questions(self) -> list[Question]:
+        """Calls that are to be made now; their outcomes come back by `answer`."""
+        questions, self._questions = self._questions, []
+        return questions
+
+    def answer(self, key: bytes, recorded: Recorded) -> None:
+        """The outcome of a call that the flight of `key` waits for, in its turn."""
+        flight = self.flights.get(key)
+        if flight is None:
+            raise DivergenceError(f"call {recorded.name!r} was answered for {key!r}, which waits for none")
+        self._page.reading(self.now)
+        self._page.answered(key, recorded)
+        self.since += 1
+        flight.crew.lane.now = self.now
+        if self._moved(key, flight, flight.answer(recorded)):
+            self._resume(key)
+
     def portion(self) -> Portion:
-        """Everything since the last portion, for a checkpoint. Its offsets are in `offsets` until `settled`."""
+        """Everything since the last portion, for a checkpoint. Its offsets are in `offsets` until `settled`.
+
+        What is in flight is saved with the results that it has, at the head of its key's line.
+        """
+        for key, flight in self.flights.items():
+            form = flight.news()
+            if form is None:
+                continue
+            if flight.saved:
+                self._parking.hold(key, form)
+            else:
+                self._parking.put_first(key, form)
+                flight.saved = True
         logged, local = self.entries.take()
-        outputs, self._outputs = self._outputs, []
         self.since = 0
-        return Portion(outputs, logged, local, self._page.take())
+        return Portion(self._ledger.take(), logged, local, self._page.take())
+
+    def close(self) -> None:
+        """Drop what is in flight: the next owner begins it anew."""
+        for key in list(self.flights):
+            self._ground(key)
 
     def reset(self) -> None:
         """Forget everything since the last checkpoint: it will be taken again."""
+        self.close()
         self.entries.forget()
-        self._lane.drop()
         self._page.forget()
-        self._outputs.clear()
+        self._ledger.take()
         self.since = 0
         self.offsets.clear()
         self._refusal = None
+        self._questions.clear()
         self._parking = Parking(self.entries)
 
     def _ready(self, waiting: Waiting) -> Input | None:
@@ -155,25 +207,20 @@ class Task:
             return self._intake.ready(waiting)
         except (DecodeError, PublishError) as error:
             assert waiting.record is not None, "a timer needs no decoding"
-            self._bury(waiting.record, "decode", error, waiting.attempts)
+            self._ledger.bury(waiting.record, "decode", error, waiting.attempts)
             return None
 
     # -- doors ---------------------------------------------------------------------------------------------------------
 
     def _arrive(self, given: Input) -> None:
-        if given.key not in self._parking:
-            held = self._work(given)
-            if held is not None:
-                self._parking.hold(given.key, held)
-        elif self._overtakes(given):
-            self._parking.pop(given.key)
-            held = self._work(given)
-            if held is not None:
-                self._parking.put_first(given.key, held)
-            else:
-                self._resume(given.key)
-        else:
-            self._parking.append(given.key, given.waiting)
+        key = given.key
+        if key in self.flights or (key in self._parking and not self._overtakes(given)):
+            self._parking.append(key, given.waiting)
+            return
+        if key in self._parking:
+            self._parking.pop(key)
+        if self._begin(given):
+            self._resume(key)
 
     def _overtakes(self, given: Input) -> bool:
         """Whether it asks to undo the very event that failed: a saga must not wait behind its own failure."""
@@ -197,14 +244,14 @@ class Task:
         return PublishError(error)
 
     def _refuse(self, waiting: Waiting, error: PublishError) -> None:
-        given = self._ready(waiting) if waiting.record is None else None
-        if waiting.record is None:
-            self.entries.apply({STORY.encode(waiting.timer): None}, {})
-        original = waiting.record or Record("", self.partition, -1, 0, given.key if given else b"", None)
-        self._bury(original, "publish", error, waiting.attempts)
+        given = self._ready(waiting)
+        if given is not None:
+            self._ledger.forget_timer(given)
+            self._ledger.bury_input(given, "publish", error, waiting.attempts)
 
     def _wake(self, key: bytes, refusal: PublishError | None) -> None:
-        """A parked key's time has come."""
+        """A parked key's time has come, or that of one that was in flight when its task was closed."""
+        self._ground(key)
         if refusal is None or key not in self._parking:
             self._resume(key)
             return
@@ -214,116 +261,54 @@ class Task:
             self._parking.hold(key, replace(self._parking.head(key), until=self.now))
 
     def _resume(self, key: bytes) -> None:
-        """Go on with the line of `key`, until it is empty or its head fails again."""
-        while key in self._parking:
+        """Go on with the line of `key`, until it is empty or its head has to wait."""
+        while key in self._parking and key not in self.flights:
             waiting = self._parking.head(key)
             if waiting.until == NEVER:
                 return
             given = self._ready(waiting)
-            held = self._work(given) if given is not None else None
-            if held is not None:
-                self._parking.hold(key, held)
+            if given is None:
+                self._parking.pop(key)
+            elif not self._begin(given, saved=True):
                 return
-            self._parking.pop(key)
 
-    def _work(self, given: Input) -> Waiting | None:
-        """Try it, in place at first. Answers what must wait, or None when it is settled."""
-        waiting = given.waiting
-        book = CallBook(given.ids.request_id or given.ids.event_id, self.recorded)
-        book.kept = dict(waiting.kept)
-        attempts = waiting.attempts
-        while True:
-            attempts += 1
-            self._lane.enter(given.key, self.now, place_of(waiting))
-            try:
-                outcome = self._handlings.run(given.invocations, given.arguments, given.ids, attempts, book)
-            except Failed as failure:
-                self._lane.drop()
-                if isinstance(failure.error, DivergenceError):
-                    raise failure.error from failure
-                self._page.called(book.made)
-                book.made = []
-                wait_s = self._next_wait_s(failure, attempts)
-                if wait_s is None:
-                    return self._exhausted(given, failure, attempts, book)
-                if wait_s > 0:
-                    return tried(waiting, attempts, failure.error, book.kept, self.now + round(wait_s * 1_000_000))
-                continue
-            self._page.called(book.made)
-            self._settle(given, outcome)
-            return None
+    # -- flights -------------------------------------------------------------------------------------------------------
 
-    def _next_wait_s(self, failure: Failed, attempts: int) -> float | None:
-        """Seconds to the next attempt, 0 for at once, None for no further one. An undo has no last attempt."""
-        error, undoes = failure.error, failure.invocation.undoes
-        retry = failure.invocation.signature.handler.retry
-        if isinstance(error, RetryAfter) and (undoes or attempts < retry.attempts):
-            return error.wait_s
-        if undoes:
-            return retry.next_wait_s(attempts, error, endless=True) if isinstance(error, retry.on) else retry.max_wait_s
-        if isinstance(error, ChoreoError):
-            return None
-        return retry.next_wait_s(attempts, error)
+    def _begin(self, given: Input, *, saved: bool = False) -> bool:
+        """Handle it; `saved` says that it stands at the head of its line. Answers whether its key is free again."""
+        crew = self._crews.pop() if self._crews else self._crew()
+        flight = Flight(given, crew, self._ledger, self._page, lambda: self.recorded)
+        flight.saved = saved
+        if saved:
+            self._parking.let_fly(given.key)
+        return self._moved(given.key, flight, flight.start())
 
-    def _exhausted(self, given: Input, failure: Failed, attempts: int, book: CallBook) -> Waiting | None:
-        """After the last attempt: what the handler gives up with, else a dead letter and what the policy says."""
-        invocation, error = failure.invocation, failure.error
-        give_up = invocation.signature.give_up
-        if (
-            give_up is not None
-            and invocation.method.name == "handle"
-            and not isinstance(error, HandlingError | PublishError)
-        ):
-            self._lane.enter(given.key, self.now, place_of(given.waiting))
-            last = Invocation(invocation.number, invocation.signature, give_up)
-            try:
-                outcome = self._handlings.run((last,), (*given.arguments, error), given.ids, attempts, book)
-            except Failed as failed:
-                self._lane.drop()
-                error = failed.error
-            else:
-                self._settle(given, outcome)
-                return None
-        door: Door = "publish" if isinstance(error, PublishError) else "handle"
-        original = given.waiting.record or Record("", self.partition, -1, 0, given.key, None)
-        self._bury(original, door, error, attempts, invocation.signature.name)
-        then = invocation.signature.handler.retry.then
-        if then == "skip" or isinstance(error, HandlingError | PublishError):
-            return None
-        if then == "stop":
-            self.halted = f"{invocation.signature.name} failed {attempts} times on {place_of(given.waiting)}: {error}"
-        return tried(given.waiting, attempts, error, book.kept)
+    def _crew(self) -> Handlings:
+        return Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs)
 
-    def _settle(self, given: Input, outcome: Outcome) -> None:
-        """It ended well: its effects are the task's."""
-        if given.waiting.timer:
-            self.entries.apply({STORY.encode(given.waiting.timer): None}, {})
-        story = story_of(given.ids)
-        for timer, due in self._lane.timers.items():
-            self.entries.apply({STORY.encode(timer): None if due is None else (story, story)}, {})
-        self._lane.keep()
-        self._outputs.extend(outcome.outputs)
-        for reason, kept in outcome.unmatched:
-            original = given.waiting.record
-            if kept is not None:
-                original = Record(kept.topic, self.partition, -1, self.now // 1000, kept.key, kept.value, kept.headers)
-            if original is not None:
-                self._bury(original, "unmatched", ChoreoError(reason), given.waiting.attempts)
-        record = given.waiting.record
-        if record is not None:
-            self._outputs.extend(_relayed(record, given.ids, topic, key) for topic, key in outcome.relays)
+    def _moved(self, key: bytes, flight: Flight, landing: Landing | None) -> bool:
+        """A flight went on as far as it could. Answers whether its key is free again."""
+        if landing is None:
+            self.flights[key] = flight
+            self._questions.extend(Question(key, flight, call) for call in flight.asked)
+            flight.asked = []
+            return False
+        self.flights.pop(key, None)
+        self._crews.append(flight.crew)
+        self.halted = self.halted or flight.halted
+        if landing.held is None:
+            if flight.saved:
+                self._parking.pop(key)
+            return True
+        if flight.saved:
+            self._parking.hold(key, landing.held)
+        else:
+            self._parking.put_first(key, landing.held)
+        return False
 
-    def _bury(self, record: Record, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
-        """Write a dead letter: the record's bytes intact, with cause and origin."""
-        service = self.plan.service
-        origin = Position(record.topic, record.partition, record.offset)
-        letter = DeadLetter(
-            service.name, door, type(error).__name__, describe(error), origin, attempts, self.now, handler
-        )
-        self._outputs.extend(letter.records(record, f"{service.scope}.dead-letters"))
-
-
-def _relayed(record: Record, ids: Ids, topic: str, key: bytes) -> NewRecord:
-    """The record as it is, ids and bytes, under another key."""
-    headers = [(HEADER, pack(ids)), *(pair for pair in record.headers if pair[0] != HEADER)]
-    return NewRecord(topic, key, record.value, headers)
+    def _ground(self, key: bytes) -> None:
+        """A flight is begun anew, from what was saved of it."""
+        flight = self.flights.pop(key, None)
+        if flight is not None:
+            flight.close()
+            self._crews.append(flight.crew)

@@ -18,12 +18,15 @@ from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
 from choreo.runtime.opening import Opening
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
+from choreo.runtime.outside import InlineOutside, LoopOutside, Outside
 from choreo.runtime.plan import plan_of
 from choreo.runtime.topics import check_topics
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 
 logger = logging.getLogger("choreo.runtime")
+FLIGHT_POLL = 2000
+"""Microseconds until the outside is asked again for what has ended."""
 POLL_AGAIN = 1000
 """Microseconds until the log is asked again for what a task waits for."""
 
@@ -39,6 +42,7 @@ class Worker:
         *,
         settings: object = None,
         reach: FaultPoint = no_faults,
+        outside: Outside | None = None,
     ) -> None:
         self.service = service
         self.plan = plan_of(service)
@@ -54,6 +58,7 @@ class Worker:
         self._seen_epoch = 0
         self._openings: dict[int, Opening] = {}
         self._committer = Committer(service.scope, site, self._options, reach, self._rewind)
+        self._outside = outside or (InlineOutside() if self._options.inline_calls else LoopOutside())
         self._failure: Exception | None = None
         self._waiting = False
         """Whether a task waits for what the log has yet to hand out."""
@@ -103,7 +108,9 @@ class Worker:
         if self._openings or self._assignment.epoch != self._seen_epoch:
             self._open_tasks()
         self._receive(now, records)
+        self._hear(now)
         more = self._advance(now)
+        self._ask()
         if self._committer.due(more=more):
             self._commit()
         return self._next_due(now, more)
@@ -122,6 +129,7 @@ class Worker:
         if self._member is not None:
             self._member.close()
         self._committer.close()
+        self._outside.close()
         self._needs.close()
 
     # -- what the log tells, inside poll -------------------------------------------------------------------------------
@@ -191,6 +199,23 @@ class Worker:
                 self.member.resume(opening.offsets)
         self.tasks = dict(sorted(self.tasks.items()))
 
+    def _hear(self, now: int) -> None:
+        """Let flights go on whose calls have ended."""
+        for partition, question, recorded in self._outside.replies():
+            live = self.tasks.get(partition)
+            if live is None or live.task.flights.get(question.key) is not question.flight:
+                continue  # it was begun anew, or is somebody else's by now
+            self._committer.work_under(self.member.identity())
+            live.task.read_clock(now)
+            live.task.answer(question.key, recorded)
+            live.due = 0
+            self._committer.busy[partition] = live
+
+    def _ask(self) -> None:
+        for live in self.tasks.values():
+            for question in live.task.questions():
+                self._outside.ask(live.task.partition, question)
+
     def _advance(self, now: int) -> bool:
         """Run the tasks; answers whether there is more to do at once. `_waiting` tells whether a task waits for
         the log.
@@ -237,6 +262,8 @@ class Worker:
             return now
         if self.member.identity() is None:
             return now + POLL_AGAIN
+        if any(live.task.flights for live in self.tasks.values()):
+            return now + (0 if self._options.inline_calls else FLIGHT_POLL)
         due = min([live.due for live in self.tasks.values()], default=NEVER)
         if due <= now or self._waiting:
             due = now + POLL_AGAIN
@@ -264,6 +291,7 @@ class Worker:
             self._committer.busy.pop(number, None)
             if live is not None:
                 self._closed_handled += live.task.handled
+                live.task.close()
                 live.task.entries.backend.close()
 
     def _start_offsets(self, committed: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, int]:

@@ -1,28 +1,101 @@
 """Recorded calls: what a handler asks of the outside world, so that a retry and a replay get the same answer."""
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, get_type_hints, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    get_type_hints,
+    overload,
+)
 
 from choreo.errors import HandlerError
 from choreo.resilience.breaker import Breaker
+from choreo.state.values import ValueCodec
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
+class Asked(NamedTuple):
+    """A call as the handler asked for it. `keyed`: an effect, whose `fn` gets a stable key first; else a read."""
+
+    name: str
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    keyed: bool
+    limits: "Downstream | None"
+
+
 class Recorder(Protocol):
     """Runs a call once and keeps its result: the handling at hand."""
 
-    def call(
-        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool
-    ) -> Any: ...
+    def call(self, asked: Asked) -> Any: ...
 
 
 class Call(Generic[T]):
     """What a handler may await: only this, so that the runtime can save it, order its ending and replay it."""
 
-    def __await__(self) -> Generator[Any, None, T]:
-        raise NotImplementedError("asynchronous handlers are not run by this version of Choreo")
+    def __await__(self) -> Generator[Any, Any, T]:
+        answer: T = yield self
+        return answer
+
+    def parts(self) -> "list[PlainCall]":
+        """The calls that must be answered before it can go on."""
+        raise NotImplementedError
+
+    def value(self) -> T:
+        """The answer, once all parts are settled."""
+        raise NotImplementedError
+
+    def error(self) -> Exception | None:
+        """Why there is no answer; of several the first in the order in which they were named."""
+        raise NotImplementedError
+
+
+class PlainCall(Call[Any]):
+    """One call of an `async def` outside: which one, how it is made, and how it ended."""
+
+    def __init__(self, asked: Asked, use: int, make: Callable[[], Awaitable[Any]], codec: ValueCodec) -> None:
+        self.asked, self.use, self.make, self.codec = asked, use, make, codec
+        self.settled = False
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def settle(self, value: Any, error: Exception | None = None) -> None:
+        """It ended, with an answer or an error."""
+        self.settled, self._value, self._error = True, value, error
+
+    def parts(self) -> "list[PlainCall]":
+        return [self]
+
+    def value(self) -> Any:
+        return self._value
+
+    def error(self) -> Exception | None:
+        return self._error
+
+
+class GatheredCall(Call[tuple[Any, ...]]):
+    """Several calls at once."""
+
+    def __init__(self, calls: tuple[Call[Any], ...]) -> None:
+        self._calls = calls
+
+    def parts(self) -> list[PlainCall]:
+        return [part for call in self._calls for part in call.parts()]
+
+    def value(self) -> tuple[Any, ...]:
+        return tuple(call.value() for call in self._calls)
+
+    def error(self) -> Exception | None:
+        return next((error for call in self._calls if (error := call.error()) is not None), None)
 
 
 def result_type(name: str, fn: Callable[..., Any]) -> Any:
@@ -50,6 +123,10 @@ class Calls:
     def _recorder(self) -> Recorder:
         raise NotImplementedError
 
+    def _limits(self) -> "Downstream | None":
+        """Whose limits hold for these calls, where there are any."""
+        return None
+
     @overload
     def call(
         self, name: str, fn: Callable[Concatenate[str, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -60,7 +137,7 @@ class Calls:
         """Run `fn(key, *args, **kwargs)`; the key is the same for every attempt at this handling and every copy of
         this request.
         """
-        return self._recorder().call(name, fn, args, kwargs, keyed=True)
+        return self._recorder().call(Asked(name, fn, args, kwargs, True, self._limits()))
 
     @overload
     def ask(self, name: str, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Call[T]: ...
@@ -68,13 +145,14 @@ class Calls:
     def ask(self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
     def ask(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run `fn(*args, **kwargs)`, a read: an attempt after a failure asks again, a replay does not."""
-        return self._recorder().call(name, fn, args, kwargs, keyed=False)
+        return self._recorder().call(Asked(name, fn, args, kwargs, False, self._limits()))
 
 
 class Downstream(Calls):
-    """Somebody outside, by name: what is called here shares a timeout, a concurrency and a breaker.
+    """Somebody outside, by name: what is called here shares a timeout and a concurrency (calls at once in a process).
 
-    This version runs its calls one after the other and enforces none of these limits.
+    A call that takes longer than `timeout_s` raises TimeoutError in the handler; nobody knows then whether it happened.
+    `rate_per_s` and `breaker` are declared here and not enforced by this version.
     """
 
     def __init__(
@@ -101,6 +179,9 @@ class BoundDownstream(Downstream):
     def __init__(self, declared: Downstream, recorder: Recorder) -> None:
         self.__dict__.update(declared.__dict__)
         self._calls = recorder
+
+    def _limits(self) -> Downstream:
+        return self
 
     def _recorder(self) -> Recorder:  # type: ignore[override]  # the declaration never returns, the bound one does
         return self._calls

@@ -10,7 +10,7 @@ from uuid import UUID
 from choreo.clock import to_datetime
 from choreo.events.envelope import Ids, SagaMark
 from choreo.events.event import Event, Job
-from choreo.service.calls import Call, Calls, Recorder
+from choreo.service.calls import Call, Calls, GatheredCall, Recorder
 from choreo.service.effects import Effects, Emission, Unmatched
 
 T = TypeVar("T")
@@ -133,8 +133,8 @@ class Context(Calls):
     @overload
     def gather(self, *calls: Call[T]) -> Call[tuple[T, ...]]: ...
     def gather(self, *calls: Call[Any]) -> Call[Any]:
-        """All of these calls at once."""
-        raise NotImplementedError("asynchronous handlers are not run by this version of Choreo")
+        """All of these calls at once; the first error, in this order, is raised when all have ended."""
+        return GatheredCall(calls)
 
     def _recorder(self) -> Recorder:
         return self._calls

@@ -14,6 +14,7 @@ from choreo.log.interface import Log
 from choreo.log.memory import MemoryLog
 from choreo.record import Record, TopicPartition
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
+from choreo.runtime.outside import Outside
 from choreo.runtime.topics import create_topics
 from choreo.runtime.virtual import VirtualTime
 from choreo.runtime.worker import Worker
@@ -36,6 +37,7 @@ class Town:
         log: Log | None = None,
         backends: Mapping[str, Backends] | None = None,
         reach: FaultPoint = no_faults,
+        outside: Outside | None = None,
     ) -> None:
         self.services = services
         self.clock = VirtualClock(NOON)
@@ -44,11 +46,12 @@ class Town:
         self.backends: Mapping[str, Backends] = backends or {service.name: MemoryBackends() for service in services}
         self.partitions = partitions
         self.reach = reach
+        self.outside = outside
         self.start()
 
     def start(self) -> None:
-        options = RunOptions(start_from="earliest", checkpoint_dry_s=0)
-        self.workers = [Worker(s, self.site(s), options, reach=self.reach) for s in self.services]
+        options = RunOptions(start_from="earliest", checkpoint_dry_s=0, inline_calls=True)
+        self.workers = [Worker(s, self.site(s), options, reach=self.reach, outside=self.outside) for s in self.services]
         create_topics(self.log, [worker.plan for worker in self.workers], self.partitions)
         for worker in self.workers:
             worker.start()
@@ -67,6 +70,15 @@ class Town:
         codec = Codec(self.registry, (), self.log.cluster_id())
         self.log.append([codec.encode(event, ids or fresh_ids(self.clock.now(), "story")) for event in events])
         self.time.settle()
+
+    def step(self, *events: Event) -> None:
+        """Some steps of every worker, for tests in which something outside is never at rest."""
+        if events:
+            codec = Codec(self.registry, (), self.log.cluster_id())
+            self.log.append([codec.encode(event, fresh_ids(self.clock.now(), "story")) for event in events])
+        for _ in range(6):
+            for worker in self.workers:
+                worker.step(self.clock.now(), worker.poll())
 
     def wait(self, seconds: float) -> None:
         self.time.run(self.clock.now() + round(seconds * 1_000_000))

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from choreo.clock import to_datetime, to_micros
 from choreo.events.envelope import Ids
 from choreo.events.event import key_of
 from choreo.runtime.plan import Invocation, Plan, plan_of
+from choreo.service.calls import Asked
 from choreo.service.context import Context
 from choreo.service.effects import Effects
 from choreo.service.store import MISSING, BoundStore
@@ -105,12 +106,11 @@ class Bench:
         """When timers are set for."""
         return sorted(to_datetime(at) for at, _ in self.memory.timers.values())
 
-    def call(
-        self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, keyed: bool
-    ) -> Any:
+    def call(self, asked: Asked) -> Any:
         """Record and make a handler's outside call."""
-        self.calls.append((name, args, kwargs))
-        return fn("key", *args, **kwargs) if keyed else fn(*args, **kwargs)
+        self.calls.append((asked.name, asked.args, asked.kwargs))
+        key = ("key",) if asked.keyed else ()
+        return asked.fn(*key, *asked.args, **asked.kwargs)
 
     def _timer(self, raw: bytes) -> tuple[str, Any]:
         for signature in self.plan.service.signatures:

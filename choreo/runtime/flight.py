@@ -1,0 +1,152 @@
+"""A flight: one input from its first attempt until it is settled or must wait. It may stop for recorded calls."""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import NamedTuple
+
+from choreo.errors import ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter
+from choreo.resilience.dead_letter import Door
+from choreo.runtime.calls import CallBook, Recorded, Replay
+from choreo.runtime.handling import Failed, Handlings
+from choreo.runtime.intake import Input
+from choreo.runtime.journal import PageWriter
+from choreo.runtime.ledger import Ledger
+from choreo.runtime.parking import FLYING, Waiting, place_of, tried
+from choreo.runtime.plan import Invocation
+from choreo.service.calls import Call, PlainCall
+
+Work = Generator[Call[object], object, Waiting | None]
+
+
+class Landing(NamedTuple):
+    """How a flight ended: what must wait, or None when it is settled."""
+
+    held: Waiting | None
+
+
+class Flight:
+    """Drives the handlers of one input: `start`, then `answer` for each call that it asked for, until it has landed."""
+
+    def __init__(self, given: Input, crew: Handlings, ledger: Ledger, page: PageWriter, replay: Replay) -> None:
+        self.given = given
+        self.crew = crew
+        self.saved = False
+        """Whether it stands at the head of its key's line, so that a restart finds it."""
+        self.halted: str | None = None
+        self.asked: list[PlainCall] = []
+        """Calls that nobody has begun to make."""
+        self.book = CallBook(given.ids.request_id or given.ids.event_id, replay)
+        self.book.kept = dict(given.waiting.kept)
+        self._attempts = given.waiting.attempts
+        self._ledger = ledger
+        self._page = page
+        self._work = self._tried()
+        self._awaited: Call[object] | None = None
+        self._saved_state: tuple[int, tuple[tuple[str, bytes], ...]] | None = None
+        self._open: dict[tuple[str, int], PlainCall] = {}
+
+    def start(self) -> Landing | None:
+        """Run to the first call that has to be made; None while it is on its way."""
+        return self._go(lambda: next(self._work))
+
+    def answer(self, recorded: Recorded) -> Landing | None:
+        """The outcome of one call that was asked for. Raises DivergenceError where it was not."""
+        call = self._open.pop((recorded.name, recorded.use), None)
+        if call is None:
+            raise DivergenceError(f"call {recorded.name!r} (use {recorded.use}) was answered but not asked for")
+        self.book.settle(call, recorded)
+        return None if self._open else self._resume()
+
+    def news(self) -> Waiting | None:
+        """What a restart needs to go on, the input and the results so far; None where that is saved already."""
+        state = (self._attempts - 1, tuple(self.book.kept.items()))
+        if self._saved_state == state:
+            return None
+        self._saved_state = state
+        return replace(self.given.waiting, attempts=state[0], kept=state[1], until=FLYING)
+
+    def close(self) -> None:
+        """Forget it: it will be begun again."""
+        self._work.close()
+        self.crew.lane.drop()
+
+    def _go(self, move: Callable[[], Call[object]]) -> Landing | None:
+        try:
+            self._awaited = move()
+        except StopIteration as end:
+            return Landing(end.value)
+        finally:
+            self._page.called(self.book.take_made())
+        self._open = {(call.asked.name, call.use): call for call in self._awaited.parts() if not call.settled}
+        self.asked = list(self._open.values())
+        return None if self._open else self._resume()
+
+    def _resume(self) -> Landing | None:
+        awaited = self._awaited
+        assert awaited is not None, "it waits for a call"
+        error = awaited.error()
+        if error is not None:
+            return self._go(lambda: self._work.throw(error))
+        return self._go(lambda: self._work.send(awaited.value()))
+
+    def _tried(self) -> Work:
+        """Attempt after attempt, in place at first."""
+        given, crew = self.given, self.crew
+        while True:
+            self._attempts += 1
+            crew.lane.enter(given.key, self._ledger.now, place_of(given.waiting))
+            try:
+                outcome = yield from crew.run(given.invocations, given.arguments, given.ids, self._attempts, self.book)
+            except Failed as failure:
+                crew.lane.drop()
+                if isinstance(failure.error, DivergenceError):
+                    raise failure.error from failure
+                wait_s = next_wait_s(failure, self._attempts)
+                if wait_s is None:
+                    return (yield from self._exhausted(failure))
+                if wait_s > 0:
+                    until = self._ledger.now + round(wait_s * 1_000_000)
+                    return tried(given.waiting, self._attempts, failure.error, self.book.kept, until)
+                continue
+            self._ledger.settle(given, crew.lane, outcome)
+            return None
+
+    def _exhausted(self, failure: Failed) -> Work:
+        """After the last attempt: what the handler gives up with, else a dead letter and what the policy says."""
+        given, crew, invocation, error = self.given, self.crew, failure.invocation, failure.error
+        give_up = invocation.signature.give_up
+        hopeless = isinstance(error, HandlingError | PublishError)
+        if give_up is not None and invocation.method.name == "handle" and not hopeless:
+            crew.lane.enter(given.key, self._ledger.now, place_of(given.waiting))
+            last = (Invocation(invocation.number, invocation.signature, give_up),)
+            try:
+                outcome = yield from crew.run(last, (*given.arguments, error), given.ids, self._attempts, self.book)
+            except Failed as failed:
+                crew.lane.drop()
+                error = failed.error
+            else:
+                self._ledger.settle(given, crew.lane, outcome)
+                return None
+        door: Door = "publish" if isinstance(error, PublishError) else "handle"
+        self._ledger.bury_input(given, door, error, self._attempts, invocation.signature.name)
+        then = invocation.signature.handler.retry.then
+        if then == "skip" or isinstance(error, HandlingError | PublishError):
+            self._ledger.forget_timer(given)
+            return None
+        if then == "stop":
+            place = place_of(given.waiting)
+            self.halted = f"{invocation.signature.name} failed {self._attempts} times on {place}: {error}"
+        return tried(given.waiting, self._attempts, error, self.book.kept)
+
+
+def next_wait_s(failure: Failed, attempts: int) -> float | None:
+    """Seconds to the next attempt, 0 for at once, None for no further one. An undo has no last attempt."""
+    error, undoes = failure.error, failure.invocation.undoes
+    retry = failure.invocation.signature.handler.retry
+    if isinstance(error, RetryAfter) and (undoes or attempts < retry.attempts):
+        return error.wait_s
+    if undoes:
+        return retry.next_wait_s(attempts, error, endless=True) if isinstance(error, retry.on) else retry.max_wait_s
+    if isinstance(error, ChoreoError):
+        return None
+    return retry.next_wait_s(attempts, error)

@@ -1,0 +1,70 @@
+"""The ledger of a task: what its handlings came to since the last checkpoint, until the checkpoint takes it."""
+
+from choreo.errors import ChoreoError
+from choreo.events.envelope import HEADER, Ids, pack
+from choreo.record import NewRecord, Position, Record
+from choreo.resilience.dead_letter import DeadLetter, Door, describe
+from choreo.runtime.entries import Entries
+from choreo.runtime.handling import Outcome
+from choreo.runtime.intake import STORY, Input, story_of
+from choreo.runtime.lane import TaskLane
+from choreo.service.service import Service
+
+
+class Ledger:
+    """Effects that were kept: entries, outputs, dead letters."""
+
+    def __init__(self, service: Service, partition: int, entries: Entries) -> None:
+        self.now = 0
+        """What handlings are told (microseconds)."""
+        self.outputs: list[NewRecord] = []
+        self._service = service
+        self._partition = partition
+        self._entries = entries
+
+    def take(self) -> list[NewRecord]:
+        """What is to be published."""
+        outputs, self.outputs = self.outputs, []
+        return outputs
+
+    def settle(self, given: Input, lane: TaskLane, outcome: Outcome) -> None:
+        """A handling ended well: its effects are the task's."""
+        self.forget_timer(given)
+        story = story_of(given.ids)
+        for timer, due in lane.timers.items():
+            self._entries.apply({STORY.encode(timer): None if due is None else (story, story)}, {})
+        lane.keep()
+        self.outputs.extend(outcome.outputs)
+        record = given.waiting.record
+        for reason, kept in outcome.unmatched:
+            original = record
+            if kept is not None:
+                original = Record(kept.topic, self._partition, -1, self.now // 1000, kept.key, kept.value, kept.headers)
+            if original is not None:
+                self.bury(original, "unmatched", ChoreoError(reason), given.waiting.attempts)
+        if record is not None:
+            self.outputs.extend(_relayed(record, given.ids, topic, key) for topic, key in outcome.relays)
+
+    def forget_timer(self, given: Input) -> None:
+        """A timer that had its turn belongs to no story any more."""
+        if given.waiting.timer:
+            self._entries.apply({STORY.encode(given.waiting.timer): None}, {})
+
+    def bury_input(self, given: Input, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
+        """Make a dead letter of an input; a timer leaves one without bytes."""
+        original = given.waiting.record or Record("", self._partition, -1, 0, given.key, None)
+        self.bury(original, door, error, attempts, handler)
+
+    def bury(self, record: Record, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
+        """Write a dead letter: the record's bytes intact, with cause and origin."""
+        origin = Position(record.topic, record.partition, record.offset)
+        letter = DeadLetter(
+            self._service.name, door, type(error).__name__, describe(error), origin, attempts, self.now, handler
+        )
+        self.outputs.extend(letter.records(record, f"{self._service.scope}.dead-letters"))
+
+
+def _relayed(record: Record, ids: Ids, topic: str, key: bytes) -> NewRecord:
+    """The record as it is, ids and bytes, under another key."""
+    headers = [(HEADER, pack(ids)), *(pair for pair in record.headers if pair[0] != HEADER)]
+    return NewRecord(topic, key, record.value, headers)
