@@ -211,7 +211,8 @@ class Broker:
         self.start()
 
     def _run_tool(self) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The random bytes begin with a zero: a cluster id that begins with a dash would be read as an option.
+        cluster = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         arguments = ["format", "-t", cluster, "-c", str(self.home / "server.properties")]
         command = [*self._command, "kafka.tools.StorageTool", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
