@@ -8,7 +8,8 @@ ChoreoError
 ├── SpecError                   a saga spec: file:line:column
 ├── ConfigError                 choreo.toml, CHOREO_*, command line
 ├── SchemaError                 Avro schemas and the registry
-│   └── UnknownSchemaError      a schema id that the registry does not know
+│   ├── UnknownSchemaError      a schema id that the registry does not know
+│   └── RegistryUnavailableError try again later
 ├── DecodeError                 a record that is no event: the decode door
 ├── HandlingError               a handler broke a rule of the runtime: the handle door
 │   ├── StoreKeyError           a store key that does not begin with the key of the event
@@ -81,6 +82,10 @@ class SchemaError(ChoreoError):
 
 class UnknownSchemaError(SchemaError):
     """A schema id that the registry does not know."""
+
+
+class RegistryUnavailableError(SchemaError):
+    """The schema registry can't be reached now: nothing is said about any schema; trying again is sensible."""
 
 
 class DecodeError(ChoreoError):

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 from choreo.cli.options import command
 from choreo.cli.project import Project
 from choreo.config.layers import unknown_variables
-from choreo.errors import ChoreoError, LogUnavailableError
+from choreo.config.sections import Setting
+from choreo.errors import ChoreoError, LogUnavailableError, RegistryUnavailableError
 
 State = Literal["ok", "warn", "fail"]
 FOUND, UNREACHABLE = 1, 3
@@ -35,7 +36,7 @@ class Verdict(NamedTuple):
 def doctor(project: Project) -> int:
     """Look at Python, packages, settings, log, registry, topics, state directory, disk and open files.
 
-    Exit code 3 where the log can't be reached, 1 where anything else fails, 0 otherwise.
+    Exit code 3 where the log or the registry can't be reached, 1 where anything else fails, 0 otherwise.
     """
     verdicts = [verdict for look in LOOKS for verdict in look(project)]
     rows = [{"check": v.check, "state": v.state, "says": v.says, "try": v.hint or None} for v in verdicts]
@@ -91,10 +92,12 @@ def _log(project: Project) -> Iterator[Verdict]:
 
 
 def _registry(project: Project) -> Iterator[Verdict]:
+    shown = Setting("registry.url", project.config.registry_url(), "").shown
     try:
-        yield Verdict("registry", "ok", f"{project.config.registry_url()}: {len(project.registry.ids())} schemas")
+        yield Verdict("registry", "ok", f"{shown}: {len(project.registry.subjects())} subjects")
     except ChoreoError as error:
-        yield Verdict("registry", "fail", f"{project.config.registry_url()}: {_said(error)}", error.hint or "")
+        away = isinstance(error, RegistryUnavailableError)
+        yield Verdict("registry", "fail", f"{shown}: {_said(error)}", error.hint or "", unreachable=away)
 
 
 def _topics(project: Project) -> Iterator[Verdict]:

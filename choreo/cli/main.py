@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from choreo.cli.options import everywhere
-from choreo.errors import ChoreoError, ConfigError, LogUnavailableError
+from choreo.errors import ChoreoError, ConfigError, LogUnavailableError, RegistryUnavailableError
 
 FINE, FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -92,7 +92,7 @@ class Root(Group):
 
 def code_of(error: ChoreoError) -> int:
     """Which exit code this error is: 1 found something, 2 usage, 3 cannot reach."""
-    if isinstance(error, LogUnavailableError):
+    if isinstance(error, LogUnavailableError | RegistryUnavailableError):
         return UNREACHABLE
     return USAGE if isinstance(error, ConfigError) else FOUND
 
@@ -142,8 +142,15 @@ COMMANDS: Mapping[str, Lazy | Group] = {
     ),
     "schemas": Group(
         "schemas",
-        "Published contracts of the project's events.",
-        {"export": Lazy("schemas:export_schemas", "Write the contract of every event.")},
+        "Schemas of events: published contracts, and the schema registry.",
+        {
+            "list": Lazy("schemas:list_schemas", "Every schema in the registry: subject, version, id."),
+            "show": Lazy("schemas:show_schema", "One schema: of a subject, an id, a file or an event class."),
+            "check": Lazy("schemas:check_schemas", "Compare the events with their contracts and with the registry."),
+            "export": Lazy("schemas:export_schemas", "Write the contract of every event."),
+            "register": Lazy("schemas:register_schemas", "Put the schema of every event into the registry."),
+            "diff": Lazy("schemas_diff:diff_schemas", "What changed from one schema to another, and whom it breaks."),
+        },
     ),
     "config": Group("config", "Settings.", {"show": Lazy("config:show", "Each setting, and where it came from.")}),
 }

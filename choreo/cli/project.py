@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -35,10 +35,12 @@ class Project:
 
     @cached_property
     def registry(self) -> "Registry":
-        """The registry of the settings."""
-        from choreo.events.registry import open_registry
+        """The registry of the settings. Raises ConfigError."""
+        from choreo.events.registry import RegistryOptions, open_registry
 
-        return open_registry(self.config.registry_url())
+        said = asdict(self.config.registry)
+        del said["url"]
+        return open_registry(self.config.registry_url(), RegistryOptions(**said))
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.processes import require_kafka, run_processes
 from choreo.cli.project import Project
+from choreo.cli.schemas_project import require_schemas
 from choreo.cli.stores import place_of
 from choreo.clock import SystemClock, to_micros
 from choreo.errors import ConfigError
@@ -135,12 +136,14 @@ def _start_from(text: str, log_url: str) -> StartFrom:
 def _prepare(project: Project, found: Assembly) -> None:
     """Make the topics that are missing, and put the specs on the log.
 
-    Raises what the log says, which names the right that these credentials lack.
+    Raises what the log says, which names the right that these credentials lack; StartError where schemas are missing
+    that nobody registers by running.
     """
     missing = lacking_topics(project.log, wanted_topics(project, found.plans(), project.log.topics()))
     if missing:
         project.log.create_topics(missing)
         note(f"made {len(missing)} topics")
+    require_schemas(project.registry, found.plans())
     for name in project.config.downstreams:
         note(f"[downstreams.{name}] is read and shown, and not applied by this version")
     for deployed in deploy_specs(project.log, found):

@@ -12,7 +12,14 @@ from choreo.config.sections import MULTIPLE, SINGLE, Config, Setting, did_you_me
 from choreo.errors import ConfigError
 
 TRUE, FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
-WITH_PATH = {"log.url", "registry.url", "run.state_dir"}
+WITH_PATH = {
+    "log.url",
+    "registry.url",
+    "registry.ca",
+    "registry.client_certificate",
+    "registry.client_key",
+    "run.state_dir",
+}
 """Values that hold a path: one in a file begins at the file, one in the environment where the command runs."""
 WORDS = ((int, "a whole number"), (float, "a number"), (bool, "true or false"), (str, "text"))
 PATH_SCHEMES = ("embedded:", "dir:")

@@ -36,9 +36,25 @@ class LogSection:
 
 @dataclass(frozen=True)
 class RegistrySection:
-    """Which schema registry; empty: beside the embedded log, for Kafka the project's schemas directory."""
+    """Which schema registry; no `url`: beside the embedded log, for Kafka the project's schemas directory.
+
+    All but `subjects` (record, topic-record or topic) is for a registry over HTTP: `auto_register` lets a program that
+    runs register what is missing (development; a registry in a directory or in memory always does); certificates and
+    keys are PEM files; secrets come as CHOREO_REGISTRY_PASSWORD, _TOKEN and _CLIENT_PASSWORD.
+    """
 
     url: str = ""
+    subjects: str = "record"
+    auto_register: bool = False
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    ca: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+    client_password: str = ""
+    timeout_s: float = at_least(0.1, 10.0)
+    attempts: int = at_least(1, 4)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_writer
 
-from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, SchemaError
+from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, RegistryUnavailableError, SchemaError
 from choreo.events.avro import shape_of
 from choreo.events.datums import Convert
 from choreo.events.envelope import HEADER, Envelope, Ids, foreign_ids, pack, unpack
@@ -67,7 +67,8 @@ class Codec:
     def encode(self, event: Event, ids: Ids) -> NewRecord:
         """The record of an event. The schema of a class is registered when its first event is encoded.
 
-        Raises PublishError for an event without a topic, with an empty key, or that does not fit its schema.
+        Raises PublishError for an event without a topic, with an empty key, or that does not fit its schema, and
+        RegistryUnavailableError, which is about no event.
         """
         writing = self._writings.get(type(event)) or self._writing(type(event))
         topic, frame, schema, to_datum, key, headers = writing
@@ -182,8 +183,8 @@ class Codec:
             read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
             validate = cls.__pydantic_validator__.validate_python
             return _Reading(cls, cls.contract.topic, parse_schema(schema), read, validate, shape.from_datum)
-        except DecodeError:
-            raise
+        except (DecodeError, RegistryUnavailableError):
+            raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
             raise _broken(record, error.message, error.why, error.hint) from error
         except Exception as error:  # a schema of another system that fastavro or we can't parse
@@ -209,7 +210,10 @@ class Codec:
         else:
             shape = shape_of(cls)
             try:
-                schema_id = self._registry.register(contract.full_name, shape.avro)
+                subject = self._registry.subject_of(contract.full_name, contract.topic)
+                schema_id = self._registry.register(subject, shape.avro)
+            except RegistryUnavailableError:
+                raise
             except SchemaError as error:
                 raise PublishError(error.message, at=error.at, why=error.why, hint=error.hint) from error
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")

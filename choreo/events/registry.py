@@ -1,24 +1,73 @@
-"""Which schema an id stands for: kept in memory or in a directory; the same ids on every machine."""
+"""Which schema an id stands for: the interface, and the registries in memory and in a directory.
+
+Those two give the same ids on every machine; a registry over HTTP (`http_registry.py`) gives its own.
+"""
 
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
 from choreo.errors import ConfigError, SchemaError, UnknownSchemaError
 from choreo.events.schema import normalised
 
 _IDS = 2**31
 _SUFFIX = ".avsc"
+SubjectStrategy = Literal["record", "topic-record", "topic"]
+"""What a schema is registered under: shop.OrderPlaced, orders-shop.OrderPlaced or orders-value."""
+IN_URL: Mapping[str, type] = {
+    "ca": str,
+    "client_certificate": str,
+    "client_key": str,
+    "timeout_s": float,
+    "attempts": int,
+    "subjects": str,
+    "auto_register": bool,
+}
+"""Options that a URL may carry: `https://HOST?ca=FILE&subjects=topic`. Secrets are not among them: URLs are shown."""
+
+
+@dataclass(frozen=True)
+class RegistryOptions:
+    """How a registry is used; all but `subjects` are for HTTP. Certificates and keys are PEM files.
+
+    `auto_register`: schemas that are not there are added by whoever writes first (development). `timeout_s` for one
+    attempt; `attempts` at a request whose failure may pass by itself.
+    """
+
+    subjects: SubjectStrategy = "record"
+    auto_register: bool = False
+    user: str = ""
+    password: str = ""
+    token: str = ""
+    ca: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+    client_password: str = ""
+    timeout_s: float = 10.0
+    attempts: int = 4
+
+
+class Entry(NamedTuple):
+    """One registered schema; versions are counted by registries that count them."""
+
+    schema_id: int
+    subject: str
+    version: int | None = None
 
 
 class Registry(ABC):
     """Schemas by id. An id, once given out, stands for the same schema for ever."""
+
+    subjects_by: SubjectStrategy = "record"
+    adds: bool = True
+    """Whether `register` adds a schema that is not there."""
 
     @abstractmethod
     def register(self, subject: str, schema: dict[str, Any]) -> int:
@@ -31,6 +80,30 @@ class Registry(ABC):
     @abstractmethod
     def ids(self) -> Mapping[int, str]:
         """All ids, each with its subject."""
+
+    def find(self, subject: str, schema: dict[str, Any]) -> int | None:
+        """The id of this schema under this subject; None where it is not there."""
+        same = (schema_id for schema_id, name in self.ids().items() if name == subject)
+        wanted = normalised(schema)
+        return next((schema_id for schema_id in same if normalised(self.schema(schema_id)) == wanted), None)
+
+    def add(self, subject: str, schema: dict[str, Any]) -> int:
+        """Register on purpose, whether or not `register` may: the same id each time. Raises SchemaError."""
+        return self.register(subject, schema)
+
+    def subjects(self) -> Sequence[str]:
+        """Every subject, in order."""
+        return sorted(set(self.ids().values()))
+
+    def entries(self, subject: str | None = None) -> Iterator[Entry]:
+        """Every registered schema, or those of one subject, older versions first where versions are counted."""
+        listed = sorted((name, schema_id) for schema_id, name in self.ids().items())
+        return (Entry(schema_id, name) for name, schema_id in listed if subject in (None, name))
+
+    def subject_of(self, full_name: str, topic: str) -> str:
+        """What the schema of an event is registered under."""
+        named = {"record": full_name, "topic-record": f"{topic}-{full_name}", "topic": f"{topic}-value"}
+        return named[self.subjects_by]
 
 
 class MemoryRegistry(Registry):
@@ -98,8 +171,12 @@ class DirectoryRegistry(Registry):
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SchemaError("a schema of the registry can't be read", at=file, why=str(error),
-                              hint="restore the file, or remove it and let its writer register it again") from error
+            raise SchemaError(
+                "a schema of the registry can't be read",
+                at=file,
+                why=str(error),
+                hint="restore the file, or remove it and let its writer register it again",
+            ) from error
         self._entries[schema_id] = entry
         return entry
 
@@ -118,20 +195,58 @@ class DirectoryRegistry(Registry):
             finally:
                 draft.unlink()
         except OSError as error:
-            raise SchemaError(f"the schema of {subject} can't be registered", at=self._path, why=str(error),
-                              hint="make the directory writable, with room left on its disk") from error
+            raise SchemaError(
+                f"the schema of {subject} can't be registered",
+                at=self._path,
+                why=str(error),
+                hint="make the directory writable, with room left on its disk",
+            ) from error
 
 
-def open_registry(url: str) -> Registry:
-    """The registry at `memory:` or `dir:PATH`. Raises ConfigError for anything else."""
+def open_registry(url: str, options: RegistryOptions | None = None) -> Registry:
+    """The registry at `memory:`, `dir:PATH` or `http(s)://[USER:PASSWORD@]HOST[:PORT]/PATH[?OPTION=VALUE&...]`.
+
+    Raises ConfigError for anything else.
+    """
     kind, _, path = url.partition(":")
-    if url == "memory:":
-        return MemoryRegistry()
-    if kind == "dir" and path:
-        return DirectoryRegistry(path)
     if kind in ("http", "https"):
-        raise ConfigError(f"{url}: a Confluent registry comes with a later release", hint="dir:schemas/.registry")
-    raise ConfigError(f"{url}: there is no such kind of registry", hint="memory: or dir:PATH")
+        from choreo.events.http_registry import HttpRegistry  # TLS and HTTP cost their share of a start
+
+        return HttpRegistry(url, options)
+    registry: Registry
+    if url == "memory:":
+        registry = MemoryRegistry()
+    elif kind == "dir" and path:
+        registry = DirectoryRegistry(path)
+    else:
+        raise ConfigError(f"{url}: there is no such kind of registry", hint="memory:, dir:PATH or https://HOST/PATH")
+    registry.subjects_by = checked(options).subjects if options else "record"
+    return registry
+
+
+def from_query(options: RegistryOptions, query: Mapping[str, str], at: str) -> RegistryOptions:
+    """The options with those of a URL over them. Raises ConfigError."""
+    said: dict[str, Any] = {}
+    for name, text in query.items():
+        if name not in IN_URL:
+            raise ConfigError(f"{name} is no option of a registry's URL", at=at, hint=f"one of {', '.join(IN_URL)}")
+        try:
+            said[name] = text.lower() in ("true", "1", "yes") if IN_URL[name] is bool else IN_URL[name](text)
+        except ValueError:
+            raise ConfigError(f"{name}={text} is no number", at=at, hint=f"{name}=4") from None
+    return checked(replace(options, **said))
+
+
+def checked(options: RegistryOptions) -> RegistryOptions:
+    """The options, if they make sense. Raises ConfigError."""
+    known = get_args(SubjectStrategy)
+    if options.subjects not in known:
+        raise ConfigError(
+            f"subjects = {options.subjects} is no way to name subjects", hint=f"one of {', '.join(known)}"
+        )
+    if options.timeout_s <= 0 or options.attempts < 1:
+        raise ConfigError("a registry needs a timeout_s and at least one of its attempts", hint="10 and 4")
+    return options
 
 
 def _candidates(subject: str, schema: dict[str, Any]) -> Iterator[int]:
@@ -150,5 +265,8 @@ def _full(subject: str) -> SchemaError:
 
 
 def _unknown(schema_id: int, where: str) -> UnknownSchemaError:
-    return UnknownSchemaError(f"schema id {schema_id} is not registered", at=where,
-                              hint="point the registry at the one that the event's writer uses")
+    return UnknownSchemaError(
+        f"schema id {schema_id} is not registered",
+        at=where,
+        hint="point the registry at the one that the event's writer uses",
+    )

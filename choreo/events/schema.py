@@ -1,6 +1,10 @@
 """Avro schemas as data: their normal form, the types named in them, and what a type is called in a message."""
 
+from collections.abc import Callable
 from typing import Any
+
+from fastavro.schema import fingerprint as fastavro_fingerprint
+from fastavro.schema import to_parsing_canonical_form
 
 from choreo.errors import SchemaError
 
@@ -48,6 +52,31 @@ def named_types(schema: Any) -> dict[str, Any]:
     return own | named_types(inner)
 
 
+def inlined(schema: Any, look_up: Callable[[str], Any | None]) -> Any:
+    """A normalised schema in which each type that is only named is written out where it is met first.
+
+    `look_up` answers the schema of a full name that is not defined within, or None, which leaves the name as it is.
+    """
+    defined: set[str] = set()
+
+    def walk(part: Any) -> Any:
+        if isinstance(part, list):
+            return [walk(branch) for branch in part]
+        if isinstance(part, str):
+            found = None if part in _PRIMITIVE or part in defined else look_up(part)
+            return part if found is None else walk(normalised(found))
+        if part.get("name") in defined and "type" in part:
+            return part["name"]
+        if "name" in part:
+            defined.add(part["name"])
+        part = {word: walk(inner) if word in ("items", "values") else inner for word, inner in part.items()}
+        if "fields" in part:
+            part["fields"] = [field | {"type": walk(field["type"])} for field in part["fields"]]
+        return part
+
+    return walk(normalised(schema))
+
+
 def is_recursive(schema: Any, within: frozenset[str] = frozenset()) -> bool:
     """Whether a normalised schema holds a record within itself, so that its bodies can be any number of levels deep."""
     if isinstance(schema, str):
@@ -76,3 +105,16 @@ def say(schema: Any) -> str:
     if isinstance(schema, dict) and "name" in schema:
         return str(schema["name"])
     return logical_type(schema) or type_of(schema)
+
+
+def fingerprint(schema: Any) -> bytes:
+    """CRC-64-AVRO of a schema's parsing canonical form, little endian as a single-object header has it.
+
+    Source: Avro specification, "Parsing Canonical Form for Schemas", "Schema Fingerprints".
+    """
+    return bytes.fromhex(fastavro_fingerprint(canonical_form(schema), "CRC-64-AVRO"))
+
+
+def canonical_form(schema: Any) -> str:
+    """The parsing canonical form: what lies in a body, and nothing else. Raises SchemaError for no schema."""
+    return str(to_parsing_canonical_form(normalised(schema)))

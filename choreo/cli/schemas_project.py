@@ -1,0 +1,106 @@
+"""The project's events as a schema registry sees them: which are ours, under which subject, what a REFERENCE names."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from choreo.cli.assembly import assemble
+from choreo.cli.project import Project
+from choreo.cli.targets import Finder
+from choreo.errors import ConfigError, StartError
+from choreo.events.avro import schema_of
+from choreo.events.contracts import compatibility
+from choreo.events.event import Event
+from choreo.events.registry import Registry
+from choreo.events.schema import normalised
+from choreo.events.schema_files import schema_in
+from choreo.runtime.plan import Plan
+
+FILES = (".avsc", ".avro")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A schema and what it was called."""
+
+    name: str
+    schema: dict[str, Any]
+
+
+def own_events(project: Project, targets: Sequence[str]) -> list[type[Event]]:
+    """The Avro events that these targets own, those that saga coordinators write among them, by name."""
+    finder = Finder(project.config, Path.cwd())
+    found = finder.find(targets)
+    events = [*finder.catalogue().values(), *found.events]
+    if found.services or found.specs:
+        events += [event for service in assemble(project, targets).services for event in service.emitted]
+    return sorted({event for event in events if _is_own(event)}, key=lambda event: event.contract.full_name)
+
+
+def subject_of(registry: Registry, event: type[Event]) -> str:
+    """What the schema of an event is registered under."""
+    return registry.subject_of(event.contract.full_name, event.contract.topic)
+
+
+def breaks(registry: Registry, event: type[Event]) -> Iterator[str]:
+    """Why readers of today could not read what was written under an older version (BACKWARD_TRANSITIVE)."""
+    schema, subject = schema_of(event), subject_of(registry, event)
+    for entry in registry.entries(subject):
+        older = registry.schema(entry.schema_id)
+        if normalised(older).get("name") != event.contract.full_name:
+            continue  # subjects by topic hold the events of a whole topic
+        which = f"version {entry.version}" if entry.version else f"id {entry.schema_id}"
+        yield from (f"{subject} {which}: {problem}" for problem in compatibility(older, schema))
+
+
+def require_schemas(registry: Registry, plans: Iterable[Plan]) -> None:
+    """Raises StartError where a registry to which nobody adds by running lacks the schema of an event of these."""
+    if registry.adds:
+        return
+    events = {event for plan in plans for event in plan.service.emitted if _is_own(event)}
+    missing = sorted(
+        subject_of(registry, event)
+        for event in events
+        if registry.find(subject_of(registry, event), schema_of(event)) is None
+    )
+    if missing:
+        raise StartError(
+            f"the schemas of {len(missing)} events are not registered: {', '.join(missing)}",
+            at=registry,
+            why="outside of development nobody registers a schema by running",
+            hint="choreo schemas register, or [registry] auto_register = true for development",
+        )
+
+
+def named_schema(project: Project, reference: str) -> Named:
+    """The schema that a REFERENCE names: an id, SUBJECT[@VERSION], a file, or module:Class.
+
+    Raises ConfigError, UnknownSchemaError, SchemaError.
+    """
+    if reference.isdecimal():
+        return Named(f"id {reference}", project.registry.schema(int(reference)))
+    if reference.endswith(FILES):
+        return Named(reference, schema_in(Path(reference)))
+    if ":" in reference:
+        return Named(reference, schema_of(Finder(project.config, Path.cwd()).event(reference)))
+    return _registered(project, reference)
+
+
+def _registered(project: Project, reference: str) -> Named:
+    subject, _, version = reference.partition("@")
+    entries = list(project.registry.entries(subject))
+    if not entries:
+        hint = "choreo schemas list; FILE.avsc, module:Class or an id name others"
+        raise ConfigError(f"no schema is registered under {subject}", at=project.config.registry_url(), hint=hint)
+    counted = entries[-1].version is not None
+    chosen = [entry for entry in entries if str(entry.version) == version] if version else entries[-1:]
+    if not chosen or (not counted and len(entries) > 1):
+        known = ", ".join(f"{subject}@{e.version}" if counted else str(e.schema_id) for e in entries)
+        raise ConfigError(f"{reference} names no single schema", hint=f"one of {known}")
+    name = f"{subject}@{chosen[0].version}" if counted else subject
+    return Named(name, project.registry.schema(chosen[0].schema_id))
+
+
+def _is_own(event: type[Event]) -> bool:
+    return not event.contract.external and event.contract.wire is None and not event.contract.abstract

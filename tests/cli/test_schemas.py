@@ -1,0 +1,101 @@
+"""`choreo schemas` without a server: the registry in a directory, files, and what a change breaks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Choreo
+
+OLD: dict[str, Any] = {
+    "type": "record",
+    "name": "Paid",
+    "namespace": "bank",
+    "fields": [
+        {"name": "order_id", "type": "string"},
+        {
+            "name": "lines",
+            "type": {
+                "type": "array",
+                "items": {"type": "record", "name": "L", "fields": [{"name": "n", "type": "int"}]},
+            },
+        },
+    ],
+}
+
+
+def written(path: Path, schema: Any) -> Path:
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    return path
+
+
+def changed(**field: Any) -> dict[str, Any]:
+    """OLD, with a field more, and numbers that became long."""
+    schema: dict[str, Any] = json.loads(json.dumps(OLD).replace('"int"', '"long"'))
+    schema["fields"].append({"name": "note"} | field)
+    return schema
+
+
+def test_a_diff_speaks_of_both_directions(directory: Path, choreo: Choreo) -> None:
+    """Each direction says whether it works, and why not with the path of the field."""
+    written(directory / "old.avsc", OLD)
+    written(directory / "new.avsc", changed(type="string"))
+    row = json.loads(choreo("schemas", "diff", "old.avsc", "new.avsc", "--json", code=1).stdout)
+    assert row["backward"] == {
+        "compatible": False,
+        "problems": [{"path": "note", "why": "was added without a default"}],
+    }
+    assert row["forward"] == {"compatible": False, "problems": [{"path": "lines[].n", "why": "long became int"}]}
+    said = choreo("schemas", "diff", "old.avsc", "new.avsc", code=1).stdout
+    assert "backward  not compatible" in said
+    assert "  lines[].n: long became int" in said
+
+
+@pytest.mark.parametrize(("compatibility", "code"), [("backward", 0), ("forward", 1), ("full", 1), ("none", 0)])
+def test_a_pipeline_chooses_what_must_work(directory: Path, choreo: Choreo, compatibility: str, code: int) -> None:
+    """The exit code follows the direction that is wanted."""
+    written(directory / "old.avsc", OLD)
+    written(directory / "new.avsc", changed(type="string", default=""))
+    choreo("schemas", "diff", "old.avsc", "new.avsc", "--compatibility", compatibility, code=code)
+
+
+def test_a_new_name_needs_an_alias(directory: Path, choreo: Choreo) -> None:
+    """A renamed event is another event to its readers, unless it says what it was called."""
+    written(directory / "old.avsc", OLD)
+    written(directory / "new.avsc", OLD | {"name": "Payed"})
+    assert "bank.Paid is called bank.Payed" in choreo("schemas", "diff", "old.avsc", "new.avsc", code=1).stdout
+    written(directory / "new.avsc", OLD | {"name": "Payed", "aliases": ["Paid"]})
+    choreo("schemas", "diff", "old.avsc", "new.avsc")
+
+
+def test_a_directory_is_a_registry(project: Path, choreo: Choreo) -> None:
+    """Without a server the same commands work on the registry in a directory; nothing is missing there."""
+    choreo("schemas", "register", "shop")
+    listed = [json.loads(line) for line in choreo("schemas", "list", "--json").stdout.splitlines()]
+    assert {row["subject"] for row in listed} == {
+        f"shop.{name}"
+        for name in (
+            "OrderPlaced",
+            "StockReserved",
+            "ReleaseRequested",
+            "StockReleased",
+            "PaymentTaken",
+            "PaymentDeclined",
+        )
+    }
+    choreo("schemas", "check", "shop")
+    shown = json.loads(choreo("schemas", "show", "shop.OrderPlaced").stdout)
+    assert [field["name"] for field in shown["fields"]] == ["order_id", "total"]
+    choreo("schemas", "diff", "shop.OrderPlaced", "shop.py:OrderPlaced", "--compatibility", "full")
+
+
+def test_types_beside_a_file_are_found(directory: Path, choreo: Choreo) -> None:
+    """A schema that names a type of another file is shown whole; one that nobody defines is said."""
+    written(directory / "bank.L.avsc", {"type": "record", "name": "bank.L", "fields": [{"name": "n", "type": "int"}]})
+    split = OLD | {"fields": [{"name": "lines", "type": {"type": "array", "items": "L"}}]}
+    file = written(directory / "paid.avsc", split)
+    shown = json.loads(choreo("schemas", "show", str(file)).stdout)
+    assert shown["fields"][0]["type"]["items"]["name"] == "bank.L"
+    (directory / "bank.L.avsc").unlink()
+    assert "paid.avsc holds no valid Avro schema" in choreo("schemas", "show", "paid.avsc", code=1).stderr

@@ -1,0 +1,1 @@
+"""Schema registries that are servers: the client's promises, and a real one."""
