@@ -12,9 +12,10 @@ from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_write
 from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, RegistryUnavailableError, SchemaError
 from choreo.events.avro import shape_of
 from choreo.events.datums import Convert
-from choreo.events.envelope import HEADER, Envelope, Ids, foreign_ids, pack, unpack
+from choreo.events.envelope import HEADER, Envelope, Ids, foreign_ids, unpack
 from choreo.events.event import Event, key_reader
-from choreo.events.plain import cloud_headers, plain_headers, plain_ids, wire_ids
+from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, headers_of, is_foreign, writer_of
+from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
 from choreo.events.schema import is_recursive
@@ -37,14 +38,15 @@ class _Reading(NamedTuple):
 
 
 class _Writing(NamedTuple):
-    """How the events of one class become records; worked out once."""
+    """How the events of one class become records; worked out once. `write` stands for all of it where there is one."""
 
     topic: str
-    frame: bytes
-    schema: Any
-    to_datum: Convert
     key: Callable[[Event], bytes | None]
-    headers: Callable[[Ids], Headers]
+    frame: bytes = b""
+    schema: Any = None
+    to_datum: Convert = dict
+    headers: Callable[[Ids], Headers] = lambda ids: ()
+    write: Write | None = None
 
 
 class Codec:
@@ -54,15 +56,25 @@ class Codec:
     (a re-keyed input, a topic with an environment's prefix) which one its events belong to.
     """
 
-    def __init__(self, registry: Registry, classes: Iterable[type[Event]], cluster_id: str, *,
-                 topics: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        classes: Iterable[type[Event]],
+        cluster_id: str,
+        *,
+        topics: Mapping[str, str] | None = None,
+    ) -> None:
         self._registry, self._cluster_id, self._topics = registry, cluster_id, dict(topics or {})
         self._by_name: dict[str, type[Event]] = {}
-        self._wired: dict[str, list[type[Event]]] = {}
+        self._foreign: dict[str, ForeignTopic] = {}
         self._readings: dict[bytes, _Reading | None] = {}
         self._writings: dict[type[Event], _Writing] = {}
-        for cls in dict.fromkeys(classes):
+        known = list(dict.fromkeys(classes))
+        for cls in known:
             self._add(cls)
+        for cls in known:
+            if cls.contract.topic in self._foreign:
+                self._foreign[cls.contract.topic].add(cls)
 
     def encode(self, event: Event, ids: Ids) -> NewRecord:
         """The record of an event. The schema of a class is registered when its first event is encoded.
@@ -71,17 +83,21 @@ class Codec:
         RegistryUnavailableError, which is about no event.
         """
         writing = self._writings.get(type(event)) or self._writing(type(event))
-        topic, frame, schema, to_datum, key, headers = writing
+        topic, key, frame, schema, to_datum, headers, write = writing
         body = BytesIO()
         body.write(frame)
         try:
-            if schema is None:
-                body.write(to_datum(event))
-            else:
-                schemaless_writer(body, schema, to_datum(event))
+            if write is not None:
+                value, outside = write(event, ids)
+                return NewRecord(topic, key(event), value, outside)
+            schemaless_writer(body, schema, to_datum(event))
+        except ChoreoError:
+            raise
         except Exception as error:  # whatever fastavro raises: the event is not written, and the publish door says why
-            raise PublishError(f"{event.contract.full_name} does not fit its schema: {error}",
-                               hint="was it made with model_construct or changed afterwards?") from error
+            raise PublishError(
+                f"{event.contract.full_name} does not fit its schema: {error}",
+                hint="was it made with model_construct or changed afterwards?",
+            ) from error
         return NewRecord(topic, key(event), body.getvalue(), headers(ids))
 
     def ids(self, record: Record) -> Ids:
@@ -90,12 +106,11 @@ class Codec:
             for name, value in record.headers:
                 if name == HEADER:
                     return unpack(value)
-            given = foreign_ids(self._cluster_id, record)
-            for cls in self._wired.get(self._topic(record), ()):
-                if (body := self._wire_body(cls, record)) is not None:
-                    given = wire_ids(cls, body, given)
-                    break
-            return plain_ids(record.headers, given) if record.headers else given
+            given, headers = foreign_ids(self._cluster_id, record), record.headers
+            if isinstance(taken := self._take(record), Taken):
+                given = wire_ids(taken.cls.contract.topic, taken.wire, taken.body, given)
+                headers = (*headers, *taken.said)
+            return plain_ids(headers, given) if headers else given
         except DecodeError as error:
             error.at = record.position
             raise
@@ -105,19 +120,19 @@ class Codec:
 
         Raises DecodeError where there is no frame, the schema id is unknown, or the class belongs to another topic.
         """
-        wired = self._wired.get(self._topic(record))
-        if wired is not None:
-            return next((cls for cls in wired if self._wire_body(cls, record) is not None), None)
+        taken = self._take(record) if self._foreign else FRAMED
+        if taken is not FRAMED:
+            return taken.cls if isinstance(taken, Taken) else None
         reading = self._reading(record)
         return None if reading is None else reading.cls
 
     def event(self, record: Record) -> Event:
         """The event of a record. Raises DecodeError where its body is cut short, goes on too long or is not valid."""
-        if self._wired and self._topic(record) in self._wired:
-            return self._wire_event(record)
+        if self._foreign and (taken := self._take(record)) is not FRAMED:
+            return _validated(record, taken if isinstance(taken, Taken) else None)
         reading = self._reading(record)
         if reading is None:
-            raise _broken(record, "its type is none that this codec knows")
+            raise broken(record, "its type is none that this codec knows")
         value: Any = record.value
         body = BytesIO(value)
         body.seek(_FRAME)
@@ -129,9 +144,9 @@ class Codec:
             event: Event = reading.validate(datum, extra="ignore")
         except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
             why = f"{type(error).__name__}: {error}"
-            raise _broken(record, f"it is no {reading.cls.contract.full_name}", why) from error
+            raise broken(record, f"it is no {reading.cls.contract.full_name}", why) from error
         if body.tell() != len(value):
-            raise _broken(record, f"{len(value) - body.tell()} bytes follow its end")
+            raise broken(record, f"{len(value) - body.tell()} bytes follow its end")
         return event
 
     def decode(self, record: Record) -> Envelope[Event]:
@@ -142,13 +157,19 @@ class Codec:
         contract = cls.contract
         if contract.abstract:
             raise EventError(f"{contract.full_name} is an abstract base", why="nothing is published under its name")
-        if contract.wire is not None:
-            self._wired.setdefault(contract.topic, []).append(cls)
-            return
+        if is_foreign(contract):
+            self._foreign.setdefault(contract.topic, ForeignTopic())
+            if contract.wire is not None:
+                return
         for name in filter(None, (contract.full_name, contract.former_name)):
             other = self._by_name.setdefault(name, cls)
             if other is not cls:
                 raise EventError(f"two classes are called {name}", why=f"{other.__module__} and {cls.__module__}")
+
+    def _take(self, record: Record) -> object:
+        """What a record of a foreign topic is; FRAMED where its frame says it. Raises DecodeError."""
+        topic = self._foreign.get(self._topic(record))
+        return FRAMED if topic is None else topic.take(record)
 
     def _topic(self, record: Record) -> str:
         return self._topics.get(record.topic, record.topic) if self._topics else record.topic
@@ -157,15 +178,18 @@ class Codec:
         value = record.value
         if value is None or len(value) < _FRAME or value[0] != _MAGIC:
             begin = "it has no value" if value is None else f"it begins with {value[:_FRAME].hex(' ') or 'nothing'}"
-            raise _broken(record, begin, "an event begins with byte 0 and a schema id of four bytes")
+            raise broken(record, begin, "an event begins with byte 0 and a schema id of four bytes")
         frame = value[:_FRAME]
         try:
             reading = self._readings[frame]
         except KeyError:
             reading = self._readings[frame] = self._resolve(record, int.from_bytes(frame[1:], "big"))
         if reading is not None and reading.topic != self._topic(record):
-            raise _broken(record, f"{reading.cls.contract.full_name} belongs to the topic {reading.topic}",
-                          hint="find out who writes it here; or change topic= of the class")
+            raise broken(
+                record,
+                f"{reading.cls.contract.full_name} belongs to the topic {reading.topic}",
+                hint="find out who writes it here; or change topic= of the class",
+            )
         return reading
 
     def _resolve(self, record: Record, schema_id: int) -> _Reading | None:
@@ -177,8 +201,12 @@ class Codec:
             shape = shape_of(cls)
             schema, problems = resolve(written, shape.avro)
             if problems:
-                raise _broken(record, f"{cls.__name__} can't read schema {schema_id}", "; ".join(problems),
-                              "give new fields a default, and renamed ones Formerly(...)")
+                raise broken(
+                    record,
+                    f"{cls.__name__} can't read schema {schema_id}",
+                    "; ".join(problems),
+                    "give new fields a default, and renamed ones Formerly(...)",
+                )
             # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
             read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
             validate = cls.__pydantic_validator__.validate_python
@@ -186,27 +214,23 @@ class Codec:
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
-            raise _broken(record, error.message, error.why, error.hint) from error
+            raise broken(record, error.message, error.why, error.hint) from error
         except Exception as error:  # a schema of another system that fastavro or we can't parse
-            raise _broken(record, f"schema {schema_id} can't be used", str(error)) from error
+            raise broken(record, f"schema {schema_id} can't be used", str(error)) from error
 
     def _writing(self, cls: type[Event]) -> _Writing:
         contract = cls.contract
         if contract.abstract:
             raise PublishError(f"{contract.full_name} is an abstract base", why="it has no topic of its own")
-        headers: Callable[[Ids], Headers] = _packed
-        if contract.headers == "plain":
-            headers = plain_headers
-        if contract.cloudevents:
-            headers = cloud_headers(contract, headers)
         key = key_reader(cls)
-        if (wire := contract.wire) is not None:
-            def to_body(event: Event) -> bytes:
-                return wire.encode(event.model_dump(mode="json", by_alias=True))
-            writing = _Writing(contract.topic, b"", None, to_body, key, lambda ids: ())
+        if (write := writer_of(cls)) is not None:
+            writing = _Writing(contract.topic, key, write=write)
         elif contract.external:
-            raise PublishError(f"{contract.full_name} is another system's event",
-                               why="its Avro schema is registered by its owner only", hint="an event of your own")
+            raise PublishError(
+                f"{contract.full_name} is another system's event",
+                why="its Avro schema is registered by its owner only",
+                hint="an event of your own",
+            )
         else:
             shape = shape_of(cls)
             try:
@@ -218,41 +242,23 @@ class Codec:
                 raise PublishError(error.message, at=error.at, why=error.why, hint=error.hint) from error
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
             to_datum = shape.to_datum or dict
-            writing = _Writing(contract.topic, frame, parse_schema(shape.avro), to_datum, key, headers)
+            headers = headers_of(contract)
+            writing = _Writing(contract.topic, key, frame, parse_schema(shape.avro), to_datum, headers)
         self._writings[cls] = writing
         return writing
 
-    def _wire_body(self, cls: type[Event], record: Record) -> Mapping[str, Any] | None:
-        wire = cls.contract.wire
-        if record.value is None or wire is None:
-            raise _broken(record, "it has no value")
-        try:
-            return wire.decode(record.value)
-        except Exception as error:  # a Wire of the user may raise anything
-            raise _broken(record, f"it is no {cls.contract.full_name}", str(error)) from error
 
-    def _wire_event(self, record: Record) -> Event:
-        for cls in self._wired[self._topic(record)]:
-            body = self._wire_body(cls, record)
-            if body is not None:
-                try:
-                    event: Event = cls.__pydantic_validator__.validate_python(body, extra="ignore")
-                except Exception as error:  # validators of the user may raise anything
-                    raise _broken(record, f"it is no {cls.contract.full_name}", str(error)) from error
-                return event
-        raise _broken(record, "its type is none that this codec knows")
-
-
-def _packed(ids: Ids) -> Headers:
-    return ((HEADER, pack(ids)),)
+def _validated(record: Record, taken: Taken | None) -> Event:
+    if taken is None:
+        raise broken(record, "its type is none that this codec knows")
+    try:
+        event: Event = taken.cls.__pydantic_validator__.validate_python(taken.body, extra="ignore")
+    except Exception as error:  # validators of the user may raise anything
+        raise broken(record, f"it is no {taken.cls.contract.full_name}", str(error)) from error
+    return event
 
 
 def _full_name(schema: Mapping[str, Any]) -> str:
     name = str(schema.get("name", ""))
     namespace = schema.get("namespace")
     return name if "." in name or not namespace else f"{namespace}.{name}"
-
-
-def _broken(record: Record, what: str, why: str | None = None, hint: str | None = None) -> DecodeError:
-    cure = hint or "see `choreo dead-letters list`; find out who writes it, then redrive or drop it"
-    return DecodeError(f"this record is no event: {what}", at=record.position, why=why, hint=cure)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, TypedDict
 
 from choreo.errors import EventError
+from choreo.events.cloudevents import CloudEvents
 from choreo.events.wire import Wire
 
 _NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -25,7 +26,7 @@ class Keywords(TypedDict, total=False):
     subject: str
     external: bool
     wire: Wire
-    cloudevents: bool
+    cloudevents: bool | CloudEvents
     headers: Literal["packed", "plain"]
     queue: str
     lease_s: float
@@ -47,7 +48,7 @@ class Contract:
     formerly: str | None = None
     external: bool = False
     wire: Wire | None = None
-    cloudevents: bool = False
+    cloudevents: bool | CloudEvents = False
     headers: Literal["packed", "plain"] = "packed"
     queue: str | None = None
     lease_s: float | None = None
@@ -61,6 +62,14 @@ class Contract:
     def former_name(self) -> str | None:
         """The earlier full name, where there is one."""
         return None if self.formerly is None else _full(self.formerly, self.namespace)
+
+    @property
+    def cloud(self) -> CloudEvents | None:
+        """How its events are CloudEvents, with type and source said; None where they are none."""
+        if not self.cloudevents:
+            return None
+        told = self.cloudevents if isinstance(self.cloudevents, CloudEvents) else CloudEvents()
+        return replace(told, type=told.type or self.full_name, source=told.source or f"/choreo/{self.topic}")
 
 
 def make_contract(name: str, inherited: Contract | None, keywords: Mapping[str, Any]) -> Contract:
@@ -129,7 +138,7 @@ _EXPECTED: Mapping[str, tuple[str, Any]] = {
     "subject": ("the name of a field as text", lambda v: isinstance(v, str) and v != ""),
     "external": ("True or False", lambda v: isinstance(v, bool)),
     "wire": ("a Wire, such as Json()", lambda v: isinstance(v, Wire)),
-    "cloudevents": ("True or False", lambda v: isinstance(v, bool)),
+    "cloudevents": ("True, False or CloudEvents(...)", lambda v: isinstance(v, (bool, CloudEvents))),
     "headers": ('"packed" or "plain"', lambda v: isinstance(v, str) and v in ("packed", "plain")),
     "queue": ("the name of a queue as text", lambda v: _matches(_TOPIC, v)),
     "lease_s": ("a positive number of seconds", lambda v: type(v) in (int, float) and v > 0),

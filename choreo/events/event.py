@@ -37,8 +37,15 @@ class EventType(ModelMetaclass):
         theirs: Any = {word: value for word, value in keywords.items() if word.startswith("_")}
         frame = sys._getframe(1)
         try:
-            inherited = next((base.__dict__["contract"] for parent in bases for base in parent.__mro__
-                              if "contract" in base.__dict__), None)
+            inherited = next(
+                (
+                    base.__dict__["contract"]
+                    for parent in bases
+                    for base in parent.__mro__
+                    if "contract" in base.__dict__
+                ),
+                None,
+            )
             contract = make_contract(wire_name(name), inherited, ours)
             cls: Any = super().__new__(mcs, name, bases, body, **theirs)
             if "contract" in cls.model_fields:
@@ -55,6 +62,8 @@ class EventType(ModelMetaclass):
                 if contract.wire is None and cls.__pydantic_complete__:
                     shape_of(cls)
                     check_key(cls)
+                elif contract.wire is not None and cls.__pydantic_complete__:
+                    contract.wire.bound_to(cls)
         except EventError as error:
             error.at = error.at or _place(frame.f_code.co_filename, frame.f_lineno)
             raise

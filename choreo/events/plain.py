@@ -1,16 +1,22 @@
-"""Ids as text headers (`choreo-event-id` ...), as CloudEvents headers (`ce_id` ...), and from the body of an event."""
+"""Ids as text: in headers (`choreo-event-id` ...), as attributes of a CloudEvent (`ce_id` ...), in the body."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import DecodeError
-from choreo.events.contract import Contract
+from choreo.events.cloudevents import CloudEvents
 from choreo.events.envelope import FOREIGN, Ids, SagaMark
-from choreo.events.event import Event
+from choreo.events.wire import Wire
 from choreo.record import Headers
+
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999."""
+_MILLIS_DIGITS = 11
+"""Shorter digits are a date as ISO 8601 writes it without hyphens, or a time before the spring of 1970."""
 
 
 def plain_headers(ids: Ids) -> Headers:
@@ -29,17 +35,19 @@ def plain_headers(ids: Ids) -> Headers:
     return tuple((f"choreo-{name}", text.encode()) for name, text in said.items() if text is not None)
 
 
-def cloud_headers(contract: Contract, others: Callable[[Ids], Headers]) -> Callable[[Ids], Headers]:
-    """CloudEvents 1.0 headers (Kafka binding, binary mode) beside the `others`."""
-    fixed = (("ce_specversion", b"1.0"), ("ce_type", contract.full_name.encode()),
-             ("ce_source", f"/choreo/{contract.topic}".encode()))
-
-    def headers(ids: Ids) -> Headers:
-        own = (("ce_id", str(UUID(bytes=ids.event_id)).encode()), ("ce_time", to_datetime(ids.at).isoformat().encode()),
-               ("ce_correlationid", ids.correlation_id.encode()))
-        return (*others(ids), *fixed, *own)
-
-    return headers
+def cloud_attributes(cloud: CloudEvents, content_type: str, ids: Ids) -> dict[str, str]:
+    """The attributes of an event as a CloudEvent, with the extension for correlation and causation."""
+    said = {
+        "specversion": "1.0",
+        "id": str(UUID(bytes=ids.event_id)),
+        "source": cloud.source,
+        "type": cloud.type,
+        "time": to_datetime(ids.at).isoformat(),
+        "datacontenttype": content_type,
+        "correlationid": ids.correlation_id,
+        "causationid": str(UUID(bytes=ids.causation_id)) if ids.causation_id else None,
+    }
+    return {name: text for name, text in said.items() if text is not None}
 
 
 def plain_ids(headers: Headers, given: Ids) -> Ids:
@@ -51,25 +59,28 @@ def plain_ids(headers: Headers, given: Ids) -> Ids:
         told = {name: bytes(value).decode() for name, value in headers if name.startswith(("choreo-", "ce_"))}
         return _told_ids(told, given) if told else given
     except (ValueError, TypeError, OverflowError) as error:
-        raise DecodeError(f"the ids in the headers can't be read: {error}",
-                          hint="choreo-event-id is a UUID, choreo-at ISO 8601; or leave them out") from error
+        raise DecodeError(
+            f"the ids in the headers can't be read: {error}",
+            hint="choreo-event-id is a UUID, choreo-at ISO 8601; or leave them out",
+        ) from error
 
 
-def wire_ids(cls: type[Event], body: Mapping[str, Any], given: Ids) -> Ids:
-    """The ids that the body of an external event names (`Json(event_id=..., timestamp=...)`), `given` for the rest."""
-    wire = cls.contract.wire
-    assert wire is not None
+def wire_ids(topic: str, wire: Wire, body: Mapping[str, Any], given: Ids) -> Ids:
+    """The ids that the body of an event names (`Json(event_id=..., timestamp=...)`), `given` for the rest.
+
+    Raises DecodeError for one that can't be read.
+    """
     try:
         if (own := wire.event_id(body)) is not None:
-            event_id = _uuid(own, cls.contract.topic)
+            event_id = _uuid(own, topic)
             given = given._replace(event_id=event_id.bytes, correlation_id=str(event_id))
         if (moment := wire.timestamp(body)) is not None:
-            millis = isinstance(moment, (int, float))
-            given = given._replace(at=int(moment * 1000) if millis else _micros(str(moment)))  # type: ignore[operator]
+            given = given._replace(at=_micros(moment))
         return given
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DecodeError(f"the ids in the body can't be read: {error}",
-                          hint="timestamp is ISO 8601 text or milliseconds since 1970") from error
+    except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
+        raise DecodeError(
+            f"the ids in the body can't be read: {error}", hint="timestamp is ISO 8601 text or milliseconds since 1970"
+        ) from error
 
 
 def _told_ids(told: Mapping[str, str], given: Ids) -> Ids:
@@ -82,9 +93,11 @@ def _told_ids(told: Mapping[str, str], given: Ids) -> Ids:
     if moment := told.get("choreo-at") or told.get("ce_time"):
         given = given._replace(at=_micros(moment))
     wide = {word: told.get(f"choreo-{word}-id") for word in ("causation", "request")}
+    foreign = told.get("ce_causationid")
+    caused = _uuid(foreign, source).bytes if foreign else None
     saga = told.get("choreo-saga")
     return given._replace(
-        causation_id=UUID(wide["causation"]).bytes if wide["causation"] else None,
+        causation_id=UUID(wide["causation"]).bytes if wide["causation"] else caused,
         request_id=UUID(wide["request"]).bytes if wide["request"] else None,
         attempt=int(told.get("choreo-attempt", "1")),
         cancelled=told.get("choreo-cancelled") == "true",
@@ -100,6 +113,14 @@ def _uuid(text: str, source: str) -> UUID:
         return uuid5(FOREIGN, f"{source} {text}")
 
 
-def _micros(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+def _micros(moment: object) -> int:
+    """Microseconds since 1970 of ISO 8601 text, a datetime, or milliseconds since 1970 (a number, or its digits)."""
+    if isinstance(moment, str):
+        moment = int(moment) if len(moment) >= _MILLIS_DIGITS and moment.isdecimal() else datetime.fromisoformat(moment)
+    if isinstance(moment, datetime):
+        return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    if isinstance(moment, bool) or not isinstance(moment, (int, float, Decimal)):
+        raise TypeError(f"{moment!r} is no moment")
+    if not _FIRST_MS <= moment <= _LAST_MS:
+        raise OverflowError(f"{moment} ms since 1970 is no year that a date can have")
+    return int(moment * 1000)

@@ -2,6 +2,7 @@
 
 from choreo.errors import ChoreoError
 from choreo.events.envelope import HEADER, Ids, pack
+from choreo.events.wire import ORIGINAL_KEY
 from choreo.record import NewRecord, Position, Record
 from choreo.resilience.dead_letter import DeadLetter, Door, describe
 from choreo.runtime.entries import Entries
@@ -65,6 +66,8 @@ class Ledger:
 
 
 def _relayed(record: Record, ids: Ids, topic: str, key: bytes) -> NewRecord:
-    """The record as it is, ids and bytes, under another key."""
+    """The record as it is, ids and bytes, under another key; the one that it had may hold a field of the event."""
     headers = [(HEADER, pack(ids)), *(pair for pair in record.headers if pair[0] != HEADER)]
+    if record.key not in (None, key) and all(name != ORIGINAL_KEY for name, _ in headers):
+        headers.append((ORIGINAL_KEY, record.key or b""))
     return NewRecord(topic, key, record.value, headers)

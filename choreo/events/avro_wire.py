@@ -1,0 +1,105 @@
+"""The wire of Avro bodies without a frame: both sides know the schema beforehand."""
+
+import json
+from collections.abc import Callable, Mapping
+from copy import copy
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_writer
+from pydantic import BaseModel
+
+from choreo.errors import EventError
+from choreo.events.avro import shape_of
+from choreo.events.datums import Convert
+from choreo.events.resolution import resolve
+from choreo.events.schema import is_recursive
+from choreo.events.wire import FieldWire, Written
+
+
+class _Bound(NamedTuple):
+    """How the bodies of one class are read and written; worked out once."""
+
+    schema: Any
+    read: Callable[..., Any]
+    to_datum: Convert
+    from_datum: Convert | None
+
+
+class Avro(FieldWire):
+    """A plain Avro body: no magic byte, no schema id. Bodies in the Confluent frame need no wire.
+
+    `schema` is that of the sender: a dict, JSON text, or the Path of an .avsc file; without it, that of the class.
+    """
+
+    content_type = "application/avro"
+
+    def __init__(
+        self,
+        schema: Mapping[str, Any] | str | Path | None = None,
+        *,
+        event_id: str | None = None,
+        timestamp: str | None = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(event_id=event_id, timestamp=timestamp, key=key, headers=headers)
+        self._schema = schema
+        self._bound: _Bound | None = None
+
+    def bound_to(self, cls: type[BaseModel]) -> Self:
+        super().bound_to(cls)
+        shape = shape_of(cls)
+        body = [field for field in shape.avro["fields"] if field["name"] not in self.beside]
+        wanted = shape.avro | {"fields": body}
+        try:
+            resolution = resolve(_loaded(self._schema), wanted) if self._schema is not None else None
+            schema = wanted if resolution is None else resolution.schema
+            parsed = parse_schema(schema)
+        except Exception as error:  # whatever a file, JSON or fastavro can say
+            raise EventError(f"{cls.__name__}: its Avro schema can't be used", why=str(error)) from error
+        if resolution is not None and resolution.problems:
+            raise EventError(
+                f"{cls.__name__} can't read what its Avro schema writes",
+                why="; ".join(resolution.problems),
+                hint="give it the names and types of the schema",
+            )
+        bound = copy(self)
+        # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
+        read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
+        bound._bound = _Bound(parsed, read, shape.to_datum or dict, shape.from_datum)
+        return bound
+
+    def decode(self, value: bytes) -> Mapping[str, Any] | None:
+        bound, body = self._plan(), BytesIO(value)
+        # of a union of several records the name comes with the datum: Shape.from_datum goes by it
+        datum: Any = bound.read(body, bound.schema, None, True, True)
+        if left := len(value) - body.tell():
+            raise ValueError(f"{left} bytes follow its end")
+        if bound.from_datum is not None:
+            datum = bound.from_datum(datum)
+        return datum  # type: ignore[no-any-return]  # a record's datum is a dict
+
+    def encode(self, body: Mapping[str, Any]) -> bytes:
+        raise NotImplementedError("an Avro body is written from an event, not from JSON values")
+
+    def write(self, event: BaseModel) -> Written:
+        bound, body = self._plan(), BytesIO()
+        schemaless_writer(body, bound.schema, bound.to_datum(event))
+        said = event.model_dump(mode="json", by_alias=True) if self.headers else {}
+        return Written(body.getvalue(), self.headers_of(said))
+
+    def _plan(self) -> _Bound:
+        if self._bound is None:
+            raise ValueError("this wire is bound to no class")
+        return self._bound
+
+
+def _loaded(schema: Mapping[str, Any] | str | Path) -> dict[str, Any]:
+    if isinstance(schema, Path):
+        schema = schema.read_text(encoding="utf-8")
+    loaded = json.loads(schema) if isinstance(schema, str) else dict(schema)
+    if not isinstance(loaded, dict) or loaded.get("type") != "record":
+        raise ValueError("an event is an Avro record")
+    return loaded
