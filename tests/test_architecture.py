@@ -16,8 +16,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("state",),
     ("resilience",),
     ("service",),
-    ("runtime", "saga", "jobs"),
-    ("replay", "telemetry", "testing", "streams", "demo", "config"),
+    ("runtime", "saga", "jobs", "config"),
+    ("replay", "telemetry", "testing", "streams", "demo"),
     ("console",),
     ("cli",),
 )

@@ -1,1 +1,36 @@
-"""Contract suites that ship with Choreo: subclass one to prove a backend of your own. No service imports these."""
+"""For tests: scenarios of one's own services, and contract suites for backends of one's own. No service imports these.
+
+Each name is loaded on first use: the pytest plugin lies in here, and every pytest run would pay for more.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from choreo.events.event import Value as Value
+    from choreo.testing.likeness import Like as Like
+    from choreo.testing.likeness import like as like
+    from choreo.testing.scenario import Scenario as Scenario
+    from choreo.testing.world import World as World
+
+_FACE = {
+    "Like": "choreo.testing.likeness",
+    "Scenario": "choreo.testing.scenario",
+    "Value": "choreo.events.event",
+    "World": "choreo.testing.world",
+    "like": "choreo.testing.likeness",
+}
+
+__all__ = [*_FACE]  # names of strings, all of them
+
+
+def __getattr__(name: str) -> object:
+    module = _FACE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'choreo.testing' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_FACE)

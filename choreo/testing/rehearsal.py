@@ -1,0 +1,172 @@
+"""A rehearsal: services and sagas at work in virtual time, on a log in memory with one number of partitions."""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from choreo.clock import VirtualClock
+from choreo.errors import ConfigError
+from choreo.events.codec import Codec
+from choreo.events.envelope import Ids, derive_id, uuid8
+from choreo.events.event import Event
+from choreo.events.registry import MemoryRegistry
+from choreo.log.interface import TopicSpec
+from choreo.log.memory import MemoryLog
+from choreo.runtime.options import RunOptions, Site
+from choreo.runtime.plan import plan_of
+from choreo.runtime.relay import with_relays
+from choreo.runtime.topics import create_topics
+from choreo.runtime.virtual import VirtualTime
+from choreo.runtime.worker import Worker
+from choreo.service.service import Service
+from choreo.service.store import Store
+from choreo.state.memory import MemoryBackends
+from choreo.testing.cast import Cast
+from choreo.testing.chronicle import Chronicle
+
+K = TypeVar("K")
+V = TypeVar("V")
+FOR_EVER_S = 1e9
+"""A member must not be thrown out because the clock was moved by days between two polls."""
+
+QUIET_ROUNDS = 2
+"""A worker may look at the log in one round and act upon it in the next."""
+
+
+class Rehearsal:
+    """The same road as live: workers, relays, coordinators, checkpoints. Only the log and the clock are made for it."""
+
+    def __init__(self, cast: Cast, partitions: int, start: int) -> None:
+        self.partitions = partitions
+        self.sagas = cast.sagas
+        """The lifecycle event of each saga, by name."""
+        self.clock = VirtualClock(start)
+        self._cast = cast
+        self._log = MemoryLog(self.clock, cluster="scenario")
+        self._registry = MemoryRegistry()
+        self._codec = Codec(self._registry, (), self._log.cluster_id())
+        self._said = 0
+        everybody = tuple(with_relays(cast.services))
+        self._plans = [plan_of(service) for service in everybody]
+        self._read_directly = {topic for service in cast.services for topic in plan_of(service).topics}
+        self._workers: list[Worker] = []
+        self.chronicle = Chronicle(self._log, self._registry, everybody)
+        self._everybody = everybody
+        self._make_topics(event for plan in self._plans for event in plan.classes if event.contract.external)
+        create_topics(self._log, self._plans, partitions)
+        self.chronicle.know(event for plan in self._plans for event in plan.classes)
+        self._start()
+
+    def tell(self, event: Event, verb: str) -> None:
+        """Put an event of the test on the log, and let everybody do what is to be done at this instant."""
+        self._make_topics([type(event)])
+        self.chronicle.know([type(event)])
+        self._said += 1
+        event_id = derive_id(bytes(16), "scenario", type(event).contract.full_name, self._said)
+        ids = Ids(event_id, f"story-{uuid8(event_id).hex()[:8]}", at=self.clock.now())
+        (position,) = self._log.append([self._codec.encode(event, ids)])
+        self.chronicle.tell(position, verb)
+        self._settle()
+        self.chronicle.read()
+
+    def wait_until(self, moment: int) -> None:
+        """Let time pass up to `moment` (microseconds)."""
+        self._time.run(moment)
+        self._settle()
+        self.chronicle.read()
+
+    def restart(self) -> None:
+        """Everybody dies without a last commit, and starts again elsewhere: stores are rebuilt from the log."""
+        self.close()
+        self._start()
+        self._settle()
+        self.chronicle.read()
+
+    def stored(self, store: Store[K, V]) -> dict[K, V]:
+        """All entries of a store. Raises ConfigError where none of the services keeps it."""
+        keys, values = store.codecs()
+        found: dict[K, V] = {}
+        owners = [worker for worker in self._workers if store in _stores(worker.service)]
+        if not owners:
+            raise ConfigError(
+                f"none of these services keeps the store {store.name!r}",
+                why=f"they are {', '.join(service.name for service in self._cast.own) or 'none'}",
+                hint="name it as its handler does: ReserveStock.stock",
+            )
+        for worker in owners:
+            for live in worker.tasks.values():
+                entries = live.task.entries.backend.scan(prefix=keys.prefix(()))
+                found |= {keys.decode(key): values.load(value) for key, value in entries}
+        return found
+
+    def stores(self) -> Mapping[tuple[str, str], Mapping[object, object]]:
+        """Every store of every service (the coordinators' aside), by service and name."""
+        declared = {(s.name, store.name): store for s in self._cast.own for store in _stores(s)}
+        return {name: self.stored(store) for name, store in declared.items()}
+
+    def close(self) -> None:
+        """Stop without a last commit."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.abandon()
+
+    def _start(self) -> None:
+        options = RunOptions(
+            start_from="earliest",
+            checkpoint_dry_s=0,
+            session_timeout_s=FOR_EVER_S,
+            specs=self._cast.specs,
+            inline_calls=True,
+        )
+        site = Site(self._log, self._registry, MemoryBackends(), self.clock)
+        self._workers = [_worker(service, site, options) for service in self._everybody]
+        for worker in self._workers:
+            worker.start()
+        self._time = VirtualTime(self.clock, self._workers)
+
+    def _settle(self) -> None:
+        """Until nobody does anything more at this instant: also what a worker alone would do a little later, since it
+        polls again first: fire a timer that is due now, take the answer of a call.
+        """
+        quiet = 0
+        while quiet < QUIET_ROUNDS:
+            self._time.settle()
+            before = self._done()
+            for worker in self._workers:
+                worker.step(self.clock.now(), worker.poll())
+            in_flight = any(live.task.flights for worker in self._workers for live in worker.tasks.values())
+            quiet = 0 if in_flight or self._done() != before else quiet + 1
+
+    def _done(self) -> int:
+        return sum(worker.handled + worker.checkpoints for worker in self._workers)
+
+    def _make_topics(self, classes: Iterable[type[Event]]) -> None:
+        """Topics of events that nobody here publishes.
+
+        A foreign one that is only read through relays has one partition: its ids are made from positions, and so
+        are the same whatever the number of partitions is.
+        """
+        known = self._log.topics()
+        for cls in classes:
+            contract = cls.contract
+            foreign = contract.external and contract.topic not in self._read_directly
+            if contract.topic not in known:
+                self._log.create_topics([TopicSpec(contract.topic, 1 if foreign else self.partitions)])
+                known = self._log.topics()
+
+
+def _stores(service: Service) -> list[Store[object, object]]:
+    """The stores of a service, each once."""
+    return list({id(s): s for signature in service.signatures for s in signature.stores.values()}.values())
+
+
+def _worker(service: Service, site: Site, options: RunOptions) -> Worker:
+    try:
+        return Worker(service, site, options)
+    except ValidationError as error:
+        raise ConfigError(
+            f"the settings of {service.name} lack {', '.join(str(one['loc'][0]) for one in error.errors())}",
+            why="a scenario reads no configuration",
+            hint=f"replace what needs them: using({', '.join(f'{name}=...' for name in service.provide)})",
+        ) from error

@@ -1,0 +1,60 @@
+"""World: what happened so far in a scenario, read only."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from choreo.clock import to_datetime
+from choreo.errors import ConfigError
+from choreo.events.event import Event
+from choreo.saga.instance import Status
+from choreo.saga.lifecycle import SagaChanged
+from choreo.service.store import Store
+from choreo.testing.rehearsal import Rehearsal
+
+E = TypeVar("E", bound=Event)
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class World(ABC):
+    """What one can look at: the clock, all events of a class, a store, the sagas."""
+
+    @property
+    @abstractmethod
+    def _watched(self) -> Rehearsal:
+        """Where one looks."""
+
+    @property
+    def now(self) -> datetime:
+        """What the clock says, UTC."""
+        return to_datetime(self._watched.clock.now())
+
+    def events(self, event: type[E], /) -> list[E]:
+        """All events of exactly this class so far, whoever said them, in the order in which they were emitted."""
+        return [fact.event for fact in self._watched.chronicle.facts if type(fact.event) is event]
+
+    def store(self, store: Store[K, V], /) -> Mapping[K, V]:
+        """All entries of a store, over all partitions: `story.store(ReserveStock.stock)`.
+
+        Raises ConfigError where none of the services keeps it.
+        """
+        return self._watched.stored(store)
+
+    def sagas(self, name: str, /) -> Mapping[str, Status]:
+        """Where each saga of this name stands, by key. Raises ConfigError where no spec is called so."""
+        return {key: changed.status for key, changed in changes(self._watched, name).items()}
+
+
+def changes(watched: Rehearsal, name: str) -> dict[str, SagaChanged]:
+    """The last lifecycle event of each saga of this name, by key. Raises ConfigError for an unknown name."""
+    lifecycle = watched.sagas.get(name)
+    if lifecycle is None:
+        raise ConfigError(
+            f"no saga is called {name}",
+            why=f"here are {', '.join(watched.sagas) or 'none'}",
+            hint="Scenario(..., sagas=['saga_specs/NAME.yaml'])",
+        )
+    told = [fact.event for fact in watched.chronicle.facts if type(fact.event) is lifecycle]
+    return {one.key: one for one in told if isinstance(one, SagaChanged)}

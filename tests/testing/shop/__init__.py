@@ -1,0 +1,1 @@
+"""The sample shop of a user, without its schedule, and the tests that such a user writes."""
