@@ -20,6 +20,7 @@ from choreo.errors import LogError
 from choreo.log.interface import Listener, Log, Member, Membership, Reader, Topic, TopicSpec, Writer
 from choreo.log.kafka_errors import Heard, as_choreo, clients_log, seam
 from choreo.log.kafka_fetch import Fetch
+from choreo.log.kafka_groups import KafkaGroups
 from choreo.log.kafka_member import KafkaMember
 from choreo.log.kafka_offsets import KafkaOffsets
 from choreo.log.kafka_settings import KafkaSettings, Names
@@ -43,7 +44,8 @@ class KafkaLog(Log):
             self._admin = self._connect()
         self._heard.serve = partial(self._admin.poll, 0)
         self._topics = KafkaTopics(self._admin, names, self._heard)
-        self._offsets = KafkaOffsets(self._connect, names, self._topics, self._heard)
+        self._offsets = KafkaOffsets(names, self._topics, self._heard)
+        self._groups = KafkaGroups(settings, self._heard)
         self._producer: Producer | None = None
         self._lock = Lock()
         self._cluster_id: str | None = None
@@ -113,9 +115,10 @@ class KafkaLog(Log):
         return self._offsets.at(partitions, timestamp_ms)
 
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        return self._offsets.committed(group, partitions)
+        return self._groups.committed(group, partitions)
 
     def close(self) -> None:
+        self._groups.close()
         with self._lock:
             if self._producer is not None:
                 self._producer.flush(APPEND_TIMEOUT_S)

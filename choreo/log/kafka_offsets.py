@@ -1,20 +1,19 @@
-"""Offsets on Kafka: where partitions begin and end, what was when, and what a group has committed."""
+"""Offsets on Kafka: where partitions begin and end, and what was when."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import monotonic, sleep
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # re-exported without __all__
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re-exported without __all__
 
-from choreo.errors import LogUnavailableError, UnknownTopicError
+from choreo.errors import UnknownTopicError
 from choreo.log.kafka_errors import LEADER_MOVED, Heard, as_choreo, kafka_error, seam
 from choreo.log.kafka_settings import Names
 from choreo.log.kafka_topics import ADMIN_TIMEOUT_S, KafkaTopics
 from choreo.record import TopicPartition
 
 LEADER_WITHIN_S = 30.0
-ASK_AGAIN_S = 2.0
 _FIRST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -22,8 +21,7 @@ _END: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 class KafkaOffsets:
     """Asks one admin client: about a millisecond a call."""
 
-    def __init__(self, connect: Callable[[], AdminClient], names: Names, topics: KafkaTopics, heard: Heard) -> None:
-        self._connect = connect
+    def __init__(self, names: Names, topics: KafkaTopics, heard: Heard) -> None:
         self._admin = topics.admin
         self._names = names
         self._topics = topics
@@ -39,37 +37,6 @@ class KafkaOffsets:
     def at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         found = self._listed(list(partitions), OffsetSpec.for_timestamp(timestamp_ms))
         return found | self.end([name for name, offset in found.items() if offset < 0])
-
-    def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """What is committed now; a transaction in flight does not count, and is not waited for."""
-        asked, doing = list(partitions), f"reading the offsets of group {group}"
-        if not asked:
-            return {}
-        request = ConsumerGroupTopicPartitions(self._names.full(group), [self._kafka(name) for name in asked])
-        with seam(doing, heard=self._heard):
-            answer = self._of_coordinator(request)
-        offsets: dict[TopicPartition, int | None] = dict.fromkeys(asked)
-        for each in answer.topic_partitions or ():
-            name = TopicPartition(self._names.plain(each.topic), each.partition)
-            if each.error is not None:
-                raise as_choreo(each.error, doing, at=name)
-            offsets[name] = each.offset if each.offset >= 0 else None
-        return offsets
-
-    def _of_coordinator(self, request: ConsumerGroupTopicPartitions) -> ConsumerGroupTopicPartitions:
-        """A client never leaves a coordinator that went away (librdkafka's issue 5511), so another client asks anew."""
-        until = monotonic() + ADMIN_TIMEOUT_S
-        while True:
-            answers = self._admin.list_consumer_group_offsets([request], request_timeout=ADMIN_TIMEOUT_S)
-            (answer,) = answers.values()
-            try:
-                found: ConsumerGroupTopicPartitions = answer.result(ASK_AGAIN_S)
-                return found
-            except TimeoutError:
-                self._admin = self._connect()
-                if monotonic() > until:
-                    at = self._names.plain(request.group_id)
-                    raise LogUnavailableError("the coordinator of the group does not answer", at=at) from None
 
     def _listed(self, names: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
         until = monotonic() + LEADER_WITHIN_S

@@ -172,6 +172,16 @@ class KafkaSettings:
         """A consumer outside of any group; it never joins or commits, the name is for quotas and rights only."""
         return {**self.connection(), **CONSUMER, **self.consumer_only, "group.id": f"{self.prefix}choreo.reader"}
 
+    def asker(self, group: str) -> Config:
+        """A consumer that asks what a group has committed and never joins it. Transactions in flight don't count."""
+        return {
+            **self.connection(),
+            **CONSUMER,
+            **self.consumer_only,
+            "group.id": self.prefix + group,
+            "isolation.level": "read_uncommitted",
+        }
+
     def member(self, membership: Membership) -> Config:
         """A static member of a classic group: back within seconds of a kill -9 under the same instance.
 

@@ -1,5 +1,7 @@
 """Traps of Kafka's clients and brokers that no other test of this room stands on; docs/traps.md lists them all."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -104,6 +106,24 @@ def test_a_transaction_that_takes_too_long_is_fenced_and_a_new_writer_goes_on(lo
         after.commit()
         again.close()
     assert values(log) == [b"behind it", b"again"]
+
+
+ASKING = """
+import sys
+from choreo.log.kafka import KafkaLog
+from choreo.record import TopicPartition
+with KafkaLog.from_url(sys.argv[1]) as log:
+    for number in range(8):
+        assert log.committed(f"group-{number}", [TopicPartition("t", 0)]) == {TopicPartition("t", 0): None}
+print("lived")
+"""
+
+
+def test_asking_a_cluster_that_knows_of_no_group_yet_does_not_end_the_process(own_broker: Broker) -> None:
+    """A broker that has never coordinated a group says so: asked by an admin client, librdkafka dies of that answer."""
+    command = [sys.executable, "-c", ASKING, f"kafka://{own_broker.bootstrap}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "lived\n"), done.stderr
 
 
 class Forgetful(Broker):
