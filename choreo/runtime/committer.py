@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from choreo.errors import (
     FencedError,
+    LogUnavailableError,
     NotAuthorizedError,
     PublishError,
+    StaleMemberError,
     StartError,
     TransactionAbortedError,
     UnknownTopicError,
@@ -17,6 +20,8 @@ from choreo.runtime.checkpoint import Checkpoint
 from choreo.runtime.live import LiveTask
 from choreo.runtime.options import FaultPoint, RunOptions, Site
 from choreo.runtime.pace import Pace
+from choreo.runtime.plan import Plan
+from choreo.runtime.topics import check_topics
 
 logger = logging.getLogger("choreo.runtime")
 MAX_FENCED = 3
@@ -142,10 +147,18 @@ class Committer:
         if isinstance(cause, PublishError):
             self._find_culprit(tasks, since, cause)
         elif isinstance(cause, NotAuthorizedError | UnknownTopicError):
+            self._check_topics(tasks[0].task.plan)
             raise cause
         else:
             self._buried = False
             logger.warning("a checkpoint of %s was refused, its inputs are taken again: %s", self._scope, error)
+            if not isinstance(error, StaleMemberError):
+                self._check_topics(tasks[0].task.plan)
+
+    def _check_topics(self, plan: Plan) -> None:
+        """A topic may have gone. Kafka does not say so: what is written to it only takes too long."""
+        with suppress(LogUnavailableError):
+            check_topics(plan, self._site.log)
 
     def _find_culprit(self, tasks: Sequence[LiveTask], since: Mapping[int, int], error: PublishError) -> None:
         """Go one input a checkpoint until it is known which can't be published, and make that a dead letter.

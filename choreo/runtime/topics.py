@@ -33,7 +33,8 @@ def check_topics(plan: Plan, log: Log) -> int:
     known = log.topics()
     scope = plan.service.scope
     needed = [*plan.topics, f"{scope}.changelog", f"{scope}.journal"]
-    missing = [name for name in [*needed, f"{scope}.dead-letters"] if name not in known]
+    spoken = [event.contract.topic for event in plan.service.emitted if event.contract.topic]
+    missing = [name for name in dict.fromkeys([*needed, f"{scope}.dead-letters", *spoken]) if name not in known]
     if missing:
         raise UnknownTopicError(
             f"service {plan.service.name} needs topics that do not exist: {', '.join(missing)}",

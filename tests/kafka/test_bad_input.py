@@ -123,15 +123,45 @@ def test_a_wrong_partition_count_is_refused_and_nothing_is_read(log: KafkaLog, r
     assert raised.value.hint is not None
     inputs = [TopicPartition(IN, number) for number in (0, 1)]
     assert list(log.committed(post.scope, inputs).values()) == [None, None]
-    brokers, _, prefix = log.url.removeprefix("kafka://").partition("?prefix=")
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
-    for deleted in admin.delete_topics([f"{prefix}.choreo.post.changelog"]).values():
-        deleted.result()
-    wait_for(lambda: "choreo.post.changelog" not in log.topics())
+    delete_topic(log, "choreo.post.changelog")
     create_topics(log, [PLAN], 2)
     with running(log, registry, MemoryBackends()):
         wait_for(lambda: caught_up(log))
     assert sorted_parcels(log, registry) == {("waiting", 1): 1}
+
+
+def test_a_topic_that_goes_while_the_service_runs_is_named(log: KafkaLog, registry: MemoryRegistry) -> None:
+    """Kafka lets what is written to it time out and blames any topic: the error names the one that is gone.
+
+    Nothing of that work is committed; with the topic made again, the next life does it.
+    """
+    create_topics(log, [PLAN], 1)
+    log.append(parcels(log, registry, "a"))
+    with KafkaLog.from_url(log.url, {"transaction.timeout.ms": "3000"}) as impatient:
+        site = Site(impatient, registry, MemoryBackends(), SystemClock())
+        worker = Worker(post, site, RunOptions(start_from="earliest"))
+        worker.start()
+        step_until(worker, lambda: caught_up(log), site.clock)
+        delete_topic(log, OUT)
+        log.append(parcels(log, registry, "b"))
+        with pytest.raises(UnknownTopicError, match=rf"topics that do not exist: {OUT}\n") as raised:
+            step_until(worker, lambda: caught_up(log), site.clock)
+        assert raised.value.hint == "choreo topics apply"
+        worker.abandon()
+    assert list(log.committed(post.scope, [TopicPartition(IN, 0)]).values()) == [1]
+    create_topics(log, [PLAN], 1)
+    with running(log, registry, site.backends):
+        wait_for(lambda: caught_up(log))
+    assert sorted_parcels(log, registry) == {("b", 1): 1}
+
+
+def delete_topic(log: KafkaLog, name: str) -> None:
+    """As an operator does it; ends when the broker no longer lists it."""
+    brokers, _, prefix = log.url.removeprefix("kafka://").partition("?prefix=")
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+    for deleted in admin.delete_topics([f"{prefix}.{name}"]).values():
+        deleted.result()
+    wait_for(lambda: name not in log.topics())
 
 
 def test_an_event_that_its_topic_does_not_take_is_found_among_others(log: KafkaLog, registry: MemoryRegistry) -> None:
