@@ -46,6 +46,11 @@ def test_every_row_names_tests_that_exist(number: int) -> None:
     assert guard.count("::test_") == len(NAMED.findall(guard)), "a test is named in a way that is not checked"
 
 
+def test_the_text_around_the_table_names_tests_that_exist() -> None:
+    """The same holds for what stands below the table."""
+    assert missing((ROOT / "docs" / "traps.md").read_text(encoding="utf-8")) == []
+
+
 def test_a_test_that_is_gone_would_be_found() -> None:
     """The check itself notices a file, a class and a function that are not there."""
     text = "`tests/test_traps.py::test_gone` `tests/gone.py::test_x` `tests/test_traps.py::Gone::test_y`"
