@@ -14,7 +14,9 @@ AnyCommand = TypeVar("AnyCommand", bound=click.Command)
 
 COMMON = (
     click.Option(["--log", "log_url"], metavar="URL", help="memory:, embedded:DIR or kafka://HOST:PORT,..."),
-    click.Option(["--registry", "registry_url"], metavar="URL", help="The schema registry: memory:, dir:DIR or https://HOST."),
+    click.Option(
+        ["--registry", "registry_url"], metavar="URL", help="The schema registry: memory:, dir:DIR or https://HOST."
+    ),
     click.Option(["--profile"], metavar="NAME", help="Lay [profile.NAME] over the settings."),
     click.Option(["--config", "config_file"], metavar="FILE", help="Another choreo.toml or pyproject.toml."),
     click.Option(["--json", "as_json"], is_flag=True, help="One JSON object a line on stdout."),

@@ -94,16 +94,19 @@ def unpack(data: bytes) -> Ids:
     try:
         version, flags, event_id, at = _HEAD.unpack_from(data)
         if version != VERSION or flags & ~_ALL:
-            raise DecodeError(f"the header {HEADER} is of a later version ({version}, flags {flags})",
-                              hint="update this worker, or find out who else writes this header")
+            raise DecodeError(
+                f"the header {HEADER} is of a later version ({version}, flags {flags})",
+                hint="update this worker, or find out who else writes this header",
+            )
         if flags == 0:
             return Ids(event_id, data[26:].decode(), None, None, 1, at)
         if flags == _CAUSATION and len(data) >= 42:
             return Ids(event_id, data[42:].decode(), data[26:42], None, 1, at)
         return _unpack_rest(data, flags, event_id, at)
     except (StructError, ValueError, TypeError) as error:
-        raise DecodeError(f"the header {HEADER} can't be read: {error}",
-                          hint="its layout is documented in choreo/events/envelope.py") from error
+        raise DecodeError(
+            f"the header {HEADER} can't be read: {error}", hint="its layout is documented in choreo/events/envelope.py"
+        ) from error
 
 
 def derive_id(parent: bytes, service: str, handler: str, index: int) -> bytes:

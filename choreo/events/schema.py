@@ -33,8 +33,10 @@ def normalised(schema: Any, namespace: str = "") -> Any:
         if word in kept and kept[word] not in _COMPLEX:
             kept[word] = normalised(kept[word], namespace)
     if isinstance(kept.get("fields"), list):
-        kept["fields"] = [{w: normalised(p, namespace) if w == "type" else p for w, p in field.items() if w != "doc"}
-                          for field in kept["fields"]]
+        kept["fields"] = [
+            {w: normalised(p, namespace) if w == "type" else p for w, p in field.items() if w != "doc"}
+            for field in kept["fields"]
+        ]
     if not kept.get("aliases"):
         kept.pop("aliases", None)
     return kept["type"] if len(kept) == 1 and "type" in kept else kept

@@ -59,17 +59,25 @@ def record_shape(cls: type[BaseModel], full_name: str, head: dict[str, Any], fie
 def array_shape(item: Shape) -> Shape:
     """Any number of items, in order."""
     to, back = item.to_datum, item.from_datum
-    return Shape({"type": "array", "items": item.avro}, "array", list,
-                 (lambda values: [to(value) for value in values]) if to else list,
-                 (lambda values: [back(value) for value in values]) if back else None)
+    return Shape(
+        {"type": "array", "items": item.avro},
+        "array",
+        list,
+        (lambda values: [to(value) for value in values]) if to else list,
+        (lambda values: [back(value) for value in values]) if back else None,
+    )
 
 
 def map_shape(item: Shape) -> Shape:
     """Values by text."""
     to, back = item.to_datum, item.from_datum
-    return Shape({"type": "map", "values": item.avro}, "map", dict,
-                 (lambda values: {name: to(value) for name, value in values.items()}) if to else None,
-                 (lambda values: {name: back(value) for name, value in values.items()}) if back else None)
+    return Shape(
+        {"type": "map", "values": item.avro},
+        "map",
+        dict,
+        (lambda values: {name: to(value) for name, value in values.items()}) if to else None,
+        (lambda values: {name: back(value) for name, value in values.items()}) if back else None,
+    )
 
 
 def is_told_apart(parts: Sequence[Shape]) -> bool:
@@ -93,10 +101,15 @@ def union_shape(parts: Sequence[Shape]) -> Shape:
     filled = [part for part in parts if part.branch != "null"]
     if len(filled) == 1:
         branch, to, back = filled[0].branch, filled[0].to_datum, filled[0].from_datum
-        return Shape(avro, "union", filled[0].kind,
-                     (lambda value: None if value is None else (branch, to(value))) if to
-                     else (lambda value: None if value is None else (branch, value)),
-                     (lambda datum: None if datum is None else back(datum)) if back else None)
+        return Shape(
+            avro,
+            "union",
+            filled[0].kind,
+            (lambda value: None if value is None else (branch, to(value)))
+            if to
+            else (lambda value: None if value is None else (branch, value)),
+            (lambda datum: None if datum is None else back(datum)) if back else None,
+        )
     return _wide_union(avro, parts)
 
 
@@ -119,8 +132,13 @@ def _wide_union(avro: list[Any], parts: Sequence[Shape]) -> Shape:
     if len(records) > 1:
         return Shape(avro, "union", object, to_datum, from_datum)
     back = next((part.from_datum for part in records.values()), None)
-    return Shape(avro, "union", object, to_datum,
-                 (lambda datum: back(datum) if isinstance(datum, dict) else datum) if back else None)
+    return Shape(
+        avro,
+        "union",
+        object,
+        to_datum,
+        (lambda datum: back(datum) if isinstance(datum, dict) else datum) if back else None,
+    )
 
 
 def _to_record(fields: Sequence[FieldShape]) -> Convert:

@@ -263,6 +263,3 @@ def _kept_fields(
 
 def _micros(limit: Limit | None, default: int | None) -> int | None:
     return limit.micros if limit else default
-
-
-

@@ -88,8 +88,12 @@ def test_derived_ids_are_the_same_everywhere_and_different_for_each() -> None:
     """Same cause, service, handler and index give the same UUID, on every machine; anything else another one."""
     one = derive_id(ID, "shop", "Take", 0)
     assert UUID(bytes=one) == UUID("dd933af2-96c8-8c08-92b9-64d0f744aa1f")
-    others = [derive_id(OTHER, "shop", "Take", 0), derive_id(ID, "sho", "pTake", 0), derive_id(ID, "shop", "Take", 1),
-              derive_id(ID, "shop", "Tak", 0)]
+    others = [
+        derive_id(OTHER, "shop", "Take", 0),
+        derive_id(ID, "sho", "pTake", 0),
+        derive_id(ID, "shop", "Take", 1),
+        derive_id(ID, "shop", "Tak", 0),
+    ]
     assert len({one, *others}) == 5
     assert uuid8(b"a", b"b\0") != uuid8(b"a\0", b"b")
     assert UUID(bytes=one).version == 8

@@ -151,8 +151,13 @@ def test_defaults_that_change_are_refused() -> None:
 
     assert Tagged(order_id="o").tags == []
     with pytest.raises(EventError, match=r"C\.id: default_factory"):
-        EventType("C", (OrderEvent,), {"__annotations__": {"id": str}, "id": Field(default_factory=lambda: "x")},
-                  external=True, wire=Json())
+        EventType(
+            "C",
+            (OrderEvent,),
+            {"__annotations__": {"id": str}, "id": Field(default_factory=lambda: "x")},
+            external=True,
+            wire=Json(),
+        )
 
 
 def test_a_default_of_another_type_is_refused() -> None:

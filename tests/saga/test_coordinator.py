@@ -179,6 +179,4 @@ steps: [{name: reserve, completes_on: shop.StockReserved, compensate: none}]
 def test_a_failed_payment_tells_its_story(town: Town) -> None:
     """The last lifecycle event says in one line what happened."""
     town.tell(PLACED, StockReserved(order_id="o1"), PaymentDeclined(order_id="o1"), StockReleased(order_id="o1"))
-    assert told(town)[-1].explanation == (
-        "compensated: pay failed (PaymentDeclined), reserve undone (StockReleased)"
-    )
+    assert told(town)[-1].explanation == ("compensated: pay failed (PaymentDeclined), reserve undone (StockReleased)")

@@ -215,9 +215,7 @@ def test_the_order_in_the_file_does_not_matter() -> None:
     order.when("OrderPlaced", total="0.00").when("StockReserved").then("ShipmentRequested")
 
 
-RETRY = spec_of(
-    changed(("    within: 2d\n", "    within: 1h\n    on_timeout: {retry: {attempts: 3, wait: 10m}}\n"))
-)
+RETRY = spec_of(changed(("    within: 2d\n", "    within: 1h\n    on_timeout: {retry: {attempts: 3, wait: 10m}}\n")))
 
 
 def test_a_retry_asks_again_under_the_same_request_id() -> None:
