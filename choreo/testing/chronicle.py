@@ -95,12 +95,18 @@ class Chronicle:
         wanted = fact.ids.causation_id
         return next((other for other in self.facts if other.ids.event_id == wanted), None)
 
+    def event(self, record: Record) -> Event | None:
+        """The event of a record; None where it is none that could be read here."""
+        with suppress(DecodeError):
+            if self._codec.event_class(record) is not None:
+                return self._codec.event(record)
+        return None
+
     def _facts(self, record: Record, ids: Ids) -> list[Fact]:
         """The record as a fact; none where it is an event of a class that nobody here knows."""
-        if self._codec.event_class(record) is None:
-            return []
+        event = self.event(record)
         verb = self._told.get(record.position)
-        return [Fact(self._codec.event(record), ids, record.key, verb or self._speaker(ids), verb is not None)]
+        return [] if event is None else [Fact(event, ids, record.key, verb or self._speaker(ids), verb is not None)]
 
     def _speaker(self, ids: Ids) -> str:
         """Who said it: the event_id of an emission is made from its cause, the service, the handler and an index."""
@@ -114,9 +120,4 @@ class Chronicle:
 
     def _letter(self, record: Record) -> Buried:
         letter = read_letter(record)
-        event: Event | None = None
-        with suppress(DecodeError):
-            original = record._replace(topic=letter.origin.topic)
-            if record.value is not None and self._codec.event_class(original) is not None:
-                event = self._codec.event(original)
-        return Buried(letter, event, record.key)
+        return Buried(letter, self.event(record._replace(topic=letter.origin.topic)), record.key)

@@ -56,7 +56,7 @@ class Performance:
     def fail(self, headline: str, lines: Sequence[str] = ()) -> NoReturn:
         """Raise an AssertionError with these lines and the story."""
         __tracebackhide__ = True
-        story = table(self.rehearsal.chronicle, self.turns)
+        story = table(self.rehearsal, self.turns)
         head = "\n".join((headline, *lines))
         raise AssertionError(f"{head}\n\nThe story so far ({_counted(self.rehearsal.partitions)}):\n{story}")
 

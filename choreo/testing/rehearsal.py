@@ -1,7 +1,7 @@
 """A rehearsal: services and sagas at work in virtual time, on a log in memory with one number of partitions."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from choreo.events.registry import MemoryRegistry
 from choreo.log.interface import TopicSpec
 from choreo.log.memory import MemoryLog
 from choreo.runtime.options import RunOptions, Site
+from choreo.runtime.parking import FLYING, PARKED, load
 from choreo.runtime.plan import plan_of
 from choreo.runtime.relay import with_relays
 from choreo.runtime.topics import create_topics
@@ -32,6 +33,17 @@ FOR_EVER_S = 1e9
 
 QUIET_ROUNDS = 2
 """A worker may look at the log in one round and act upon it in the next."""
+
+
+class Failing(NamedTuple):
+    """An input whose handling failed, and which waits for its next attempt."""
+
+    until: int
+    """When it is tried again (microseconds)."""
+    service: str
+    what: str
+    attempts: int
+    error: str
 
 
 class Rehearsal:
@@ -104,6 +116,20 @@ class Rehearsal:
         """Every store of every service (the coordinators' aside), by service and name."""
         declared = {(s.name, store.name): store for s in self._cast.own for store in _stores(s)}
         return {name: self.stored(store) for name, store in declared.items()}
+
+    def failing(self) -> list[Failing]:
+        """What failed and is to be tried again, by service and time."""
+        found = []
+        for worker in self._workers:
+            for live in worker.tasks.values():
+                for _, data in live.task.entries.backend.scan(PARKED.start):
+                    waiting = load(data)
+                    if waiting.error and waiting.until < FLYING:
+                        event = self.chronicle.event(waiting.record) if waiting.record else None
+                        what = "a timer" if event is None else type(event).__name__
+                        one = Failing(waiting.until, worker.service.name, what, waiting.attempts, waiting.error)
+                        found.append(one)
+        return sorted(found)
 
     def close(self) -> None:
         """Stop without a last commit."""

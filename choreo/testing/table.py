@@ -6,6 +6,7 @@ from typing import NamedTuple
 from choreo.clock import to_datetime
 from choreo.saga.lifecycle import SagaChanged
 from choreo.testing.chronicle import Buried, Chronicle, Fact
+from choreo.testing.rehearsal import Failing, Rehearsal
 
 MOST_ROWS = 60
 WHAT_CHARS = 110
@@ -30,8 +31,9 @@ class _Row(NamedTuple):
     cause: str
 
 
-def table(chronicle: Chronicle, turns: Sequence[Turn]) -> str:
-    """The last rows of the story so far, oldest first; dead letters at the end."""
+def table(rehearsal: Rehearsal, turns: Sequence[Turn]) -> str:
+    """The last rows of the story so far, oldest first; dead letters and what is to be tried again at the end."""
+    chronicle = rehearsal.chronicle
     numbers = {fact.ids.event_id: number for number, fact in enumerate(chronicle.facts, start=1)}
     rows: list[_Row] = []
     waiting = list(turns)
@@ -40,7 +42,8 @@ def table(chronicle: Chronicle, turns: Sequence[Turn]) -> str:
             rows.append(_turn(waiting.pop(0)))
         rows.append(_Row(str(number), _time(fact.ids.at), fact.who, _what(fact), _cause(chronicle, fact, numbers)))
     rows += [_turn(turn) for turn in waiting]
-    rows += [_letter(buried, numbers) for buried in chronicle.buried]
+    rows += [_letter(buried) for buried in chronicle.buried]
+    rows += [_failing(failing) for failing in rehearsal.failing()]
     left_out = len(rows) - MOST_ROWS
     head = _Row("#", "when", "who", "what", "caused by")
     lines = _aligned([head, *rows[-MOST_ROWS:]])
@@ -75,13 +78,18 @@ def _cause(chronicle: Chronicle, fact: Fact, numbers: dict[bytes, int]) -> str:
     return f"{numbers[cause.ids.event_id]} {type(cause.event).__name__}"
 
 
-def _letter(buried: Buried, numbers: dict[bytes, int]) -> _Row:
+def _letter(buried: Buried) -> _Row:
     letter = buried.letter
     key = (buried.key or b"").decode(errors="replace")
     name = f"{type(buried.event).__name__} {key}" if buried.event is not None else f"key {key}"
     tried = f"after {letter.attempts} attempts" if letter.attempts > 1 else ""
     who = f"{letter.service}.{letter.handler}" if letter.handler else letter.service
     return _Row("", _time(letter.at), who, f"DEAD LETTER {name}: {_short(letter.error, ERROR_CHARS)}", tried)
+
+
+def _failing(failing: Failing) -> _Row:
+    what = f"TO BE TRIED AGAIN {failing.what}: {_short(failing.error, ERROR_CHARS)}"
+    return _Row("", _time(failing.until), failing.service, what, f"failed {failing.attempts} times")
 
 
 def _short(text: str, most: int) -> str:

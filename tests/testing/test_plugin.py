@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def test_the_entry_point_names_the_plugin() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = project["entry-points"]["pytest11"]["choreo"]
     assert EntryPoint("choreo", named, "pytest11").load() is choreo.testing.plugin
+
+
+def test_an_installed_wheel_brings_its_plugin(tmp_path: Path) -> None:
+    """Where Choreo is installed, pytest knows its options and fixtures, and warns of nothing."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    with zipfile.ZipFile(next(tmp_path.glob("choreo-*.whl"))) as packed:
+        packed.extractall(tmp_path / "site")
+    (tmp_path / "test_it.py").write_text("def test_it(seed, pytestconfig): assert seed == 7\n", encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "--choreo-seed", "7", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_scenario_is_the_project(tmp_path: Path) -> None:

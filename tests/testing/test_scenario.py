@@ -104,12 +104,21 @@ def test_retries_wait_in_virtual_time() -> None:
     conveyor = Conveyor()
     conveyor.jammed = True
     story = Scenario(carriers).using(conveyor=conveyor).when(Full(box="a"))
-    assert "there are no dead letters" in complaint(lambda: story.then_dead_letter(Full, cause=JamError))
+    told = complaint(lambda: story.then_dead_letter(Full, cause=JamError))
+    assert "there are no dead letters" in told
+    row = [
+        "03-02",
+        "12:01:00.000",
+        "carriers",
+        *["TO", "BE", "TRIED", "AGAIN", "Full:", "JamError:", "a", "box", "lies", "across", "failed", "2", "times"],
+    ]
+    assert told.splitlines()[-1].split() == row
     story.after(seconds=60).then_dead_letter(Full, cause=JamError).then_dead_letter(Full, cause=Exception)
     told = complaint(lambda: story.then_dead_letter(Full, cause=TooMuchError))
     assert "no Full became a dead letter because of TooMuchError" in told
     assert "Full: JamError: a box lies across" in told
-    assert "DEAD LETTER Full a: JamError: a box lies across" in told
+    assert "carriers.CarryBox  DEAD LETTER Full a: JamError: a box lies across" in told
+    assert "TO BE TRIED AGAIN" not in told
 
 
 def test_dead_letters_before_the_last_when_do_not_count() -> None:
