@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from choreo.errors import EventError
 from choreo.events.avro import shape_of
 from choreo.events.datums import Convert
-from choreo.events.resolution import resolve
-from choreo.events.schema import is_recursive
+from choreo.events.resolution import Resolution, resolve
+from choreo.events.schema import is_recursive, normalised
 from choreo.events.wire import FieldWire, Written
 
 
@@ -54,7 +54,7 @@ class Avro(FieldWire):
         body = [field for field in shape.avro["fields"] if field["name"] not in self.beside]
         wanted = shape.avro | {"fields": body}
         try:
-            resolution = resolve(_loaded(self._schema), wanted) if self._schema is not None else None
+            resolution = None if self._schema is None else _resolution(_loaded(self._schema), wanted)
             schema = wanted if resolution is None else resolution.schema
             parsed = parse_schema(schema)
         except Exception as error:  # whatever a file, JSON or fastavro can say
@@ -67,7 +67,7 @@ class Avro(FieldWire):
             )
         bound = copy(self)
         # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
-        read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
+        read = _read_py.schemaless_reader if is_recursive(normalised(schema)) else schemaless_reader
         bound._bound = _Bound(parsed, read, shape.to_datum or dict, shape.from_datum)
         return bound
 
@@ -94,6 +94,12 @@ class Avro(FieldWire):
         if self._bound is None:
             raise ValueError("this wire is bound to no class")
         return self._bound
+
+
+def _resolution(sent: dict[str, Any], wanted: dict[str, Any]) -> Resolution:
+    """How the class reads the schema that it was given, whatever its sender calls the record."""
+    called = normalised(sent)["name"]
+    return resolve(sent, wanted | {"aliases": [*wanted.get("aliases", ()), called]})
 
 
 def _loaded(schema: Mapping[str, Any] | str | Path) -> dict[str, Any]:

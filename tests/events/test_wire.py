@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 from fastavro import schemaless_writer
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import Field
 
 from choreo.errors import DecodeError, EventError, PublishError
@@ -20,8 +21,8 @@ from choreo.events.event import Event
 from choreo.events.registry import MemoryRegistry
 from choreo.record import Headers, NewRecord, Record
 from choreo.types import Avro, Bytes, Formerly, Json, Wire
-from tests.events.sample import Everything, Money, kept
-from tests.events.test_codec import everything
+from tests.events.sample import Everything, Money, Node, kept
+from tests.events.test_codec import everything, place_of_error
 
 IDS = Ids(UUID(int=5).bytes, "o1", UUID(int=6).bytes, at=7)
 MOMENT = 1_767_225_600_000_000
@@ -38,7 +39,7 @@ OWNERS = {
 
 
 class Metered(Event, namespace="erp", topic="grid.meters", key="meter", external=True,
-              wire=Avro(OWNERS, event_id="uuid", timestamp="at"), formerly="grid.Metering"):  # fmt: skip
+              wire=Avro(OWNERS, event_id="uuid", timestamp="at")):  # fmt: skip
     meter: str
     energy: Annotated[float, Formerly("kwh")]
 
@@ -250,6 +251,39 @@ def test_an_event_changed_past_validation_is_a_publish_error() -> None:
     broken = PlainEverything.model_construct(uid=UUID(int=1), day=datetime(2026, 1, 1, tzinfo=UTC).date(), text=7)
     with pytest.raises(PublishError, match="does not fit its schema"):
         PLAIN.encode(broken, IDS)
+
+
+@settings(deadline=None, max_examples=100)
+@given(body=st.binary(max_size=60), flip=st.integers(0, 10_000))
+def test_fuzzed_bodies_raise_nothing_but_decode_errors(body: bytes, flip: int) -> None:
+    """Whatever stands in value, key and headers, each wire gives an event or a DecodeError with the position."""
+    reading, damaged = codec(Metered, Picture, LogLine, Priced, Told), bytearray(metering())
+    damaged[flip % len(damaged)] ^= 1 + flip % 255
+    for topic in ("grid.meters", "cam.pictures", "sys.log", "erp.prices", "own.told"):
+        for value in (body, bytes(damaged), b'{"price": ' + body + b"}"):
+            headers = [("x-lux", body), ("x-time", b"7"), ("shop", b"v"), ("choreo-type", b"own.Told")]
+            record = foreign(topic, value, body, headers)
+            for read in (reading.event_class, reading.event, reading.ids):
+                assert place_of_error(read, record) in (None, record.position)
+
+
+@pytest.mark.parametrize("depth", [1_000, 300_000])
+def test_a_body_of_great_depth_does_not_end_the_process(depth: int) -> None:
+    """Records within records, in Avro or JSON, are refused where they go too deep."""
+
+    class Planted(Event, namespace="t", topic="t.avro", external=True, wire=Avro()):
+        tree: Node
+
+    class Grown(Event, namespace="t", topic="t.json", external=True, wire=Json()):
+        tree: Node
+
+    inner = b'{"name":"","size":"SMALL","children":['
+    for topic, value in (
+        ("t.avro", b"\0\0\x02" * depth + b"\0\0\0" + b"\0" * depth),
+        ("t.json", b'{"tree":' + inner * depth + b"]}" * depth + b"}"),
+    ):
+        with pytest.raises(DecodeError):
+            codec(Planted, Grown).event(foreign(topic, value))
 
 
 @pytest.mark.parametrize("moment", ["true", '"yesterday"', "[1]", "1e300", "1e400", "1e99999999", "NaN"])

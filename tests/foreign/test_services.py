@@ -22,8 +22,7 @@ READING = {"type": "record", "name": "Reading", "fields": [{"name": "plant", "ty
                                                            {"name": "kwh", "type": "int"}]}  # fmt: skip
 
 
-class Metered(Event, namespace="grid", topic="grid.meters", external=True, wire=Avro(READING), key="plant",
-              formerly="Reading"):  # fmt: skip
+class Metered(Event, namespace="grid", topic="grid.meters", external=True, wire=Avro(READING), key="plant"):
     plant: str
     kwh: int
 
