@@ -1,6 +1,6 @@
 """Matching: which of the events that were expected came, in which order, and which came besides."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from choreo.errors import ConfigError
@@ -75,31 +75,33 @@ class _Search:
 
     def __init__(self, expected: Sequence[Expected], lines: Sequence[Sequence[Event]]) -> None:
         self._expected, self._lines = expected, lines
-        self._hopeless: set[tuple[int, ...]] = set()
-        self._tries = 0
+        self._seen: set[tuple[int, ...]] = set()
 
     def succeeds(self) -> bool:
-        return self._go_on((0,) * len(self._lines))
+        """Whether every event finds its place. Depth first, with a stack of its own: stories may be long."""
+        ways = [self._ways((0,) * len(self._lines))]
+        while ways:
+            heads = next(ways[-1], None)
+            if heads is None:
+                ways.pop()
+            elif sum(heads) == len(self._expected):
+                return True
+            elif heads not in self._seen:
+                self._seen.add(heads)
+                if len(self._seen) > MOST_TRIES:
+                    raise ConfigError(
+                        "then(...): too many of these can mean several keys each",
+                        hint="give each like(...) the key that it means: like(StockReserved, order_id='o1')",
+                    )
+                ways.append(self._ways(heads))
+        return not self._expected
 
-    def _go_on(self, heads: tuple[int, ...]) -> bool:
-        number = sum(heads)
-        if number == len(self._expected):
-            return True
-        if heads in self._hopeless:
-            return False
-        self._tries += 1
-        if self._tries > MOST_TRIES:
-            raise ConfigError(
-                "then(...): too many of these can mean several keys each",
-                hint="give each like(...) the key that it means: like(StockReserved, order_id='o1')",
-            )
+    def _ways(self, heads: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """Where the heads may stand after the next expected event."""
+        wanted = self._expected[sum(heads)] if self._expected else None
         for line, head in enumerate(heads):
-            if head < len(self._lines[line]) and fits(self._expected[number], self._lines[line][head]):
-                further = (*heads[:line], head + 1, *heads[line + 1 :])
-                if self._go_on(further):
-                    return True
-        self._hopeless.add(heads)
-        return False
+            if wanted is not None and head < len(self._lines[line]) and fits(wanted, self._lines[line][head]):
+                yield (*heads[:line], head + 1, *heads[line + 1 :])
 
 
 def _near(expected: Expected, event: Event) -> bool:

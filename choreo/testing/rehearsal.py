@@ -28,8 +28,6 @@ from choreo.testing.chronicle import Chronicle
 
 K = TypeVar("K")
 V = TypeVar("V")
-FOR_EVER_S = 1e9
-"""A member must not be thrown out because the clock was moved by days between two polls."""
 
 QUIET_ROUNDS = 2
 """A worker may look at the log in one round and act upon it in the next."""
@@ -141,7 +139,6 @@ class Rehearsal:
         options = RunOptions(
             start_from="earliest",
             checkpoint_dry_s=0,
-            session_timeout_s=FOR_EVER_S,
             specs=self._cast.specs,
             inline_calls=True,
         )
@@ -152,8 +149,8 @@ class Rehearsal:
         self._time = VirtualTime(self.clock, self._workers)
 
     def _settle(self) -> None:
-        """Until nobody does anything more at this instant: also what a worker alone would do a little later, since it
-        polls again first: fire a timer that is due now, take the answer of a call.
+        """Until nobody does anything more at this instant. A timer that is due now waits until its inputs were polled
+        again: a worker alone would do that a little later.
         """
         quiet = 0
         while quiet < QUIET_ROUNDS:
@@ -161,8 +158,7 @@ class Rehearsal:
             before = self._done()
             for worker in self._workers:
                 worker.step(self.clock.now(), worker.poll())
-            in_flight = any(live.task.flights for worker in self._workers for live in worker.tasks.values())
-            quiet = 0 if in_flight or self._done() != before else quiet + 1
+            quiet = quiet + 1 if self._done() == before else 0
 
     def _done(self) -> int:
         return sum(worker.handled + worker.checkpoints for worker in self._workers)

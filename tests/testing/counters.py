@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from choreo import Context, Event, Handler, Retry, Service, Store, Timer
+from choreo import Context, Event, GiveUp, Handler, Retry, Service, Store, Timer
 from choreo.types import Json
 
 
@@ -116,12 +116,21 @@ class HearScanner(Handler[Scanned]):
     scans = Store[str, int](default=0)
 
     def handle(self, scanned: Scanned, ctx: Context) -> Full:
+        if scanned.box == "smudged":
+            raise GiveUp("it can't be read")
         self.scans[scanned.box] += 1
         return Full(box=scanned.box, label=str(ctx.event_id))
+
+
+class HearScannerByBox(HearScanner):
+    """Reads it through a relay, as what is foreign should be."""
+
+    keyed_by = "box"
 
 
 boxes = Service("boxes", handlers=[CountPieces])
 carriers = Service("carriers", handlers=[CarryBox], provide={"conveyor": Conveyor})
 scanner = Service("scanner", handlers=[HearScanner])
+relayed = Service("relayed", handlers=[HearScannerByBox])
 careless = Service("careless", handlers=[CountAll])
 busy = Service("busy", handlers=[CarryOften], provide={"conveyor": Conveyor})

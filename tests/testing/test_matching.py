@@ -43,9 +43,9 @@ def test_a_class_that_looks_alike_is_another() -> None:
 
 
 def test_many_keys_are_matched_at_once() -> None:
-    """Hundreds of events of hundreds of keys are no more than a moment's work when they fit."""
-    came = [[counted(str(box), 1), Full(box=str(box))] for box in range(300)]
-    expected = [like(Counted, box=str(box)) for box in range(300)] + [like(Full)] * 300
+    """A thousand events of hundreds of keys are no more than a moment's work when they fit."""
+    came = [[counted(str(box), 1), Full(box=str(box))] for box in range(600)]
+    expected = [like(Counted, box=str(box)) for box in range(600)] + [like(Full)] * 600
     assert mismatch(expected, came) is None
 
 

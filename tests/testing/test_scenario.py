@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from choreo import Service, Store
+from choreo import GiveUp, Service, Store
 from choreo.errors import ConfigError
 from choreo.testing import Scenario, World, like
 from tests.testing.counters import (
@@ -24,6 +24,7 @@ from tests.testing.counters import (
     busy,
     careless,
     carriers,
+    relayed,
     scanner,
 )
 
@@ -128,6 +129,13 @@ def test_dead_letters_before_the_last_when_do_not_count() -> None:
     complaint(lambda: story.then_dead_letter(Put, cause=TooMuchError))
 
 
+@pytest.mark.parametrize("service", [scanner, relayed], ids=str)
+def test_a_dead_letter_is_known_by_its_event(service: Service) -> None:
+    """Also that of a foreign event, and that of one which came through a relay."""
+    story = Scenario(service, partitions=(3,)).when(Scanned(box="smudged"))
+    story.then_dead_letter(Scanned, cause=GiveUp)
+
+
 def test_stores_are_rebuilt_from_the_log() -> None:
     """After a restart nobody has a disk: what is there came back by the changelog."""
     story = Scenario(boxes).given(Put(box="a", pieces=2)).restart().then_stored(CountPieces.totals, {"a": 2})
@@ -189,6 +197,12 @@ def test_a_foreign_topic_is_read_as_it_is() -> None:
     assert len({full.label for full in story.events(Full)}) == 3
 
 
+def test_ids_of_foreign_events_are_the_same_in_every_world() -> None:
+    """What a handler makes of an id that comes from a place on the log is no difference between the worlds."""
+    story = Scenario(relayed).when(*(Scanned(box=box) for box in "abcde"))
+    assert len({full.label for full in story.events(Full)}) == 5
+
+
 def test_an_asynchronous_handler_ends_within_the_step() -> None:
     """Calls that are awaited one after the other are all answered before the step is over."""
     story = Scenario(busy).using(conveyor=Conveyor()).when(Full(box="a")).then(Counted(box="a", total=5))
@@ -201,6 +215,15 @@ def test_one_looks_at_the_whole_story() -> None:
     assert [(put.box, put.pieces) for put in story.events(Put)] == [("a", 1), ("b", 1), ("a", 1)]
     assert [counted.total for counted in story.events(Counted)] == [1, 1, 2]
     assert story.store(CountPieces.totals) == {"a": 2, "b": 1}
+
+
+def test_a_story_is_told_in_the_order_of_time() -> None:
+    """What happened in several partitions while the clock was moved is seen in the order in which it was emitted."""
+    story = Scenario(boxes, partitions=(5,))
+    for box in "fbeadc":
+        story.given(Put(box=box)).after(minutes=1)
+    story.after(hours=2)
+    assert [forgotten.box for forgotten in story.events(Forgotten)] == list("fbeadc")
 
 
 def test_an_event_that_nobody_knows_may_happen() -> None:
