@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from choreo import Context, Event, GiveUp, Handler, Retry, Service, Store, Timer
+from choreo import Context, Event, GiveUp, Handler, Retry, Service, Settings, Store, Timer
 from choreo.types import Json
 
 
@@ -108,6 +108,31 @@ class CountAll(Handler[Put]):
         tally = self.__dict__.setdefault("tally", [])
         tally.append(put)
         return Counted(box=put.box, total=len(tally))
+
+
+class KeepTally(Handler[Put]):
+    """The same mistake, in a store."""
+
+    tally = Store[str, int]()
+
+    def handle(self, put: Put, ctx: Context) -> None:
+        seen = self.__dict__.setdefault("seen", [])
+        seen.append(put)
+        self.tally[put.box] = len(seen)
+
+
+class Secrets(Settings):
+    """Nothing that a test has."""
+
+    token: str
+
+
+class NeedsSecret(Handler[Full]):
+    """Its conveyor is opened with a secret."""
+
+    conveyor: Conveyor
+
+    def handle(self, full: Full, ctx: Context) -> None: ...
 
 
 class HearScanner(Handler[Scanned]):

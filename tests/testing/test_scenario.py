@@ -78,6 +78,7 @@ def test_a_failure_says_what_differs_and_prints_the_story() -> None:
     assert rows[0] == ["#", "when", "who", "what", "caused", "by"]
     assert rows[1] == ["1", "03-02", "12:00:00.000", "given", "Put(box='a',", "pieces=2)"]
     assert rows[4] == ["4", "03-02", "12:00:00.000", "boxes.CountPieces", "Counted(box='a',", "total=3)", "3", "Put"]
+    assert rows[5] == ["5", "03-02", "12:00:00.000", "boxes.CountPieces", "Full(box='a',", "label='')", "3", "Put"]
     assert rows[-2:] == [
         ["03-02", "12:05:00.000", "(test)", "after", "0:05:00"],
         ["03-02", "12:05:00.000", "(test)", "restart"],
