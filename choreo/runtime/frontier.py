@@ -5,7 +5,7 @@ other is known to be handled up to an end seen after the first was polled. And a
 input has been handled up to an end seen at or after T: after an outage, inputs first, then timers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from choreo.record import TopicPartition
@@ -36,13 +36,17 @@ class Frontier:
         """Microseconds; -1 when nothing is known."""
         return self._read_until.get(partition, -1)
 
-    def look(self, partitions: Iterable[TopicPartition], now: int) -> None:
+    def look(self, partitions: Collection[TopicPartition], now: int) -> None:
         """Ask for the ends of these, once, and note which of them are read up to there."""
+        self._note(tp for tp in partitions if tp in self._seen)
         asked = [tp for tp in partitions if tp not in self._seen]
         if asked:
-            for tp, end in self._ends.ends(asked).items():
-                self._seen[tp] = (end, now)
-        for tp in partitions:
+            self._seen.update({tp: (end, now) for tp, end in self._ends.ends(asked).items()})
+            self._note(asked)
+
+    def _note(self, partitions: Iterable[TopicPartition]) -> None:
+        """Those of these that are handled up to the end that was seen of them."""
+        for tp in list(partitions):
             end, seen_at = self._seen[tp]
             if self._positions.position(tp) >= end:
                 self._read_until[tp] = max(seen_at, self._read_until.get(tp, -1))

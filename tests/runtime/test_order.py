@@ -112,7 +112,10 @@ def test_the_frontier_moves_only_when_what_was_there_is_read() -> None:
     assert (frontier.read_until(INPUT), log.asked) == (-1, 1)
     log.read = 3
     frontier.look([INPUT], 30)
-    assert (frontier.read_until(INPUT), log.asked) == (10, 1)
+    assert (frontier.read_until(INPUT), log.asked) == (10, 2)
+    log.read = 9
+    frontier.look([INPUT], 40)
+    assert (frontier.read_until(INPUT), log.asked) == (40, 3)
     frontier.forget([INPUT])
     assert frontier.read_until(INPUT) == -1
     assert VirtualClock(5).now() == 5
