@@ -103,4 +103,4 @@ def _registered(project: Project, reference: str) -> Named:
 
 
 def _is_own(event: type[Event]) -> bool:
-    return not event.contract.external and event.contract.wire is None and not event.contract.abstract
+    return event.contract.framed and not event.contract.external and not event.contract.abstract

@@ -64,6 +64,11 @@ class Contract:
         return None if self.formerly is None else _full(self.formerly, self.namespace)
 
     @property
+    def framed(self) -> bool:
+        """Whether its values are in the Confluent frame, so that its Avro schema is for a registry to hold."""
+        return self.wire is None and (self.cloud is None or self.cloud.mode == "binary")
+
+    @property
     def cloud(self) -> CloudEvents | None:
         """How its events are CloudEvents, with type and source said; None where they are none."""
         if not self.cloudevents:
@@ -91,7 +96,7 @@ def check_published(contract: Contract, field_names: tuple[str, ...]) -> None:
     """An event class that is no abstract base must be able to lie somewhere. Raises EventError."""
     name = contract.name
     for word, value, example in (("namespace", contract.namespace, "shop"), ("topic", contract.topic, "shop.orders")):
-        if not value:
+        if not value and not (word == "namespace" and contract.external):  # not everybody has one
             why = "an event is published under a full name, on a topic"
             raise EventError(f"{name}: no {word}", why=why, hint=f'{word}="{example}", or abstract=True for a base')
     named = [("key", part) for part in contract.key]

@@ -15,6 +15,8 @@ def export(cls: type[Event], directory: Path) -> Path:
     file = contract_file(cls, directory)
     if cls.contract.external:
         raise SchemaError(f"{cls.contract.full_name} is another system's event", hint="export your own only")
+    if not cls.contract.framed:
+        raise SchemaError(f"{cls.contract.full_name} has no Avro contract", why="its wire= or cloudevents= is another")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(_text(schema_of(cls)), encoding="utf-8")
@@ -24,10 +26,13 @@ def export(cls: type[Event], directory: Path) -> Path:
 
 
 def drift(cls: type[Event], directory: Path) -> str | None:
-    """How the class differs from its published contract; None where it does not, or is another system's event."""
-    file, schema = contract_file(cls, directory), schema_of(cls)
-    if cls.contract.external:
+    """How the class differs from its published contract; None where it does not, or where there is none.
+
+    There is none of another system's event, nor of one that is not in the Confluent frame.
+    """
+    if cls.contract.external or not cls.contract.framed:
         return None
+    file, schema = contract_file(cls, directory), schema_of(cls)
     try:
         published = json.loads(file.read_bytes())
     except FileNotFoundError:

@@ -155,7 +155,7 @@ def writer_of(cls: type[Event]) -> Write | None:
     """
     contract = cls.contract
     cloud = contract.cloud
-    if contract.wire is None and (cloud is None or cloud.mode == "binary"):
+    if contract.framed:
         return None
     wire = (contract.wire or Json()).bound_to(cls)
     own = _no_headers if contract.external else _own_headers(contract)

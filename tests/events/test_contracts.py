@@ -9,7 +9,7 @@ from choreo.errors import SchemaError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import contract_file, drift, export
 from choreo.events.event import Event
-from choreo.types import Json
+from choreo.types import CloudEvents, Json
 from tests.events.sample import OrderPlaced
 
 
@@ -57,3 +57,19 @@ def test_a_contract_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="can't be written") as caught:
         export(OrderPlaced, tmp_path)
     assert caught.value.at == contract_file(OrderPlaced, tmp_path)
+
+
+def test_an_event_outside_the_frame_has_no_avro_contract(tmp_path: Path) -> None:
+    """An own event as JSON, or as a structured CloudEvent, is neither exported nor compared, whatever its fields."""
+
+    class Told(Event, namespace="own", topic="own.told", key="key", wire=Json()):
+        key: str
+        anything: dict[str, object]
+
+    class Clouded(Event, namespace="own", topic="own.told", key="key", cloudevents=CloudEvents("structured")):
+        key: str
+
+    for cls in (Told, Clouded):
+        assert drift(cls, tmp_path) is None
+        with pytest.raises(SchemaError, match="has no Avro contract"):
+            export(cls, tmp_path)
