@@ -150,6 +150,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "export": Lazy("schemas:export_schemas", "Write the contract of every event."),
             "register": Lazy("schemas:register_schemas", "Put the schema of every event into the registry."),
             "diff": Lazy("schemas_diff:diff_schemas", "What changed from one schema to another, and whom it breaks."),
+            "import": Lazy("schemas_import:import_schema", "Write the class of an event that someone else owns."),
         },
     ),
     "config": Group("config", "Settings.", {"show": Lazy("config:show", "Each setting, and where it came from.")}),

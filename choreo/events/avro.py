@@ -11,17 +11,20 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, PydanticUndefinedAnnotation
+from pydantic import AwareDatetime, BaseModel, NaiveDatetime, PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 
 from choreo.errors import EventError
 from choreo.events.datums import (
     NAME,
+    Convert,
     branch_name,
     decimal_bytes,
     default_json,
     enum_default,
     enum_symbols,
+    local_to_millis,
+    time_to_millis,
     to_millis,
     wire_name,
 )
@@ -29,11 +32,25 @@ from choreo.events.fields import AvroType, Fixed, Formerly, PersonalMark
 from choreo.events.schema import named_types, type_of
 from choreo.events.shape import FieldShape, Shape, array_shape, is_told_apart, map_shape, record_shape, union_shape
 
-_PLAIN: Mapping[Any, str] = {str: "string", int: "long", float: "double", bool: "boolean", bytes: "bytes",
-                             type(None): "null"}
+_PLAIN: Mapping[Any, str] = {
+    str: "string",
+    int: "long",
+    float: "double",
+    bool: "boolean",
+    bytes: "bytes",
+    type(None): "null",
+}
 _LOGICAL: Mapping[Any, tuple[str, str]] = {
-    datetime: ("long", "timestamp-micros"), date: ("int", "date"),
-    time: ("long", "time-micros"), UUID: ("string", "uuid"),
+    datetime: ("long", "timestamp-micros"),
+    NaiveDatetime: ("long", "local-timestamp-micros"),
+    date: ("int", "date"),
+    time: ("long", "time-micros"),
+    UUID: ("string", "uuid"),
+}
+_MILLIS: Mapping[str | None, tuple[str, Convert]] = {
+    "timestamp-millis": ("long", to_millis),
+    "local-timestamp-millis": ("long", local_to_millis),
+    "time-millis": ("int", time_to_millis),
 }
 _KEY_TYPES = frozenset({"null", "string", "int", "long", "boolean", "enum"})
 _EMPTY_FACTORIES = (list, dict, tuple)
@@ -80,8 +97,10 @@ class _Derivation:
             head["aliases"] = [former]
         done: list[Shape] = []
         # A record that holds itself is met again before it is done: its ways are looked up when they are used.
-        self.named[name] = (cls, Shape(name, name, cls, lambda value: done[0].written(value),
-                                       lambda datum: done[0].read(datum)))
+        self.named[name] = (
+            cls,
+            Shape(name, name, cls, lambda value: done[0].written(value), lambda datum: done[0].read(datum)),
+        )
         outer, self.namespace = self.namespace, own_namespace or self.namespace
         fields = [self._field(cls, field_name, info) for field_name, info in cls.model_fields.items()]
         self.namespace = outer
@@ -103,8 +122,11 @@ class _Derivation:
         if origin in (tuple, list) and (origin is list or (len(args) == 2 and args[1] is ...)):
             item = self.of(args[0], (), where)
             if item.kind is type(None) or (issubclass(item.kind, BaseModel) and not item.kind.model_fields):
-                raise EventError(f"{where}: items without a field take no bytes",
-                                 why="a few bytes could promise billions", hint="give them a field, or count them")
+                raise EventError(
+                    f"{where}: items without a field take no bytes",
+                    why="a few bytes could promise billions",
+                    hint="give them a field, or count them",
+                )
             return array_shape(item)
         if origin is dict and args[0] is str:
             return map_shape(self.of(args[1], (), where))
@@ -118,14 +140,16 @@ class _Derivation:
         chosen = next((fact.name for fact in flat if isinstance(fact, AvroType)), None)
         if issubclass(annotation, Enum):
             return self._enum(annotation, where)
+        fixed = next((fact for fact in flat if isinstance(fact, Fixed)), None)
+        if fixed is not None and annotation in (bytes, Decimal, UUID):
+            return self._name(_fixed(annotation, fixed, flat, where))
         if annotation is Decimal:
             return _decimal(flat, where)
-        if annotation is bytes and (size := next((fact.size for fact in flat if isinstance(fact, Fixed)), None)):
-            return self._name(Shape({"type": "fixed", "name": f"Fixed{size}", "size": size}, f"Fixed{size}", bytes))
         if annotation in _LOGICAL:
             plain, logical = _LOGICAL[annotation]
-            in_millis = to_millis if chosen == "timestamp-millis" else None
-            return Shape({"type": plain, "logicalType": chosen or logical}, plain, annotation, in_millis)
+            kind = datetime if annotation is NaiveDatetime else annotation
+            plain, in_millis = _MILLIS.get(chosen, (plain, None))
+            return Shape({"type": plain, "logicalType": chosen or logical}, plain, kind, in_millis)
         if annotation in _PLAIN:
             avro = chosen or _PLAIN[annotation]
             return Shape(avro, avro, annotation)
@@ -169,24 +193,26 @@ class _Derivation:
         symbols = enum_symbols(enum)
         if not symbols or not all(NAME.fullmatch(symbol) for symbol in symbols):
             raise _no_type(where, enum)
-        avro: dict[str, Any] = {"type": "enum", "name": enum.__name__, "symbols": list(symbols)}
+        name = wire_name(enum.__name__)
+        avro: dict[str, Any] = {"type": "enum", "name": name, "symbols": list(symbols)}
         if (fallback := enum_default(enum, symbols)) is not None:
             avro["default"] = fallback
         if all(symbol == member.value for symbol, member in symbols.items()):
-            return self._name(Shape(avro, enum.__name__, enum, attrgetter("value")))
+            return self._name(Shape(avro, name, enum, attrgetter("value")))
 
         def back(symbol: str) -> Enum:
             return symbols[symbol] if symbol in symbols else enum(symbol)  # the latter asks the enum's own _missing_
 
-        return self._name(Shape(avro, enum.__name__, enum, attrgetter("name"), back))
+        return self._name(Shape(avro, name, enum, attrgetter("name"), back))
 
     def _name(self, shape: Shape) -> Shape:
         """A named type: written out the first time, by name after that."""
         name = f"{self.namespace}.{shape.branch}".lstrip(".")
         shape = shape.called(name)
+        key = shape.kind if issubclass(shape.kind, Enum) else shape.avro
         if name in self.named:
-            return self._again(name, shape.avro if shape.kind is bytes else shape.kind)
-        self.named[name] = (shape.avro if shape.kind is bytes else shape.kind, shape.by_name())
+            return self._again(name, key)
+        self.named[name] = (key, shape.by_name())
         return shape
 
     def _again(self, name: str, key: object) -> Shape:
@@ -196,14 +222,38 @@ class _Derivation:
         return shape
 
 
+def _fixed(annotation: type, fixed: Fixed, facts: Sequence[Any], where: str) -> Shape:
+    """So many bytes under a name: as they are, or as a Decimal or a UUID."""
+    name = fixed.name or f"Fixed{fixed.size}"
+    avro: dict[str, Any] = {"type": "fixed", "name": name, "size": fixed.size}
+    if annotation is bytes:
+        return Shape(avro, name, bytes)
+    if annotation is UUID:
+        if fixed.size != 16:
+            raise EventError(f"{where}: a UUID has 16 bytes, not {fixed.size}", hint="Fixed(16)")
+        return Shape(avro | {"logicalType": "uuid"}, name, UUID, attrgetter("bytes"), _uuid)
+    plain = _decimal(facts, where).avro
+    precision, scale = plain["precision"], plain["scale"]
+    if 10**precision > 2 ** (8 * fixed.size - 1):
+        raise EventError(f"{where}: {fixed.size} bytes do not hold {precision} digits", hint="a larger Fixed(...)")
+    return Shape(avro | plain | {"type": "fixed"}, name, Decimal, decimal_bytes(precision, scale, fixed.size))
+
+
+def _uuid(datum: bytes | UUID) -> UUID:
+    return datum if isinstance(datum, UUID) else UUID(bytes=datum)
+
+
 def _decimal(facts: Sequence[Any], where: str) -> Shape:
     def digits(word: str) -> int | None:
         return next((found for fact in reversed(facts) if (found := getattr(fact, word, None)) is not None), None)
 
     precision, scale = digits("max_digits"), digits("decimal_places")
     if precision is None or scale is None:
-        raise EventError(f"{where}: a Decimal without digits", why="an Avro decimal has a fixed number of digits",
-                         hint="Annotated[Decimal, Field(max_digits=12, decimal_places=2)]")
+        raise EventError(
+            f"{where}: a Decimal without digits",
+            why="an Avro decimal has a fixed number of digits",
+            hint="Annotated[Decimal, Field(max_digits=12, decimal_places=2)]",
+        )
     avro = {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
     return Shape(avro, "bytes", Decimal, decimal_bytes(precision, scale))
 
@@ -214,8 +264,11 @@ def _complete(cls: type[BaseModel]) -> None:
         if not cls.__pydantic_complete__:
             cls.model_rebuild()
     except PydanticUndefinedAnnotation as error:
-        raise EventError(f"{cls.__name__}: there is no type called {error.name}", why=str(error),
-                         hint="import it at run time, not under TYPE_CHECKING only") from error
+        raise EventError(
+            f"{cls.__name__}: there is no type called {error.name}",
+            why=str(error),
+            hint="import it at run time, not under TYPE_CHECKING only",
+        ) from error
 
 
 def check_key(cls: type[BaseModel]) -> None:
@@ -228,16 +281,21 @@ def check_key(cls: type[BaseModel]) -> None:
         for part in avro if isinstance(avro, list) else [avro]:
             full = named.get(part, part) if isinstance(part, str) else part
             if type_of(full) not in _KEY_TYPES:
-                raise EventError(f'{cls.__name__}: key="{name}" is {_say(info.annotation)}, which no key can hold',
-                                 hint="key by str, int, date, datetime, UUID or an Enum")
+                raise EventError(
+                    f'{cls.__name__}: key="{name}" is {_say(info.annotation)}, which no key can hold',
+                    hint="key by str, int, date, datetime, UUID or an Enum",
+                )
 
 
 def refuse_factory(where: str, info: FieldInfo) -> None:
     """Raise EventError for a default that may be another one each time: an event must decode to the same twice."""
     if info.default_factory is not None and info.default_factory not in _EMPTY_FACTORIES:
         why = "a default that is worked out anew (time, randomness) makes every replay another story"
-        raise EventError(f"{where}: default_factory can't be used in an event", why=why,
-                         hint="let the handler set it: ctx.now, ctx.uuid(); list, dict and tuple are fine")
+        raise EventError(
+            f"{where}: default_factory can't be used in an event",
+            why=why,
+            hint="let the handler set it: ctx.now, ctx.uuid(); list, dict and tuple are fine",
+        )
 
 
 def _default(where: str, shape: Shape, info: FieldInfo) -> tuple[Any, Any]:

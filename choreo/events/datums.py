@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
 from enum import Enum
 from typing import Any, TypeAlias
@@ -15,13 +15,17 @@ _OTHER = re.compile(r"[^A-Za-z0-9_]+")
 Convert: TypeAlias = Callable[[Any], Any]
 
 
-def decimal_bytes(precision: int, scale: int) -> Convert:
-    """How a Decimal becomes the bytes of an Avro decimal: its unscaled value, big endian, two's complement."""
+def decimal_bytes(precision: int, scale: int, size: int = 0) -> Convert:
+    """How a Decimal becomes the bytes of an Avro decimal: its unscaled value, big endian, two's complement.
+
+    `size`: that many bytes, for a fixed type; by default as few as it takes. Raises OverflowError for too few.
+    """
     scaleb = Context(prec=max(28, precision)).scaleb
 
     def convert(value: Decimal) -> bytes:
         unscaled = int(scaleb(value, scale))
-        return unscaled.to_bytes((unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1, "big", signed=True)
+        least = (unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1
+        return unscaled.to_bytes(size or least, "big", signed=True)
 
     return convert
 
@@ -52,6 +56,16 @@ def to_millis(moment: datetime) -> int:
     return to_micros(moment) // 1000
 
 
+def local_to_millis(moment: datetime) -> int:
+    """Milliseconds since 1970 of a date and time without a zone."""
+    return to_millis(moment.replace(tzinfo=UTC))
+
+
+def time_to_millis(moment: time) -> int:
+    """Milliseconds since midnight."""
+    return _micros_of_day(moment) // 1000
+
+
 def default_json(datum: Any) -> Any:
     """A datum as the JSON that stands under "default" in a schema (Avro specification, "Complex Types")."""
     if isinstance(datum, tuple):
@@ -59,11 +73,11 @@ def default_json(datum: Any) -> Any:
     if isinstance(datum, bytes):
         return datum.decode("latin-1")
     if isinstance(datum, datetime):
-        return to_micros(datum)
+        return to_micros(datum if datum.tzinfo else datum.replace(tzinfo=UTC))
     if isinstance(datum, date):
         return (datum - EPOCH.date()).days
     if isinstance(datum, time):
-        return ((datum.hour * 60 + datum.minute) * 60 + datum.second) * 1_000_000 + datum.microsecond
+        return _micros_of_day(datum)
     if isinstance(datum, UUID):
         return str(datum)
     if isinstance(datum, list):
@@ -71,6 +85,10 @@ def default_json(datum: Any) -> Any:
     if isinstance(datum, dict):
         return {name: default_json(part) for name, part in datum.items()}
     return datum
+
+
+def _micros_of_day(moment: time) -> int:
+    return ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1_000_000 + moment.microsecond
 
 
 def branch_name(avro: Any) -> str:

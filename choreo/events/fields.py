@@ -1,11 +1,14 @@
 """Facts about fields that pydantic has no word for: earlier names, Avro types, personal data; and Avro's bounds."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
+from struct import Struct
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, NaiveDatetime
 
+_SINGLE = Struct("<f")
+Moment = TypeVar("Moment", datetime, time)
 T = TypeVar("T")
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -32,16 +35,29 @@ class AvroType:
 
 @dataclass(frozen=True)
 class Fixed:
-    """`Annotated[bytes, Fixed(16)]`: exactly this many bytes, without a length on the wire."""
+    """`Annotated[bytes, Fixed(16)]`: exactly this many bytes, without a length on the wire.
+
+    A Decimal or a UUID (of 16 bytes) can be written so too. `name` is the type's in the schema, `Fixed16` by default.
+    """
 
     size: int
+    name: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        return {**handler(source), "min_length": self.size, "max_length": self.size}
+        schema = handler(source)
+        return {**schema, "min_length": self.size, "max_length": self.size} if source is bytes else schema
 
 
-def _whole_millis(moment: datetime) -> datetime:
+def _whole_millis(moment: Moment) -> Moment:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _single(number: float) -> float:
+    try:
+        rounded: float = _SINGLE.unpack(_SINGLE.pack(number))[0]
+    except OverflowError:
+        raise ValueError("too large for 32 bits") from None
+    return rounded
 
 
 Personal = Annotated[T, PersonalMark()]
@@ -49,9 +65,30 @@ Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), AvroType("int")]
 Int64 = Annotated[int, Field(ge=INT64_MIN, le=INT64_MAX)]
 Millis = Annotated[datetime, AfterValidator(_whole_millis), AvroType("timestamp-millis")]
 """A moment in whole milliseconds; what is finer is cut off when the event is made, so that it reads back equal."""
+TimeMillis = Annotated[time, AfterValidator(_whole_millis), AvroType("time-millis")]
+"""A time of day in whole milliseconds."""
+LocalMicros = Annotated[NaiveDatetime, AvroType("local-timestamp-micros")]
+"""A date and a time of day of some place that the event does not tell."""
+LocalMillis = Annotated[NaiveDatetime, AfterValidator(_whole_millis), AvroType("local-timestamp-millis")]
+"""The same in whole milliseconds."""
+Float32 = Annotated[float, AfterValidator(_single), AvroType("float")]
+"""A number of single precision, rounded when the event is made."""
 
-_INNER = ("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "fields", "choices", "definitions",
-          "steps", "lax_schema", "strict_schema", "json_schema", "python_schema")
+_INNER = (
+    "schema",
+    "items_schema",
+    "keys_schema",
+    "values_schema",
+    "extras_schema",
+    "fields",
+    "choices",
+    "definitions",
+    "steps",
+    "lax_schema",
+    "strict_schema",
+    "json_schema",
+    "python_schema",
+)
 
 
 def bound_to_avro(schema: Any) -> Any:

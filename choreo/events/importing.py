@@ -60,7 +60,7 @@ def event_source(schema: dict[str, Any], place: Place) -> str:
     Its Avro schema reads every body that `schema` writes, under the same names. Raises SchemaError, with the path of
     the field, for what no event class can say (a union of two arrays, two types of one short name).
     """
-    return _Module(normalised(schema)).source(place)
+    return _Module(normalised(schema, docs=True)).source(place)
 
 
 class _Module:
@@ -135,14 +135,14 @@ class _Module:
         chosen: dict[str, str] = {}
         for name in wire_order(fields):
             free = name.lstrip("_") or "field"
-            free = f"field_{free}" if free[0].isdigit() else free
+            free = f"field_{free}" if free[0].isdigit() or free.startswith("model_") else free
             while self._is_taken(free) or (free != name and free in wire) or free in chosen.values():
                 free += "_"
             chosen[name] = free
         return chosen
 
     def _is_taken(self, name: str) -> bool:
-        return name in _TAKEN or name in self._classes.values() or hasattr(Event, name) or name.startswith("model_")
+        return name in _TAKEN or name in self._classes.values() or hasattr(Event, name)
 
     def _field(self, field: Mapping[str, Any], name: str, path: str) -> list[str]:
         annotation = self._type(field["type"], path)
@@ -155,9 +155,9 @@ class _Module:
             annotation = f"{self._use('Personal')}[{annotation}]"
         if any(self._classes[name] in _words(annotation) for name in self._open):
             annotation = literal(annotation)  # the class is not there yet
+        lines = [f"    {docstring(field['doc'], 4)}"] if field.get("doc") else []
         default = f" = {self._default(field['type'], field['default'], path)}" if "default" in field else ""
-        told = [f"    {docstring(field['doc'], 4)}"] if field.get("doc") else []
-        return [f"    {name}: {annotation}{default}", *told]
+        return [f"    {name}: {annotation}{default}", *lines]
 
     def _type(self, schema: Any, path: str) -> str:
         """The annotation for a type; writes the classes that it needs."""
@@ -203,7 +203,7 @@ class _Module:
         kinds = [type_of(part) for part in full]
         enums = kinds.count("enum")
         blurred = ("record" in kinds and "map" in kinds) or (enums and "string" in kinds) or enums > 1
-        if len(filled) > 1 and (blurred or "array" in kinds):
+        if len(filled) > 1 and blurred:
             raise SchemaError(
                 f"{path}: {' | '.join(kinds)} can't be told apart by the class of a value",
                 hint="write a class without this field, which reads the rest; or ask for one record each",

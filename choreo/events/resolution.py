@@ -5,10 +5,35 @@ from typing import Any, NamedTuple, TypeAlias
 
 from choreo.events.schema import logical_type, named_types, normalised, say, type_of
 
-_PROMOTIONS = {("int", "long"), ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"),
-               ("float", "double"), ("string", "bytes"), ("bytes", "string")}
+_PROMOTIONS = {
+    ("int", "long"),
+    ("int", "float"),
+    ("int", "double"),
+    ("long", "float"),
+    ("long", "double"),
+    ("float", "double"),
+    ("string", "bytes"),
+    ("bytes", "string"),
+}
 _NAMED = ("record", "enum", "fixed")
-_FREE: tuple[set[str | None], ...] = ({"timestamp-millis", "timestamp-micros"}, {"uuid", None})
+_KNOWN = {
+    "decimal",
+    "uuid",
+    "date",
+    "time-millis",
+    "time-micros",
+    "timestamp-millis",
+    "timestamp-micros",
+    "local-timestamp-millis",
+    "local-timestamp-micros",
+}
+"""The logical types that values depend on; any other is ignored, as the specification asks."""
+_FREE: tuple[set[str | None], ...] = (
+    {"timestamp-millis", "timestamp-micros"},
+    {"local-timestamp-millis", "local-timestamp-micros"},
+    {"time-millis", "time-micros"},
+    {"uuid", None},
+)
 """Logical types that may become one another: pydantic reads either."""
 Names: TypeAlias = Mapping[str, Any]
 
@@ -34,8 +59,9 @@ def resolve(writer: dict[str, Any], reader: dict[str, Any]) -> Resolution:
 class _Walk:
     """One walk over both schemas; `written` are the pairs of named types that are written out already, with a name."""
 
-    def __init__(self, old_names: Names, new_names: Names, written: dict[tuple[str, str], str],
-                 suffix: str = "") -> None:
+    def __init__(
+        self, old_names: Names, new_names: Names, written: dict[tuple[str, str], str], suffix: str = ""
+    ) -> None:
         self.old_names, self.new_names, self.written, self.suffix = old_names, new_names, written, suffix
         self.unasked: dict[tuple[str, str], str] = {}
         self.problems: list[str] = []
@@ -107,6 +133,8 @@ class _Walk:
                 self._note(path, f"symbol {symbol} was removed, and {new['name']} has no default")
         if old["type"] == "fixed" and old["size"] != new["size"]:
             self._note(path, f"{old['size']} bytes became {new['size']}")
+        if old["type"] == "fixed":
+            self._logical(old, new, path)
         return kept
 
     def _fields(self, old: Any, new: Any, path: str) -> list[dict[str, Any]]:
@@ -135,7 +163,10 @@ class _Walk:
         old_type, new_type = type_of(old), type_of(new)
         if old_type != new_type and (old_type, new_type) not in _PROMOTIONS:
             return self._note(path, f"{say(old)} became {say(new)}")
-        old_logical, new_logical = logical_type(old), logical_type(new)
+        self._logical(old, new, path)
+
+    def _logical(self, old: Any, new: Any, path: str) -> None:
+        old_logical, new_logical = (found if (found := logical_type(part)) in _KNOWN else None for part in (old, new))
         if old_logical == new_logical == "decimal" and old["scale"] != new["scale"]:
             return self._note(path, f"{old['scale']} decimal places became {new['scale']}")
         if old_logical == new_logical == "decimal" and old["precision"] > new["precision"]:

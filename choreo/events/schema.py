@@ -12,18 +12,18 @@ _PRIMITIVE = frozenset({"null", "boolean", "int", "long", "float", "double", "by
 _COMPLEX = ("record", "enum", "fixed", "array", "map", "error")
 
 
-def normalised(schema: Any, namespace: str = "") -> Any:
-    """A schema with full names and without docs: equal for two schemas exactly if they mean the same.
+def normalised(schema: Any, namespace: str = "", docs: bool = False) -> Any:
+    """A schema with full names, and without docs unless asked for: equal for two schemas exactly if they mean the same.
 
     Unlike Avro's parsing canonical form it keeps logical types, digits, defaults, aliases and marks.
     """
     if isinstance(schema, list):
-        return [normalised(part, namespace) for part in schema]
+        return [normalised(part, namespace, docs) for part in schema]
     if isinstance(schema, str):
         return schema if schema in _PRIMITIVE or "." in schema or not namespace else f"{namespace}.{schema}"
     if not isinstance(schema, dict):
         raise SchemaError(f"{schema!r} is no Avro schema")
-    kept = {word: part for word, part in schema.items() if word not in ("doc", "namespace")}
+    kept = {word: part for word, part in schema.items() if word != "namespace" and (docs or word != "doc")}
     if "name" in schema:
         name = str(schema["name"])
         namespace = name.rpartition(".")[0] if "." in name else str(schema.get("namespace", namespace))
@@ -31,10 +31,10 @@ def normalised(schema: Any, namespace: str = "") -> Any:
         kept["aliases"] = [a if "." in a or not namespace else f"{namespace}.{a}" for a in schema.get("aliases", ())]
     for word in ("type", "items", "values"):
         if word in kept and kept[word] not in _COMPLEX:
-            kept[word] = normalised(kept[word], namespace)
+            kept[word] = normalised(kept[word], namespace, docs)
     if isinstance(kept.get("fields"), list):
         kept["fields"] = [
-            {w: normalised(p, namespace) if w == "type" else p for w, p in field.items() if w != "doc"}
+            {w: normalised(p, namespace, docs) if w == "type" else p for w, p in field.items() if docs or w != "doc"}
             for field in kept["fields"]
         ]
     if not kept.get("aliases"):
@@ -55,7 +55,7 @@ def named_types(schema: Any) -> dict[str, Any]:
 
 
 def inlined(schema: Any, look_up: Callable[[str], Any | None]) -> Any:
-    """A normalised schema in which each type that is only named is written out where it is met first.
+    """A normalised schema, with its docs, in which each type that is only named is written out where it is met first.
 
     `look_up` answers the schema of a full name that is not defined within, or None, which leaves the name as it is.
     """
@@ -66,7 +66,7 @@ def inlined(schema: Any, look_up: Callable[[str], Any | None]) -> Any:
             return [walk(branch) for branch in part]
         if isinstance(part, str):
             found = None if part in _PRIMITIVE or part in defined else look_up(part)
-            return part if found is None else walk(normalised(found))
+            return part if found is None else walk(normalised(found, docs=True))
         if part.get("name") in defined and "type" in part:
             return part["name"]
         if "name" in part:
@@ -76,7 +76,7 @@ def inlined(schema: Any, look_up: Callable[[str], Any | None]) -> Any:
             part["fields"] = [field | {"type": walk(field["type"])} for field in part["fields"]]
         return part
 
-    return walk(normalised(schema))
+    return walk(normalised(schema, docs=True))
 
 
 def is_recursive(schema: Any, within: frozenset[str] = frozenset()) -> bool:

@@ -91,7 +91,7 @@ def is_told_apart(parts: Sequence[Shape]) -> bool:
         return True
     records = [part for part in filled if issubclass(part.kind, BaseModel)]
     blurred = (records and "map" in branches) or (enums and "string" in branches) or len(enums) > 1
-    return not (blurred or "array" in branches or any(enum.from_datum for enum in enums))
+    return not (blurred or any(enum.from_datum for enum in enums))
 
 
 def union_shape(parts: Sequence[Shape]) -> Shape:
@@ -116,7 +116,12 @@ def union_shape(parts: Sequence[Shape]) -> Shape:
 def _wide_union(avro: list[Any], parts: Sequence[Shape]) -> Shape:
     """The branch is told by the class of the value; once read, of several records, by the name beside the datum."""
     by_class = {part.kind: part for part in parts}
+    by_class |= {tuple: by_class[list]} if list in by_class else {}
     records = {part.branch: part for part in parts if issubclass(part.kind, BaseModel)}
+    # One of them at most is read as a dict, and one as a list: the class of the datum says which it was.
+    backs = {part.kind: part.from_datum for part in parts if part.branch in ("map", "array")}
+    if len(records) == 1:
+        backs[dict] = next(iter(records.values())).from_datum
 
     def to_datum(value: Any) -> Any:
         part = by_class.get(type(value)) or next(part for kind, part in by_class.items() if isinstance(value, kind))
@@ -124,21 +129,14 @@ def _wide_union(avro: list[Any], parts: Sequence[Shape]) -> Shape:
 
     def from_datum(datum: Any) -> Any:
         if type(datum) is not tuple:
-            return datum
+            back = backs.get(type(datum))
+            return datum if back is None else back(datum)
         part = records[datum[0]]
         kind: Any = part.kind
         return kind.__pydantic_validator__.validate_python(part.read(datum[1]), extra="ignore")
 
-    if len(records) > 1:
-        return Shape(avro, "union", object, to_datum, from_datum)
-    back = next((part.from_datum for part in records.values()), None)
-    return Shape(
-        avro,
-        "union",
-        object,
-        to_datum,
-        (lambda datum: back(datum) if isinstance(datum, dict) else datum) if back else None,
-    )
+    is_read = len(records) > 1 or any(backs.values())
+    return Shape(avro, "union", object, to_datum, from_datum if is_read else None)
 
 
 def _to_record(fields: Sequence[FieldShape]) -> Convert:

@@ -90,6 +90,20 @@ def test_a_directory_is_a_registry(project: Path, choreo: Choreo) -> None:
     choreo("schemas", "diff", "shop.OrderPlaced", "shop.py:OrderPlaced", "--compatibility", "full")
 
 
+def test_the_event_of_another_becomes_a_class(directory: Path, choreo: Choreo) -> None:
+    """`import` writes a module that loads, reads what the schema wrote, and is never written over by accident."""
+    written(directory / "paid.avsc", OLD)
+    said = choreo("schemas", "import", "paid.avsc")
+    assert 'topic="bank.Paid" is a guess' in said.stderr
+    assert "class Paid(Event, namespace=" in said.stdout
+    command = ["schemas", "import", "paid.avsc", "--topic", "bank.paid", "--key", "order_id", "-o", "bank.py"]
+    choreo(*command)
+    assert "is there already" in choreo(*command, code=2).stderr
+    choreo(*command, "--force")
+    choreo("schemas", "diff", "paid.avsc", "bank.py:Paid", "--compatibility", "full")
+    assert "has no field iban" in choreo("schemas", "import", "paid.avsc", "--key", "iban", code=1).stderr
+
+
 def test_types_beside_a_file_are_found(directory: Path, choreo: Choreo) -> None:
     """A schema that names a type of another file is shown whole; one that nobody defines is said."""
     written(directory / "bank.L.avsc", {"type": "record", "name": "bank.L", "fields": [{"name": "n", "type": "int"}]})
