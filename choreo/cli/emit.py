@@ -17,6 +17,7 @@ from choreo.clock import SystemClock
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
 from choreo.events.codec import Codec
+from choreo.events.container import open_container
 from choreo.events.event import Event, key_of
 from choreo.log.interface import TopicSpec
 from choreo.runtime.topics import FOREVER
@@ -27,10 +28,12 @@ BATCH = 1000
 
 @command("emit")
 @click.argument("target")
-@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE...|-]")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE...|FILE.avro|-]")
 @click.option("--correlation-id", help="The story that the event belongs to; default: a story of its own.")
 def emit(project: Project, target: str, fields: Sequence[str], correlation_id: str | None) -> None:
     """Put events of the class TARGET (shop.py:OrderPlaced) on the log; - reads one JSON object a line from stdin.
+
+    FILE.avro in place of fields emits every row of an Avro container file.
 
     A value is text, or JSON where it begins with [ or {.
     """
@@ -58,6 +61,10 @@ def emit(project: Project, target: str, fields: Sequence[str], correlation_id: s
 
 
 def _events(event: type[Event], fields: Sequence[str]) -> Iterator[Event]:
+    if len(fields) == 1 and fields[0].endswith(".avro"):
+        for number, row in enumerate(open_container(Path(fields[0])).rows(), start=1):
+            yield _made(event, row, f"row {number} of {fields[0]}")
+        return
     if list(fields) != ["-"]:
         yield _made(event, _given(event, fields), " ".join(fields))
         return

@@ -19,6 +19,7 @@ from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
 from choreo.events.schema import is_recursive
+from choreo.events.strict import check_numbers, guarded, may_lie
 from choreo.record import Headers, NewRecord, Record
 
 _MAGIC = 0
@@ -35,6 +36,7 @@ class _Reading(NamedTuple):
     read: Callable[..., Any]
     validate: Callable[..., Any]
     from_datum: Convert | None
+    may_lie: Callable[[bytes, int], object]
 
 
 class _Writing(NamedTuple):
@@ -142,6 +144,8 @@ class Codec:
             if reading.from_datum is not None:
                 datum = reading.from_datum(datum)
             event: Event = reading.validate(datum, extra="ignore")
+            if reading.may_lie(value, _FRAME):
+                check_numbers(reading.schema, value, _FRAME)
         except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
             why = f"{type(error).__name__}: {error}"
             raise broken(record, f"it is no {reading.cls.contract.full_name}", why) from error
@@ -210,7 +214,9 @@ class Codec:
             # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
             read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
             validate = cls.__pydantic_validator__.validate_python
-            return _Reading(cls, cls.contract.topic, parse_schema(schema), read, validate, shape.from_datum)
+            parsed = guarded(parse_schema(schema))
+            suspect = may_lie(parsed).search
+            return _Reading(cls, cls.contract.topic, parsed, read, validate, shape.from_datum, suspect)
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:

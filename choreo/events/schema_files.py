@@ -7,9 +7,10 @@ from typing import Any
 from fastavro import parse_schema
 
 from choreo.errors import SchemaError
+from choreo.events.container import open_container
 from choreo.events.schema import inlined, named_types
 
-SCHEMA_SUFFIX = ".avsc"
+SCHEMA_SUFFIX, CONTAINER_SUFFIX = ".avsc", ".avro"
 
 
 def schema_in(file: Path) -> Any:
@@ -40,6 +41,8 @@ def record_in(file: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> Any:
+    if file.suffix == CONTAINER_SUFFIX:
+        return open_container(file).schema
     try:
         return json.loads(file.read_bytes())
     except OSError as error:

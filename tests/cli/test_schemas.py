@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastavro import parse_schema, writer
 
 from tests.cli.conftest import Choreo
 
@@ -102,6 +103,17 @@ def test_the_event_of_another_becomes_a_class(directory: Path, choreo: Choreo) -
     choreo(*command, "--force")
     choreo("schemas", "diff", "paid.avsc", "bank.py:Paid", "--compatibility", "full")
     assert "has no field iban" in choreo("schemas", "import", "paid.avsc", "--key", "iban", code=1).stderr
+
+
+def test_the_rows_of_a_container_file_are_emitted(project: Path, choreo: Choreo) -> None:
+    """Each row of an Avro file becomes an event; one that does not fit is named by its number."""
+    schema = json.loads(choreo("schemas", "show", "shop.py:OrderPlaced").stdout)
+    with (project / "orders.avro").open("wb") as out:
+        writer(out, parse_schema(schema), [{"order_id": f"o{n}", "total": n} for n in range(3)], codec="deflate")
+    emitted = choreo("emit", "shop.py:OrderPlaced", "orders.avro", "--json").stdout.splitlines()
+    assert [json.loads(line)["key"] for line in emitted] == ["o0", "o1", "o2"]
+    assert "row 1 of orders.avro" in choreo("emit", "shop.py:StockReserved", "orders.avro", code=2).stderr
+    choreo("schemas", "diff", "orders.avro", "shop.py:OrderPlaced", "--compatibility", "full")
 
 
 def test_types_beside_a_file_are_found(directory: Path, choreo: Choreo) -> None:
