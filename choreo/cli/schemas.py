@@ -15,6 +15,7 @@ from choreo.errors import SchemaError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import drift, export
 from choreo.events.event import Event
+from choreo.events.json_schema import json_schema_of
 from choreo.events.schema import fingerprint
 
 FOUND = 1
@@ -30,11 +31,16 @@ def list_schemas(project: Project, subject: str | None) -> None:
 
 @command("show")
 @click.argument("reference")
-def show_schema(project: Project, reference: str) -> None:
+@click.option("--json-schema", is_flag=True, help="The JSON Schema of an event class's body, for JSON topics.")
+def show_schema(project: Project, reference: str, json_schema: bool) -> None:
     """One schema as JSON. REFERENCE is SUBJECT[@VERSION], an id, FILE.avsc, FILE.avro or module:Class.
 
     --json adds its fingerprint (CRC-64-AVRO of the parsing canonical form).
     """
+    if json_schema:
+        body = json_schema_of(Finder(project.config, Path.cwd()).event(reference))
+        project.output.thing({"name": reference, "schema": body}, [json.dumps(body, indent=2, ensure_ascii=False)])
+        return
     found = named_schema(project, reference)
     row = {"name": found.name, "fingerprint": fingerprint(found.schema).hex(), "schema": found.schema}
     project.output.thing(row, [json.dumps(found.schema, indent=2, ensure_ascii=False)])

@@ -89,6 +89,8 @@ def test_a_directory_is_a_registry(project: Path, choreo: Choreo) -> None:
     shown = json.loads(choreo("schemas", "show", "shop.OrderPlaced").stdout)
     assert [field["name"] for field in shown["fields"]] == ["order_id", "total"]
     choreo("schemas", "diff", "shop.OrderPlaced", "shop.py:OrderPlaced", "--compatibility", "full")
+    body = json.loads(choreo("schemas", "show", "shop.py:OrderPlaced", "--json-schema").stdout)
+    assert set(body["properties"]) == {"order_id", "total"}
 
 
 def test_the_event_of_another_becomes_a_class(directory: Path, choreo: Choreo) -> None:
