@@ -13,7 +13,11 @@ from choreo.runtime.worker import Worker
 
 LOOK_EVERY_S = 0.05
 LOOKS = 3
-"""This many looks in a row must see the same rest: between two of them nothing can be on its way unseen."""
+"""This many looks in a row must see the same rest."""
+TURNS = 2
+"""And each worker must have ended so many turns meanwhile: what it had polled before the first look and not counted
+anywhere yet is handled by then.
+"""
 
 
 class _Rest(NamedTuple):
@@ -43,11 +47,16 @@ class Idleness:
         self._thread.join()
 
     def _watch(self) -> None:
-        seen: list[_Rest] = []
+        seen: list[tuple[_Rest, list[int]]] = []
         while not self._idle.wait(LOOK_EVERY_S):
+            turns = [worker.turns for worker in self._workers]
             rest = self._look(self._clock.now())
-            seen = [*seen, rest] if rest is not None and set(seen) <= {rest} else []
-            if len(seen) == LOOKS:
+            if rest is None or (seen and seen[0][0] != rest):
+                seen = []
+                continue
+            seen.append((rest, turns))
+            ended = min(now - before for now, before in zip(turns, seen[0][1], strict=True))
+            if len(seen) >= LOOKS and ended >= TURNS:
                 self._idle.set()
 
     def _look(self, now: int) -> _Rest | None:

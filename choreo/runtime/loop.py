@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from choreo.clock import Clock
 from choreo.runtime.worker import Worker
 
-LONGEST_WAIT_S = 0.5
+LONGEST_WAIT_S = 0.1
 """A loop looks up at least this often, to notice that it should stop."""
 
 

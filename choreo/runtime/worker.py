@@ -47,6 +47,8 @@ class Worker:
         self.service = service
         self.plan = plan_of(service)
         self.tasks: dict[int, LiveTask] = {}
+        self.turns = 0
+        """Steps that have ended."""
         self._closed_handled = 0
         self._site = site
         options = options or RunOptions()
@@ -113,6 +115,7 @@ class Worker:
         self._ask()
         if self._committer.due(more=more):
             self._commit()
+        self.turns += 1
         return self._next_due(now, more)
 
     def stop(self) -> None:
