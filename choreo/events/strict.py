@@ -1,7 +1,8 @@
 """What fastavro takes for a body and Avro does not: indexes below zero and numbers that never end.
 
 Its compiled reader counts an index from the end of a list, as Python does, and reads a varint of any length. The first
-is stopped by what stands at the end of the lists; the second is looked for only in bodies that could hold one.
+is stopped by what stands at the end of the lists, for the indexes of one byte: enum indexes down to -64, of unions only
+-1; what lies below still counts from the end. The second is looked for only in bodies that could hold one.
 """
 
 import re
