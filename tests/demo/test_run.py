@@ -101,7 +101,7 @@ def test_a_run_goes_on_where_it_ended() -> None:
     assert again.statuses == first.statuses
 
 
-@pytest.mark.parametrize("after", [1, 60, 300])
+@pytest.mark.parametrize("after", [1, 60, 150])
 def test_an_interrupted_run_is_taken_up(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """A run that dies midway and is started again ends as one that was never interrupted."""
     monkeypatch.setattr("choreo.demo.run.GLIMPSE_US", 0)
