@@ -36,7 +36,8 @@ class Project:
     @cached_property
     def registry(self) -> "Registry":
         """The registry of the settings. Raises ConfigError."""
-        from choreo.events.registry import RegistryOptions, open_registry
+        from choreo.events.open import open_registry
+        from choreo.events.registry import RegistryOptions
 
         said = asdict(self.config.registry)
         del said["url"]

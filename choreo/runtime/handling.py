@@ -37,9 +37,9 @@ class Outcome(NamedTuple):
 
     outputs: list[NewRecord]
     unmatched: list[tuple[str, NewRecord | None]]
+    """Reasons; with a record where it is not the handled one that is the dead letter."""
     relays: list[tuple[str, bytes]]
     """Topic and key under which the input is handed on."""
-    """Reasons; with a record where it is not the handled one that is the dead letter."""
 
 
 class Handlings:
@@ -48,7 +48,6 @@ class Handlings:
     def __init__(self, plan: Plan, lane: TaskLane, codec: Codec, needs: Needs) -> None:
         self.lane = lane
         self._service = plan.service.name
-        self._lane = lane
         self._codec = codec
         self._calls = _CurrentCalls()
         self._logs = [logging.getLogger(f"choreo.{plan.service.name}.{s.name}") for s in plan.service.signatures]
@@ -56,8 +55,8 @@ class Handlings:
 
     def _bound(self, handler: Any, signature: Any, needs: Needs) -> Any:
         made = handler(**{need: needs.get(need, signature.name) for need in signature.needs})
-        made.__dict__.update({name: BoundStore(store, self._lane) for name, store in signature.stores.items()})
-        made.__dict__.update({name: BoundTimer(timer, self._lane) for name, timer in signature.timers.items()})
+        made.__dict__.update({name: BoundStore(store, self.lane) for name, store in signature.stores.items()})
+        made.__dict__.update({name: BoundTimer(timer, self.lane) for name, timer in signature.timers.items()})
         made.__dict__.update({name: BoundDownstream(d, self._calls) for name, d in signature.downstreams.items()})
         return made
 
@@ -74,7 +73,7 @@ class Handlings:
         self._calls.book = book
         for invocation in invocations:
             effects = Effects(ids.event_id + invocation.signature.name.encode())
-            ctx = Context(ids, self._lane.now, attempt, effects, self._logs[invocation.number], self._calls)
+            ctx = Context(ids, self.lane.now, attempt, effects, self._logs[invocation.number], self._calls)
             try:
                 answer = getattr(self._handlers[invocation.number], invocation.method.name)(*arguments, ctx)
                 if invocation.method.asynchronous:
@@ -95,13 +94,13 @@ class Handlings:
             for event in events:
                 self._check_declared(invocation, event)
                 made = derive_id(ids.event_id, self._service, name, len(outputs))
-                outputs.append(self._encode(event, caused_by(ids, made, self._lane.now)))
+                outputs.append(self._encode(event, caused_by(ids, made, self.lane.now)))
         for emission in effects.emissions:
             made = derive_id(ids.event_id, self._service, name, len(outputs))
             its = caused_by(
                 ids,
                 made,
-                self._lane.now,
+                self.lane.now,
                 request_id=emission.request_id,
                 attempt=emission.attempt,
                 cancelled=emission.cancelled,
@@ -117,10 +116,10 @@ class Handlings:
             return
         method = f"{invocation.signature.name}.{invocation.method.name}"
         if not isinstance(event, Event):
-            raise HandlerError(f"{method} returned {event!r}, which is no event", at=self._lane.where())
+            raise HandlerError(f"{method} returned {event!r}, which is no event", at=self.lane.where())
         raise UndeclaredEmissionError(
             f"{method} returned {type(event).__name__}, which its annotation does not name",
-            at=self._lane.where(),
+            at=self.lane.where(),
             hint=f"-> ... | {type(event).__name__}",
         )
 
@@ -130,7 +129,7 @@ class Handlings:
         if size > MOST_BYTES:
             raise RecordTooLargeError(
                 f"{type(event).__name__} is {size:,} bytes, more than the {MOST_BYTES:,} that fit in a record",
-                at=self._lane.where(),
+                at=self.lane.where(),
                 hint="store the large part elsewhere and put where it is into the event",
             )
         return record

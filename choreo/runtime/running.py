@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from choreo.clock import SystemClock
-from choreo.events.registry import open_registry
+from choreo.events.open import open_registry
 from choreo.log.open import open_log
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site

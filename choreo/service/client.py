@@ -7,7 +7,8 @@ from choreo.clock import SystemClock
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
 from choreo.events.event import Event
-from choreo.events.registry import Registry, open_registry
+from choreo.events.open import open_registry
+from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.log.open import open_log
 

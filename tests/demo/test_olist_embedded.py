@@ -11,7 +11,7 @@ import pytest
 
 from choreo.cli.stores import ProjectBackends
 from choreo.demo.run import Stage
-from choreo.events.registry import open_registry
+from choreo.events.open import open_registry
 from choreo.log.embedded import EmbeddedLog
 from choreo.service.client import default_registry
 from tests.demo.data import olist_directory

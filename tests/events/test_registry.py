@@ -12,7 +12,8 @@ import pytest
 from choreo.errors import ConfigError, SchemaError, UnknownSchemaError
 from choreo.events import registry as registry_module
 from choreo.events.avro import schema_of
-from choreo.events.registry import DirectoryRegistry, MemoryRegistry, Registry, open_registry
+from choreo.events.open import open_registry
+from choreo.events.registry import DirectoryRegistry, MemoryRegistry, Registry
 from choreo.events.schema import normalised
 from tests.events.sample import Everything, OrderPlaced
 

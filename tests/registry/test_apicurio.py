@@ -11,7 +11,8 @@ from choreo.events.avro import schema_of
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.events.http_registry import HttpRegistry
-from choreo.events.registry import Entry, RegistryOptions, open_registry
+from choreo.events.open import open_registry
+from choreo.events.registry import Entry, RegistryOptions
 from choreo.events.registry_wire import Connection
 from choreo.events.schema import normalised
 from choreo.service.client import fresh_ids

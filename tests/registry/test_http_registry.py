@@ -12,7 +12,8 @@ import pytest
 from choreo.errors import ConfigError, RegistryUnavailableError, SchemaError
 from choreo.events.codec import Codec
 from choreo.events.http_registry import HttpRegistry
-from choreo.events.registry import RegistryOptions, open_registry
+from choreo.events.open import open_registry
+from choreo.events.registry import RegistryOptions
 from choreo.record import Record
 from choreo.service.client import fresh_ids
 from tests.events.sample import OrderEvent, OrderPlaced
