@@ -1,6 +1,6 @@
 """Context: what a handler is told about its event, and the few things it may say besides returning events."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from logging import Logger
 from random import Random
@@ -138,6 +138,3 @@ class Context(Calls):
 
     def _recorder(self) -> Recorder:
         return self._calls
-
-
-Handle: TypeAlias = Callable[..., Answer]
