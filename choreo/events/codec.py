@@ -3,7 +3,7 @@
 Whatever can't be read is a DecodeError that names the position; whatever can't be written is a PublishError.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -127,6 +127,18 @@ class Codec:
             return taken.cls if isinstance(taken, Taken) else None
         reading = self._reading(record)
         return None if reading is None else reading.cls
+
+    def event_among(
+        self, record: Record, classes: Container[type[Event]]
+    ) -> tuple[type[Event], Event] | tuple[None, None]:
+        """The event of a record and its class where that is among `classes`; of another one the body stays unread.
+
+        Raises DecodeError as `event_class` and `event` do.
+        """
+        kind = self.event_class(record)
+        if kind is None or kind not in classes:
+            return None, None
+        return kind, self.event(record)
 
     def event(self, record: Record) -> Event:
         """The event of a record. Raises DecodeError where its body is cut short, goes on too long or is not valid."""

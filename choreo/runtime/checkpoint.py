@@ -87,5 +87,5 @@ class Checkpoint:
         live.task.entries.backend.write({**portion.logged, **portion.local, key: value})
         live.meta = meta
         live.committed = live.offsets()
-        live.task.offsets.clear()
+        live.task.positions.clear()
         live.announced = True

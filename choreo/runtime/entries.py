@@ -40,7 +40,8 @@ class Entries:
     def apply(self, writes: Mapping[bytes, Change], timers: Mapping[bytes, int | None]) -> None:
         """Take over the writes and timer settings of a handling that ended well."""
         self._changed.update(writes)
-        self.changed_bytes += sum(len(key) + (len(change[0]) if change else 0) for key, change in writes.items())
+        for key, change in writes.items():
+            self.changed_bytes += len(key) + (len(change[0]) if change else 0)
         for timer, due in timers.items():
             if due is None:
                 self.timers.cancel(timer)

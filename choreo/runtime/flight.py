@@ -1,13 +1,12 @@
 """A flight: one input from its first attempt until it is settled or must wait. It may stop for recorded calls."""
 
 import logging
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 from choreo.errors import ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter
 from choreo.resilience.dead_letter import Door
-from choreo.runtime.calls import CallBook, Recorded, Replay
+from choreo.runtime.calls import Recorded
 from choreo.runtime.handling import Failed, Handlings
 from choreo.runtime.intake import Input
 from choreo.runtime.journal import PageWriter
@@ -28,9 +27,14 @@ class Landing(NamedTuple):
 
 
 class Flight:
-    """Drives the handlers of one input: `start`, then `answer` for each call that it asked for, until it has landed."""
+    """Drives the handlers of one input: `start`, then `answer` for each call that it asked for, until it has landed.
 
-    def __init__(self, given: Input, crew: Handlings, ledger: Ledger, page: PageWriter, replay: Replay) -> None:
+    `failed` is how a first attempt ended that has been made already; `crew` was entered with this input.
+    """
+
+    def __init__(
+        self, given: Input, crew: Handlings, ledger: Ledger, page: PageWriter, failed: Failed | None = None
+    ) -> None:
         self.given = given
         self.crew = crew
         self.saved = False
@@ -38,12 +42,11 @@ class Flight:
         self.halted: str | None = None
         self.asked: list[PlainCall] = []
         """Calls that nobody has begun to make."""
-        self.book = CallBook(given.ids.request_id or given.ids.event_id, replay)
-        self.book.kept = dict(given.waiting.kept)
-        self._attempts = given.waiting.attempts
+        self.book = crew.calls.book()
+        self._attempts = given.waiting.attempts + (failed is not None)
         self._ledger = ledger
         self._page = page
-        self._work = self._tried()
+        self._work = self._tried(failed)
         self._awaited: Call[object] | None = None
         self._saved_state: tuple[int, tuple[tuple[str, bytes], ...]] | None = None
         self._open: dict[tuple[str, int], PlainCall] = {}
@@ -66,7 +69,7 @@ class Flight:
         if self._saved_state == state:
             return None
         self._saved_state = state
-        return replace(self.given.waiting, attempts=state[0], kept=state[1], until=FLYING)
+        return self.given.waiting._replace(attempts=state[0], kept=state[1], until=FLYING)
 
     def close(self) -> None:
         """Forget it: it will be begun again."""
@@ -79,7 +82,7 @@ class Flight:
         except StopIteration as end:
             return Landing(end.value)
         finally:
-            self._page.called(self.book.take_made())
+            self._page.called(self.crew.calls.made())
         self._open = {(call.asked.name, call.use): call for call in self._awaited.parts() if not call.settled}
         self.asked = list(self._open.values())
         return None if self._open else self._resume()
@@ -92,45 +95,53 @@ class Flight:
             return self._go(lambda: self._work.throw(error))
         return self._go(lambda: self._work.send(awaited.value()))
 
-    def _tried(self) -> Work:
+    def _tried(self, failed: Failed | None) -> Work:
         """Attempt after attempt, in place at first."""
-        given, crew = self.given, self.crew
+        given = self.given
         while True:
-            self._attempts += 1
-            crew.lane.enter(given.key, self._ledger.now, place_of(given.waiting))
-            try:
-                outcome = yield from crew.run(given.invocations, given.arguments, given.ids, self._attempts, self.book)
-            except Failed as failure:
-                crew.lane.drop()
-                if isinstance(failure.error, DivergenceError):
-                    raise failure.error from failure
-                logger.debug("attempt %d at %s failed", self._attempts, place_of(given.waiting), exc_info=failure.error)
-                wait_s = next_wait_s(failure, self._attempts)
-                if wait_s is None:
-                    return (yield from self._exhausted(failure))
-                if wait_s > 0:
-                    until = self._ledger.now + round(wait_s * 1_000_000)
-                    return tried(given.waiting, self._attempts, failure.error, self.book.kept, until)
-                continue
-            self._ledger.settle(given, crew.lane, outcome)
-            return None
+            if failed is None:
+                self._attempts += 1
+                failed = yield from self._attempt(given.invocations, given.arguments, self._attempts)
+                if failed is None:
+                    return None
+            failure, failed = failed, None
+            self.crew.lane.drop()
+            if isinstance(failure.error, DivergenceError):
+                raise failure.error from failure
+            logger.debug("attempt %d at %s failed", self._attempts, place_of(given.waiting), exc_info=failure.error)
+            wait_s = next_wait_s(failure, self._attempts)
+            if wait_s is None:
+                return (yield from self._exhausted(failure))
+            if wait_s > 0:
+                until = self._ledger.now + round(wait_s * 1_000_000)
+                return tried(given.waiting, self._attempts, failure.error, self.book.kept, until)
+
+    def _attempt(
+        self, invocations: Sequence[Invocation], arguments: tuple[object, ...], number: int
+    ) -> Generator[Call[object], object, Failed | None]:
+        """One attempt; answers how it failed. What an attempt that ended well wrote down is settled."""
+        given, crew = self.given, self.crew
+        crew.enter(given, self._ledger.now)
+        self.book.begin_attempt()
+        try:
+            outcome = yield from crew.drive(invocations, arguments, given.ids, number)
+        except Failed as failure:
+            return failure
+        self._ledger.settle(given, crew.lane, outcome)
+        return None
 
     def _exhausted(self, failure: Failed) -> Work:
         """After the last attempt: what the handler gives up with, else a dead letter and what the policy says."""
-        given, crew, invocation, error = self.given, self.crew, failure.invocation, failure.error
+        given, invocation, error = self.given, failure.invocation, failure.error
         give_up = invocation.signature.give_up
         hopeless = isinstance(error, HandlingError | PublishError)
         if give_up is not None and invocation.method.name == "handle" and not hopeless:
-            crew.lane.enter(given.key, self._ledger.now, place_of(given.waiting))
             last = (Invocation(invocation.number, invocation.signature, give_up),)
-            try:
-                outcome = yield from crew.run(last, (*given.arguments, error), given.ids, self._attempts, self.book)
-            except Failed as failed:
-                crew.lane.drop()
-                error = failed.error
-            else:
-                self._ledger.settle(given, crew.lane, outcome)
+            failed = yield from self._attempt(last, (*given.arguments, error), self._attempts)
+            if failed is None:
                 return None
+            self.crew.lane.drop()
+            error = failed.error
         door: Door = "publish" if isinstance(error, PublishError) else "handle"
         self._ledger.bury_input(given, door, error, self._attempts, invocation.signature.name)
         then = invocation.signature.handler.retry.then

@@ -1,7 +1,7 @@
 """Handling: one run of the methods that answer one input, all of them or none."""
 
 import logging
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
@@ -10,12 +10,13 @@ from choreo.events.envelope import Ids, caused_by, derive_id
 from choreo.events.event import Event
 from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.record import NewRecord
-from choreo.runtime.calls import CallBook
+from choreo.runtime.calls import CallBook, Recorded, Replay
+from choreo.runtime.intake import Input
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.plan import Invocation, Plan
 from choreo.service.calls import Asked, BoundDownstream, Call
-from choreo.service.context import Context
-from choreo.service.effects import Effects
+from choreo.service.context import Context, effects_of
+from choreo.service.effects import Emission
 from choreo.service.needs import Needs
 from choreo.service.store import BoundStore
 from choreo.service.timer import BoundTimer
@@ -45,11 +46,11 @@ class Outcome(NamedTuple):
 class Handlings:
     """Runs the handlers of one task: one object a handler, its stores and timers bound to the task's lane."""
 
-    def __init__(self, plan: Plan, lane: TaskLane, codec: Codec, needs: Needs) -> None:
+    def __init__(self, plan: Plan, lane: TaskLane, codec: Codec, needs: Needs, replay: Replay) -> None:
         self.lane = lane
+        self.calls = CurrentCalls(replay)
         self._service = plan.service.name
         self._codec = codec
-        self._calls = _CurrentCalls()
         self._logs = [logging.getLogger(f"choreo.{plan.service.name}.{s.name}") for s in plan.service.signatures]
         self._handlers = [self._bound(signature.handler, signature, needs) for signature in plan.service.signatures]
 
@@ -57,59 +58,85 @@ class Handlings:
         made = handler(**{need: needs.get(need, signature.name) for need in signature.needs})
         made.__dict__.update({name: BoundStore(store, self.lane) for name, store in signature.stores.items()})
         made.__dict__.update({name: BoundTimer(timer, self.lane) for name, timer in signature.timers.items()})
-        made.__dict__.update({name: BoundDownstream(d, self._calls) for name, d in signature.downstreams.items()})
+        made.__dict__.update({name: BoundDownstream(d, self.calls) for name, d in signature.downstreams.items()})
         return made
 
-    def run(
-        self, invocations: Sequence[Invocation], arguments: tuple[object, ...], ids: Ids, attempt: int, book: CallBook
-    ) -> Generator[Call[Any], Any, Outcome]:
-        """Run the methods in order, each as `method(*arguments, ctx)`. Raises Failed for the first that raises.
+    def enter(self, given: Input, now: int) -> None:
+        """Begin an attempt at `given`: what its handlers write is kept or dropped by the caller, in the lane."""
+        self.lane.enter(given.key, now, given.waiting)
 
-        Yields what an asynchronous method awaits, to be sent the answer. The caller has entered the lane, and keeps
-        or drops its effects.
+    def run(self, given: Input, attempt: int) -> Outcome:
+        """Run its methods in order, each as `method(*arguments, ctx)`. None of them is asynchronous.
+
+        Raises Failed for the first that raises.
         """
         outcome = Outcome([], [], [])
-        book.begin_attempt()
-        self._calls.book = book
-        for invocation in invocations:
-            effects = Effects(ids.event_id + invocation.signature.name.encode())
-            ctx = Context(ids, self.lane.now, attempt, effects, self._logs[invocation.number], self._calls)
+        for invocation in given.invocations:
+            number, signature, method = invocation
+            ctx = Context(given.ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
             try:
-                answer = getattr(self._handlers[invocation.number], invocation.method.name)(*arguments, ctx)
-                if invocation.method.asynchronous:
-                    answer = yield from _driven(answer)
-                outcome.outputs.extend(self._outputs(invocation, answer, effects, ids))
+                answer = getattr(self._handlers[number], method.name)(*given.arguments, ctx)
+                self._gather(outcome, invocation, answer, ctx, given.ids)
             except Exception as error:
                 raise Failed(invocation, error) from error
-            for reason, kept, its in effects.dead_letters:
-                outcome.unmatched.append((reason, self._codec.encode(kept, its or ids) if kept is not None else None))
-            outcome.relays.extend(effects.relays)
         return outcome
 
-    def _outputs(self, invocation: Invocation, answer: Any, effects: Effects, ids: Ids) -> list[NewRecord]:
-        outputs: list[NewRecord] = []
-        name = invocation.signature.name
+    def drive(
+        self, invocations: Sequence[Invocation], arguments: tuple[object, ...], ids: Ids, attempt: int
+    ) -> Generator[Call[Any], Any, Outcome]:
+        """As `run`, for methods of either kind: yields what an asynchronous one awaits, to be sent the answer."""
+        outcome = Outcome([], [], [])
+        for invocation in invocations:
+            number, signature, method = invocation
+            ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
+            try:
+                answer = getattr(self._handlers[number], method.name)(*arguments, ctx)
+                if method.asynchronous:
+                    answer = yield from _driven(answer)
+                self._gather(outcome, invocation, answer, ctx, ids)
+            except Exception as error:
+                raise Failed(invocation, error) from error
+        return outcome
+
+    def _gather(self, outcome: Outcome, invocation: Invocation, answer: Any, ctx: Context, ids: Ids) -> None:
+        """Take over what a method returned and said through its context."""
+        outputs, made = outcome.outputs, 0
         if answer is not None:
-            events = (answer,) if isinstance(answer, Event) else answer
-            for event in events:
-                self._check_declared(invocation, event)
-                made = derive_id(ids.event_id, self._service, name, len(outputs))
-                outputs.append(self._encode(event, caused_by(ids, made, self.lane.now)))
+            for event in (answer,) if type(answer) in invocation.method.emits else self._checked(invocation, answer):
+                outputs.append(self._record(event, caused_by(ids, self._derived(ids, invocation, made), self.lane.now)))
+                made += 1
+        effects = effects_of(ctx)
+        if effects is None:
+            return
         for emission in effects.emissions:
-            made = derive_id(ids.event_id, self._service, name, len(outputs))
-            its = caused_by(
-                ids,
-                made,
-                self.lane.now,
-                request_id=emission.request_id,
-                attempt=emission.attempt,
-                cancelled=emission.cancelled,
-                saga=emission.saga,
-            )
-            if emission.correlation_id is not None:
-                its = its._replace(correlation_id=emission.correlation_id)
-            outputs.append(self._encode(emission.event, its))
-        return outputs
+            outputs.append(self._emitted(emission, ids, self._derived(ids, invocation, made)))
+            made += 1
+        for reason, kept, its in effects.dead_letters:
+            outcome.unmatched.append((reason, self._codec.encode(kept, its or ids) if kept is not None else None))
+        outcome.relays.extend(effects.relays)
+
+    def _derived(self, ids: Ids, invocation: Invocation, index: int) -> bytes:
+        return derive_id(ids.event_id, self._service, invocation.signature.name, index)
+
+    def _emitted(self, emission: Emission, ids: Ids, event_id: bytes) -> NewRecord:
+        its = caused_by(
+            ids,
+            event_id,
+            self.lane.now,
+            request_id=emission.request_id,
+            attempt=emission.attempt,
+            cancelled=emission.cancelled,
+            saga=emission.saga,
+        )
+        if emission.correlation_id is not None:
+            its = its._replace(correlation_id=emission.correlation_id)
+        return self._record(emission.event, its)
+
+    def _checked(self, invocation: Invocation, answer: Any) -> Iterable[Event]:
+        events: Sequence[Event] = (answer,) if isinstance(answer, Event) else answer
+        for event in events:
+            self._check_declared(invocation, event)
+        return events
 
     def _check_declared(self, invocation: Invocation, event: object) -> None:
         if type(event) in invocation.method.emits:
@@ -123,9 +150,10 @@ class Handlings:
             hint=f"-> ... | {type(event).__name__}",
         )
 
-    def _encode(self, event: Event, ids: Ids) -> NewRecord:
+    def _record(self, event: Event, ids: Ids) -> NewRecord:
         record = self._codec.encode(event, ids)
-        size = len(record.value or b"") + len(record.key or b"")
+        _, key, value, _, _ = record
+        size = len(value or b"") + len(key or b"")
         if size > MOST_BYTES:
             raise RecordTooLargeError(
                 f"{type(event).__name__} is {size:,} bytes, more than the {MOST_BYTES:,} that fit in a record",
@@ -135,13 +163,33 @@ class Handlings:
         return record
 
 
-class _CurrentCalls:
-    """The recorder that contexts and downstreams share: the book of the handling that runs."""
+class CurrentCalls:
+    """The recorder that contexts and downstreams share: the book of the handling at hand, opened by its first call."""
 
-    book: CallBook
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+        self._given: Input | None = None
+        self._book: CallBook | None = None
+
+    def begin(self, given: Input) -> None:
+        """Another input is handled from here on."""
+        self._given, self._book = given, None
 
     def call(self, asked: Asked) -> Any:
-        return self.book.call(asked)
+        return self.book().call(asked)
+
+    def book(self) -> CallBook:
+        """The calls of all attempts at this input."""
+        if self._book is None:
+            assert self._given is not None, "begin comes first"
+            ids, waiting = self._given.ids, self._given.waiting
+            self._book = CallBook(ids.request_id or ids.event_id, self._replay)
+            self._book.kept = dict(waiting.kept)
+        return self._book
+
+    def made(self) -> list[Recorded]:
+        """What the journal has yet to be told."""
+        return [] if self._book is None else self._book.take_made()
 
 
 def _driven(coroutine: Coroutine[Any, Any, Any]) -> Generator[Call[Any], Any, Any]:

@@ -1,12 +1,13 @@
 """The intake: from a record or a due timer to the methods that answer it. The decode door is here."""
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, derive_id
-from choreo.events.event import Event, key_of, key_text
+from choreo.events.event import Event, key_reader, key_text
 from choreo.record import Record
 from choreo.runtime.entries import Entries
 from choreo.runtime.parking import RAW, Waiting
@@ -29,6 +30,17 @@ class Input(NamedTuple):
     arguments: tuple[object, ...]
     invocations: tuple[Invocation, ...]
     waiting: Waiting
+    plain: bool
+    """Whether none of the methods is asynchronous."""
+
+
+class Way(NamedTuple):
+    """How the events of one class from one topic are answered."""
+
+    invocations: tuple[Invocation, ...]
+    plain: bool
+    key: Callable[[Event], bytes | None] | None
+    """What the record's key must be; None where any will do."""
 
 
 class Intake:
@@ -38,6 +50,7 @@ class Intake:
         self._plan = plan
         self._entries = entries
         self._codec = codec
+        self._ways = {topic: self._ways_of(topic) for topic in plan.topics}
 
     def ready(self, waiting: Waiting) -> Input | None:
         """What to run for it; None where nothing answers it.
@@ -47,28 +60,26 @@ class Intake:
         if waiting.record is None:
             return self._timer(waiting)
         record = waiting.record
-        kind = self._codec.event_class(record)
-        invocations = self._plan.routes[record.topic].get(kind) if kind else None
-        if invocations is None:
+        ways = self._ways[record.topic]
+        kind, event = self._codec.event_among(record, ways)
+        if kind is None or event is None:
             return None
         ids = self._codec.ids(record)
-        event = self._codec.event(record)
-        self._check_key(record, event)
-        return Input(record.key or b"", ids, (event,), invocations, waiting)
+        invocations, plain, key = ways[kind]
+        if key is not None and (its := key(event)) != record.key:
+            raise _found_elsewhere(record, event, its)
+        return Input(record.key or b"", ids, (event,), invocations, waiting, plain)
 
-    def _check_key(self, record: Record, event: Event) -> None:
-        """An event is found again by its key: that of the record must be its own."""
-        rekeyed = self._plan.rekeyed.get(record.topic)
-        if event.contract.external and rekeyed is None:
-            return
-        key = key_of(event) if rekeyed is None else key_text(getattr(event, rekeyed.field))
-        if key != record.key:
-            raise DecodeError(
-                f"the record's key {record.key!r} is not the key of its {type(event).__name__}, {key!r}",
-                at=record.position,
-                why="an event is found again by its key",
-                hint=f"publish it with the text of {', '.join(event.contract.key)} as the record's key",
-            )
+    def _ways_of(self, topic: str) -> dict[type[Event], Way]:
+        """An event is found again by its key: that of the record must be its own. A stranger's may be any."""
+        ways = {}
+        rekeyed = self._plan.rekeyed.get(topic)
+        for kind, invocations in self._plan.routes[topic].items():
+            key = None if kind.contract.external else key_reader(kind)
+            if rekeyed is not None:
+                key = _text_reader(rekeyed.field)
+            ways[kind] = Way(invocations, all(not each.method.asynchronous for each in invocations), key)
+        return ways
 
     def _timer(self, waiting: Waiting) -> Input | None:
         name = timer_name(waiting.timer)
@@ -91,7 +102,21 @@ class Intake:
             saga=None,
             key_id=None,
         )
-        return Input(codec.first_part_text(key), ids, (key,), (invocation,), waiting)
+        plain = not invocation.method.asynchronous
+        return Input(codec.first_part_text(key), ids, (key,), (invocation,), waiting, plain)
+
+
+def _text_reader(field: str) -> Callable[[Event], bytes]:
+    return lambda event: key_text(getattr(event, field))
+
+
+def _found_elsewhere(record: Record, event: Event, key: bytes | None) -> DecodeError:
+    return DecodeError(
+        f"the record's key {record.key!r} is not the key of its {type(event).__name__}, {key!r}",
+        at=record.position,
+        why="an event is found again by its key",
+        hint=f"publish it with the text of {', '.join(event.contract.key)} as the record's key",
+    )
 
 
 def story_of(ids: Ids) -> bytes:

@@ -15,7 +15,7 @@ other, so that a store that was restored goes on counting: version byte 1, then 
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
@@ -140,41 +140,59 @@ class PageWriter:
     def __init__(self, topics: tuple[str, ...]) -> None:
         self.topics = topics
         self._numbers = {topic: number for number, topic in enumerate(topics)}
-        self.steps: list[Step] = []
+        self._steps: list[Step] = []
         self._now = -1
+        self._topic = ""
+        """Of the run of inputs that goes on; empty where none does."""
+        self._first = self._last = self._taken = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything was taken down."""
+        return bool(self._topic or self._steps)
 
     def reading(self, now: int) -> None:
         if now != self._now:
+            self._end_run()
             self._now = now
-            self.steps.append(Reading(now))
+            self._steps.append(Reading(now))
 
     def took(self, topic: str, offset: int) -> None:
-        number = self._numbers[topic]
-        if self.steps:
-            last = self.steps[-1]
-            if type(last) is Inputs and last.topic == number:
-                self.steps[-1] = Inputs(number, last.first, offset, last.taken + 1)
-                return
-        self.steps.append(Inputs(number, offset, offset, 1))
+        if topic == self._topic:
+            self._last = offset
+            self._taken += 1
+            return
+        self._end_run()
+        self._topic, self._first, self._last, self._taken = topic, offset, offset, 1
 
     def fired(self, timer: bytes, due: int) -> None:
-        self.steps.append(Fired(timer, due))
+        self._note(Fired(timer, due))
 
-    def called(self, calls: list[Recorded]) -> None:
-        self.steps.extend(calls)
+    def called(self, calls: Iterable[Recorded]) -> None:
+        for call in calls:
+            self._note(call)
 
     def answered(self, key: bytes, recorded: Recorded) -> None:
-        self.steps.append(Answered(key, *recorded))
+        self._note(Answered(key, *recorded))
 
     def refused(self, error: str) -> None:
-        self.steps.append(Refused(error))
+        self._note(Refused(error))
 
     def take(self) -> list[Step]:
         """The steps since the last take."""
-        steps, self.steps, self._now = self.steps, [], -1
+        self._end_run()
+        steps, self._steps, self._now = self._steps, [], -1
         return steps
 
     forget = take
+
+    def _note(self, step: Step) -> None:
+        self._end_run()
+        self._steps.append(step)
+
+    def _end_run(self) -> None:
+        if self._topic:
+            self._steps.append(Inputs(self._numbers[self._topic], self._first, self._last, self._taken))
+            self._topic = ""
 
 
 def last_page_entry(number: int) -> dict[bytes, bytes | None]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from choreo.clock import to_datetime
 from choreo.runtime.entries import Change, Entries
+from choreo.runtime.parking import Waiting, place_of
 from choreo.service.store import MISSING
 from choreo.state.values import ValueCodec
 
@@ -14,17 +16,26 @@ class TaskLane:
     def __init__(self, entries: Entries) -> None:
         self.key = b""
         self.now = 0
+        self.moment = to_datetime(0)
+        """`now`, as handlers see it."""
         self._entries = entries
-        self._place: object = ""
+        self._waiting: Waiting | None = None
         self._writes: dict[bytes, Change] = {}
         self.timers: dict[bytes, int | None] = {}
 
-    def enter(self, key: bytes, now: int, place: object) -> None:
-        """Begin a handling of an event with this key; `place` is what errors name."""
-        self.key, self.now, self._place = key, now, place
+    def enter(self, key: bytes, now: int, waiting: Waiting) -> None:
+        """Begin a handling of an input with this key."""
+        self.key, self._waiting = key, waiting
+        self.tell(now)
+
+    def tell(self, now: int) -> None:
+        """It is `now` (microseconds) from here on."""
+        if now != self.now:
+            self.now, self.moment = now, to_datetime(now)
 
     def where(self) -> str:
-        return f"{self._place}, key {self.key.decode(errors='replace')!r}"
+        place = "" if self._waiting is None else place_of(self._waiting)
+        return f"{place}, key {self.key.decode(errors='replace')!r}"
 
     def read(self, key: bytes, codec: ValueCodec) -> Any:
         change = self._writes.get(key, MISSING)
@@ -53,8 +64,9 @@ class TaskLane:
 
     def keep(self) -> None:
         """The handling ended well: its effects are the task's."""
-        self._entries.apply(self._writes, self.timers)
-        self.drop()
+        if self._writes or self.timers:
+            self._entries.apply(self._writes, self.timers)
+            self.drop()
 
     def drop(self) -> None:
         """The handling failed: it wrote nothing."""

@@ -31,11 +31,19 @@ class Ledger:
     def settle(self, given: Input, lane: TaskLane, outcome: Outcome) -> None:
         """A handling ended well: its effects are the task's."""
         self.forget_timer(given)
-        story = story_of(given.ids)
-        for timer, due in lane.timers.items():
-            self._entries.apply({STORY.encode(timer): None if due is None else (story, story)}, {})
+        if lane.timers:
+            story = story_of(given.ids)
+            writes = {
+                STORY.encode(timer): None if due is None else (story, story) for timer, due in lane.timers.items()
+            }
+            self._entries.apply(writes, {})
         lane.keep()
-        self.outputs.extend(outcome.outputs)
+        self.outputs += outcome.outputs
+        if outcome.unmatched or outcome.relays:
+            self._hand_on(given, outcome)
+
+    def _hand_on(self, given: Input, outcome: Outcome) -> None:
+        """Dead letters and relayed records."""
         record = given.waiting.record
         for reason, kept in outcome.unmatched:
             original = record

@@ -3,9 +3,8 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 from choreo.clock import NEVER
 from choreo.errors import StateError
@@ -37,8 +36,7 @@ class _Raw:
 RAW: Any = _Raw()
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """One input that waits: a record, or a timer that was due. Attempts and kept call results belong to the head
     of a line.
     """
@@ -54,7 +52,7 @@ class Waiting:
 
     def dump(self) -> bytes:
         record = self.record
-        fields = asdict(self) | {
+        fields = self._asdict() | {
             "timer": _text(self.timer),
             "kept": [[name, _text(result)] for name, result in self.kept],
             "record": None if record is None else _listed(record),
@@ -174,7 +172,7 @@ class Parking:
 def tried(waiting: Waiting, attempts: int, error: Exception, kept: Mapping[str, bytes], until: int = NEVER) -> Waiting:
     """`waiting` after another failed attempt, to be tried again at `until`."""
     text = f"{type(error).__name__}: {shortened(str(error))}"
-    return replace(waiting, attempts=attempts, error=text, kept=tuple(kept.items()), until=until)
+    return waiting._replace(attempts=attempts, error=text, kept=tuple(kept.items()), until=until)
 
 
 def place_of(waiting: Waiting) -> Position | str:

@@ -4,7 +4,6 @@ out.
 Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What they wrote down leaves by `portion`.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from choreo.clock import NEVER
@@ -14,7 +13,7 @@ from choreo.record import NewRecord, Record, TopicPartition
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
 from choreo.runtime.flight import Flight, Landing
-from choreo.runtime.handling import Handlings
+from choreo.runtime.handling import Failed, Handlings
 from choreo.runtime.intake import Input, Intake
 from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
@@ -61,19 +60,30 @@ class Task:
         self.halted: str | None = None
         self.recorded: list[Recorded] | None = None
         """Results of calls to be read back instead of made: set by a replay."""
-        self.offsets: dict[TopicPartition, int] = {}
-        """The next offset of each input that was taken since the last portion."""
+        self.positions: dict[str, int] = {}
+        """The next offset of each input topic of which anything was taken since the last portion."""
         self.flights: dict[bytes, Flight] = {}
         """Inputs that wait for recorded calls, by key."""
         self._codec, self._needs = codec, needs
         self._intake = Intake(plan, entries, codec)
         self._crews: list[Handlings] = []
+        """Those that fly nothing; a plain handling ends before another begins, so it takes the last of them."""
         self._most_flights = max((s.handler.concurrency for s in plan.service.signatures), default=1)
         self._parking = Parking(entries)
         self._page = PageWriter(plan.topics)
         self._ledger = Ledger(plan.service, partition, entries)
         self._questions: list[Question] = []
         self._refusal: str | None = None
+
+    @property
+    def offsets(self) -> dict[TopicPartition, int]:
+        """The next offset of each input that was taken since the last portion."""
+        return {TopicPartition(topic, self.partition): offset for topic, offset in self.positions.items()}
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is in flight, parked or halted: the next input need not look out for others."""
+        return not self.flights and not self._parking.count and self.halted is None
 
     @property
     def crowded(self) -> bool:
@@ -106,7 +116,7 @@ class Task:
     @property
     def dirty(self) -> bool:
         """Whether anything happened since the last portion."""
-        return bool(self._page.steps)
+        return bool(self._page)
 
     def read_clock(self, now: int) -> None:
         """`now` (microseconds) is what the handlings from here on are told; it never goes back."""
@@ -118,16 +128,19 @@ class Task:
 
     def take(self, record: Record) -> None:
         """Handle one record, in its turn."""
-        self._page.reading(self.now)
-        refusal = self._refused()
-        self._page.took(record.topic, record.offset)
-        self.offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        topic, _, offset, _, _, _, _ = record
+        page = self._page
+        page.reading(self.now)
+        refusal = self._refused() if self._refusal is not None else None
+        page.took(topic, offset)
+        self.positions[topic] = offset + 1
         self.handled += 1
         self.since += 1
+        waiting = Waiting(record)
         if refusal is not None:
-            self._refuse(Waiting(record=record), refusal)
+            self._refuse(waiting, refusal)
             return
-        given = self._ready(Waiting(record=record))
+        given = self._ready(waiting)
         if given is not None:
             self._arrive(given)
 
@@ -162,12 +175,12 @@ class Task:
         self._page.reading(self.now)
         self._page.answered(key, recorded)
         self.since += 1
-        flight.crew.lane.now = self.now
+        flight.crew.lane.tell(self.now)
         if self._moved(key, flight, flight.answer(recorded)):
             self._resume(key)
 
     def portion(self) -> Portion:
-        """Everything since the last portion, for a checkpoint. Its offsets are in `offsets` until `settled`.
+        """Everything since the last portion, for a checkpoint. Its offsets are in `positions` until it is committed.
 
         What is in flight is saved with the results that it has, at the head of its key's line.
         """
@@ -196,7 +209,7 @@ class Task:
         self._page.forget()
         self._ledger.take()
         self.since = 0
-        self.offsets.clear()
+        self.positions.clear()
         self._refusal = None
         self._questions.clear()
         self._parking = Parking(self.entries)
@@ -214,6 +227,9 @@ class Task:
 
     def _arrive(self, given: Input) -> None:
         key = given.key
+        if self.at_rest:
+            self._begin(given)
+            return
         if key in self.flights or (key in self._parking and not self._overtakes(given)):
             self._parking.append(key, given.waiting)
             return
@@ -258,7 +274,7 @@ class Task:
         self._refuse(self._parking.head(key), refusal)
         self._parking.pop(key)
         if key in self._parking:  # the rest has a turn of its own: it may hold another that can't be published
-            self._parking.hold(key, replace(self._parking.head(key), until=self.now))
+            self._parking.hold(key, self._parking.head(key)._replace(until=self.now))
 
     def _resume(self, key: bytes) -> None:
         """Go on with the line of `key`, until it is empty or its head has to wait."""
@@ -277,14 +293,36 @@ class Task:
     def _begin(self, given: Input, *, saved: bool = False) -> bool:
         """Handle it; `saved` says that it stands at the head of its line. Answers whether its key is free again."""
         crew = self._crews.pop() if self._crews else self._crew()
-        flight = Flight(given, crew, self._ledger, self._page, lambda: self.recorded)
+        crew.calls.begin(given)
+        failed = None
+        if given.plain:
+            failed = self._attempted(given, crew)
+            if failed is None:
+                self._crews.append(crew)
+                if saved:
+                    self._parking.pop(given.key)
+                return True
+        flight = Flight(given, crew, self._ledger, self._page, failed)
         flight.saved = saved
         if saved:
             self._parking.let_fly(given.key)
         return self._moved(given.key, flight, flight.start())
 
+    def _attempted(self, given: Input, crew: Handlings) -> Failed | None:
+        """Most inputs need no more than this: one attempt that asks for nothing from outside. Answers how it failed."""
+        crew.enter(given, self.now)
+        try:
+            outcome = crew.run(given, given.waiting.attempts + 1)
+        except Failed as failure:
+            return failure
+        finally:
+            if made := crew.calls.made():
+                self._page.called(made)
+        self._ledger.settle(given, crew.lane, outcome)
+        return None
+
     def _crew(self) -> Handlings:
-        return Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs)
+        return Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs, lambda: self.recorded)
 
     def _moved(self, key: bytes, flight: Flight, landing: Landing | None) -> bool:
         """A flight went on as far as it could. Answers whether its key is free again."""

@@ -120,6 +120,8 @@ class Calls:
     Promise of `call`: executed at least once under one key, recorded exactly once.
     """
 
+    __slots__ = ()
+
     def _recorder(self) -> Recorder:
         raise NotImplementedError
 

@@ -24,19 +24,22 @@ Answer: TypeAlias = Emissions | Awaitable[Emissions]
 class Context(Calls):
     """One handling's context. Time, randomness and ids come from here, so that a replay gets the same ones."""
 
+    __slots__ = ("_calls", "_effects", "_handler", "_ids", "_random", "attempt", "log", "now")
+
     now: datetime
     """When the batch of this event was read, UTC; never earlier than any `now` before it in this task."""
+    attempt: int
+    """1 for the first attempt at this handling."""
 
-    def __init__(self, ids: Ids, now: int, attempt: int, effects: Effects, log: Logger, recorder: Recorder) -> None:
-        self.now = to_datetime(now)
+    def __init__(self, ids: Ids, now: datetime, attempt: int, handler: str, log: Logger, recorder: Recorder) -> None:
+        self.now = now
         self.attempt = attempt
-        """1 for the first attempt at this handling."""
         self.log = log
         self._ids = ids
-        self._effects = effects
+        self._handler = handler
         self._calls = recorder
+        self._effects: Effects | None = None
         self._random: Random | None = None
-        self._made = 0
 
     @property
     def event_id(self) -> UUID:
@@ -72,7 +75,7 @@ class Context(Calls):
     def random(self) -> Random:
         """Randomness that is the same in every attempt and every replay of this handling."""
         if self._random is None:
-            self._random = Random(self._effects.seed)  # not for secrets; must be reproducible
+            self._random = Random(self._ids.event_id + self._handler.encode())  # no secrets: it must be reproducible
         return self._random
 
     def uuid(self) -> UUID:
@@ -81,7 +84,7 @@ class Context(Calls):
 
     def emit(self, event: Event, /, *, correlation_id: str) -> None:
         """Say something in another story; what belongs to this one is returned."""
-        self._effects.emissions.append(Emission(event, correlation_id=correlation_id))
+        self._written().emissions.append(Emission(event, correlation_id=correlation_id))
 
     def request(
         self,
@@ -98,15 +101,15 @@ class Context(Calls):
 
         `correlation_id` is the story that it belongs to, where that is not the story of the handled event.
         """
-        self._effects.emissions.append(Emission(event, correlation_id, request_id, attempt, cancelled, saga))
+        self._written().emissions.append(Emission(event, correlation_id, request_id, attempt, cancelled, saga))
 
     def dead_letter(self, reason: str, event: Event | None = None, ids: Ids | None = None) -> None:
         """Send the handled event, or one that was kept (with its `ids`), to the dead letters. For coordinators."""
-        self._effects.dead_letters.append(Unmatched(reason, event, ids))
+        self._written().dead_letters.append(Unmatched(reason, event, ids))
 
     def relay(self, topic: str, key: bytes) -> None:
         """Hand the handled event on as it is, under another key. For relays."""
-        self._effects.relays.append((topic, key))
+        self._written().relays.append((topic, key))
 
     def enqueue(
         self,
@@ -138,3 +141,13 @@ class Context(Calls):
 
     def _recorder(self) -> Recorder:
         return self._calls
+
+    def _written(self) -> Effects:
+        if self._effects is None:
+            self._effects = Effects()
+        return self._effects
+
+
+def effects_of(ctx: Context) -> Effects | None:
+    """What was said through this context; None for nothing."""
+    return ctx._effects

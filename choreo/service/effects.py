@@ -28,9 +28,8 @@ class Unmatched(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What a handling wrote down. `seed` is what its randomness grows from."""
+    """What a handling wrote down besides what it returned."""
 
-    seed: bytes
     emissions: list[Emission] = field(default_factory=list)
     dead_letters: list[Unmatched] = field(default_factory=list)
     relays: list[tuple[str, bytes]] = field(default_factory=list)

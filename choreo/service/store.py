@@ -105,11 +105,15 @@ class BoundStore(Store[K, V]):
         self.name, self.default, self.ttl = declared.name, declared.default, declared.ttl
         self._lane = lane
         self._keys, self._values = declared.codecs()
+        self._asked: tuple[K, bytes, bytes] | None = None
+        """The key that was asked for last, the key of the event then, and the bytes that it came to."""
 
     def _raw(self, key: K) -> bytes:
         """The key as bytes, once it is known to live with the key of the event."""
-        raw = self._keys.encode(key)
         lane = self._lane
+        if (asked := self._asked) is not None and asked[0] is key and asked[1] is lane.key:
+            return asked[2]
+        raw = self._keys.encode(key)
         if self._keys.first_part_text(key) != lane.key:
             shown = key if isinstance(key, tuple) else (key,)
             raise StoreKeyError(
@@ -119,6 +123,7 @@ class BoundStore(Store[K, V]):
                 "another partition would see another value",
                 hint="begin the key with the key of the event, or set keyed_by on the handler",
             )
+        self._asked = (key, lane.key, raw)
         return raw
 
     def __getitem__(self, key: K) -> V:

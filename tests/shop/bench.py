@@ -13,7 +13,6 @@ from choreo.events.event import key_of
 from choreo.runtime.plan import Invocation, Plan, plan_of
 from choreo.service.calls import Asked
 from choreo.service.context import Context
-from choreo.service.effects import Effects
 from choreo.service.store import MISSING, BoundStore
 from choreo.service.timer import BoundTimer
 from choreo.state.values import ValueCodec
@@ -121,9 +120,8 @@ class Bench:
         raise AssertionError(f"no timer has the key {raw!r}")
 
     def _run(self, invocation: Invocation, subject: object) -> list[Event]:
-        effects = Effects(b"")
         ids = Ids(b"\0" * 16, "story", None, None, 1, self.memory.now, False, None, None)
-        ctx = Context(ids, self.memory.now, 1, effects, logging.getLogger("bench"), self)
+        ctx = Context(ids, to_datetime(self.memory.now), 1, invocation.signature.name, logging.getLogger("bench"), self)
         answer = getattr(self.handlers[invocation.signature.name], invocation.method.name)(subject, ctx)
         events = [] if answer is None else [answer] if isinstance(answer, Event) else list(answer)
         assert {type(event) for event in events} <= invocation.method.emits, "emits only what its annotation names"
