@@ -12,7 +12,7 @@ from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_write
 from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, RegistryUnavailableError, SchemaError
 from choreo.events.avro import shape_of
 from choreo.events.datums import Convert
-from choreo.events.envelope import HEADER, Envelope, Ids, foreign_ids, unpack
+from choreo.events.envelope import HEADER, Envelope, Ids, emitted_at, foreign_ids, unpack
 from choreo.events.event import Event, key_reader
 from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, headers_of, is_foreign, writer_of
 from choreo.events.plain import plain_ids, wire_ids
@@ -116,6 +116,13 @@ class Codec:
         except DecodeError as error:
             error.at = record.position
             raise
+
+    def emitted_at(self, record: Record) -> int:
+        """When the event of a record was emitted (microseconds). Raises DecodeError as `ids` does."""
+        for name, value in record.headers:
+            if name == HEADER:
+                return emitted_at(value)
+        return self.ids(record).at
 
     def event_class(self, record: Record) -> type[Event] | None:
         """The class of a record's event, without decoding its body; None for a type that this codec does not know.

@@ -19,6 +19,7 @@ class Inputs:
         self._codec = codec
         self._polled = polled
         self._queues: dict[TopicPartition, deque[Record]] = {tp: deque() for tp in self.partitions}
+        self._only = self._queues[self.partitions[0]] if len(self.partitions) == 1 else None
         self._heads: dict[TopicPartition, int] = {}
         self._fed_at = -1
         self.count = 0
@@ -36,23 +37,18 @@ class Inputs:
 
     def unsure(self, frontier: Frontier) -> list[TopicPartition]:
         """Inputs that may still hold a cause of what is at hand: empty ones, not known to be read up to now."""
-        if not self.count or len(self.partitions) == 1:
+        if not self.count or self._only is not None:
             return []
         return [tp for tp, queue in self._queues.items() if not queue and frontier.read_until(tp) < self._fed_at]
 
     def pop(self) -> Record:
         """The record that was emitted first among those at hand."""
-        chosen, first = None, None
-        for tp, queue in self._queues.items():
-            if queue:
-                at = self._heads.get(tp)
-                if at is None:
-                    at = self._heads[tp] = self._emitted_at(queue[0])
-                if first is None or at < first:
-                    chosen, first = tp, at
-        assert chosen is not None, "pop needs a record at hand"  # guarded by `count`
-        self._heads.pop(chosen, None)
         self.count -= 1
+        if self._only is not None:
+            return self._only.popleft()
+        filled = [tp for tp, queue in self._queues.items() if queue]
+        chosen = filled[0] if len(filled) == 1 else min(filled, key=self._head_at)
+        self._heads.pop(chosen, None)
         return self._queues[chosen].popleft()
 
     def clear(self) -> None:
@@ -62,8 +58,14 @@ class Inputs:
         self._heads.clear()
         self.count = 0
 
-    def _emitted_at(self, record: Record) -> int:
-        try:
-            return self._codec.ids(record).at
-        except DecodeError:
-            return record.timestamp_ms * 1000
+    def _head_at(self, partition: TopicPartition) -> int:
+        """When the first record at hand of an input was emitted (microseconds)."""
+        at = self._heads.get(partition)
+        if at is None:
+            record = self._queues[partition][0]
+            try:
+                at = self._codec.emitted_at(record)
+            except DecodeError:
+                at = record.timestamp_ms * 1000
+            self._heads[partition] = at
+        return at

@@ -57,7 +57,7 @@ class LiveTask:
     def _take(self, frontier: Frontier, now: int, limit: int) -> bool:
         task, inputs = self.task, self.inputs
         for _ in range(limit):
-            if not inputs.count or self.closed or task.crowded:
+            if not inputs.count or (not task.at_rest and (self.closed or task.crowded)):
                 return False
             lacking = inputs.unsure(frontier)
             if lacking:

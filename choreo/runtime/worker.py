@@ -178,8 +178,9 @@ class Worker:
             raise failure
 
     def _receive(self, now: int, records: Sequence[Record]) -> None:
+        tasks = self.tasks
         for record in records:
-            live = self.tasks.get(record.partition)
+            live = tasks.get(record[1])
             if live is not None:
                 live.inputs.feed(record, now)
             elif record.partition in self._openings:
