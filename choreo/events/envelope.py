@@ -44,6 +44,12 @@ _NO_STEP = 0xFFFF
 FOREIGN = UUID("6f3c1f0e-52a0-5c1b-9b0e-7a4f0a2d9c11")
 """The UUID namespace of the ids of foreign records (RFC 9562, section 5.5)."""
 
+_FOREIGN_SHA = sha1(FOREIGN.bytes, usedforsecurity=False)
+_BLAKE = blake2b(digest_size=16)
+_UUID_FREE = ~(0xF << 76 | 0x3 << 62)
+_UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
+"""Version and variant of a UUID (RFC 9562, sections 5.5 and 5.8), and the bits that they leave free."""
+
 E = TypeVar("E", bound=Event, covariant=True)
 
 
@@ -139,10 +145,9 @@ def uuid8(*parts: bytes) -> bytes:
 
 
 def _uuid8(data: bytes) -> bytes:
-    digest = bytearray(blake2b(data, digest_size=16).digest())
-    digest[6] = digest[6] & 0x0F | 0x80
-    digest[8] = digest[8] & 0x3F | 0x80
-    return bytes(digest)
+    digest = _BLAKE.copy()
+    digest.update(data)
+    return (int.from_bytes(digest.digest(), "big") & _UUID_FREE | _UUID_8).to_bytes(16, "big")
 
 
 class Marks(TypedDict, total=False):
@@ -166,10 +171,9 @@ def caused_by(parent: Ids, event_id: bytes, at: int, **marks: Unpack[Marks]) -> 
 def foreign_ids(cluster_id: str, record: Record) -> Ids:
     """The ids of a record that carries none: made from its position, so that reading it twice gives the same ids."""
     name = f"{cluster_id}/{record.topic}/{record.partition}/{record.offset}"
-    digest = sha1(
-        FOREIGN.bytes + name.encode(), usedforsecurity=False
-    ).digest()  # what uuid5 does, in a third of its time
-    event_id = digest[:6] + bytes((digest[6] & 0x0F | 0x50, digest[7], digest[8] & 0x3F | 0x80)) + digest[9:16]
+    digest = _FOREIGN_SHA.copy()  # what uuid5 does, in a third of its time
+    digest.update(name.encode())
+    event_id = (int.from_bytes(digest.digest()[:16], "big") & _UUID_FREE | _UUID_5).to_bytes(16, "big")
     text = event_id.hex()
     text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return _new(Ids, (event_id, text, None, None, 1, max(record.timestamp_ms, 0) * 1000, False, None, None))
