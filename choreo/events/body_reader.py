@@ -160,12 +160,10 @@ class _Reader:
             self._number(name, "long" if kind == "long" else "int32")
         elif kind == "enum":
             source.add("k = b[i]", "i += 1")
-            with source.inside("if k & 129:"):
-                source.add("k, i = int32(b, i - 1)")
-                with source.inside("if k < 0:"):
-                    source.add('raise ValueError(f"symbol {k}")')
-                source.add("k <<= 1")
-            source.add(f"{name} = {source.bind(tuple(schema['symbols']))}[k >> 1]")
+            with source.inside("if k > 127:"):
+                source.add("k, i = int32(b, i - 1)", "k <<= 1")
+            symbols = {index << 1: symbol for index, symbol in enumerate(schema["symbols"])}
+            source.add(f"{name} = {source.bind(symbols)}[k]")
         elif kind == "boolean":
             source.add(f"{name} = b[i] != 0", "i += 1")
         elif kind == "fixed":
@@ -176,30 +174,27 @@ class _Reader:
 
     def _number(self, name: str, long: str) -> None:
         source = self._source
-        source.add("k = b[i]")
-        with source.inside("if k < 128:"):
+        with source.inside("if (k := b[i]) < 128:"):
             source.add(f"{name} = Z[k]", "i += 1")
         with source.inside("elif (m := b[i + 1]) < 128:"):
-            source.add("k = k & 127 | m << 7", f"{name} = k >> 1 ^ -(k & 1)", "i += 2")
+            source.add(f"{name} = Z[k] - (m << 6) if k & 1 else Z[k] + (m << 6)", "i += 2")
         with source.inside("else:"):
             source.add(f"{name}, i = {long}(b, i)")
 
     def _text(self) -> None:
         """A text lies from j to i."""
         source = self._source
-        source.add("k = b[i]")
-        with source.inside("if k & 129:"):  # more than one byte, or below zero
-            source.add("j, i = span(b, i)")
+        with source.inside("if (k := b[i]) < 128:"):
+            source.add("j = i + 1", "i += T[k]")  # which can't be added where the length is below zero
         with source.inside("else:"):
-            source.add("j = i + 1", "i = j + (k >> 1)")
+            source.add("j, i = span(b, i)")
 
     def _skip_text(self) -> None:
         source = self._source
-        source.add("k = b[i]")
-        with source.inside("if k & 129:"):
-            source.add("i = span(b, i)[1]")
-        with source.inside("else:"):
+        with source.inside("if (k := b[i]) < 128:"):
             source.add("i += T[k]")
+        with source.inside("else:"):
+            source.add("i = span(b, i)[1]")
 
     def _skip_number(self, skip: str) -> None:
         source = self._source

@@ -29,13 +29,17 @@ def _raw(value: object) -> bytes:
 
 
 _KNOWN: dict[str, Any] = {
-    "bits64": varint.write_bits,
-    "bits32": varint.write_int_bits,
+    "int64": varint.long_bits,
+    "int32": varint.int_bits,
+    "LAST": varint.LAST,
+    "MORE": varint.MORE,
     "raw": _raw,
-    "BOOLEAN": {True: 1, False: 0},
+    "BOOLEAN": {True: b"\1", False: b"\0"},
     "float32": Struct("<f").pack,
     "float64": Struct("<d").pack,
 }
+_ADDED = 3
+"""So many bytes objects are added to one another; more are joined, which costs a tuple."""
 _LEAVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string", "fixed", "enum"})
 
 
@@ -68,7 +72,7 @@ def fastavro_writer(schema: Any, shape: Shape, prefix: bytes = b"") -> WriteBody
 
 
 class _Writer:
-    """Writes the lines: `o` are the bytes so far. A value that is looked at twice gets a name first."""
+    """Writes the lines. Each method answers the expressions whose bytes, one after the other, are the value."""
 
     def __init__(self, named: Mapping[str, Any]) -> None:
         self._named, self._source = named, Source()
@@ -76,144 +80,142 @@ class _Writer:
     def function(self, schema: Any, shape: Shape | None, prefix: bytes) -> WriteBody:
         """The function for a schema. Raises NotGeneratedError."""
         source = self._source
-        source.add(f"o = bytearray({source.bind(prefix)})", "add = o.append")
-        self._write(schema, shape, "value")
-        source.add("return bytes(o)")
+        parts = self._write(schema, shape, "value")
+        source.add(f"return {_joined([source.bind(prefix), *parts])}")
         return source.function("def made(value):", _KNOWN, "writes an Avro body")
 
-    def _write(self, schema: Any, shape: Shape | None, value: str) -> None:
+    def _write(self, schema: Any, shape: Shape | None, value: str) -> list[str]:
         """Add the lines that write what the expression `value` stands for: a value of the shape, or a datum."""
         if isinstance(schema, str) and schema in self._named:
             schema = self._named[schema]
         kind = extract_record_type(schema)
         if kind == "union":
-            self._union(schema, shape, value)
-        elif kind == "record":
-            self._record(schema, shape, value)
-        elif kind in ("array", "map"):
-            self._items(schema, kind, shape, value)
-        elif kind in _LEAVES:
-            self._leaf(schema, kind, shape, value)
-        else:
+            return self._union(schema, shape, value)
+        if kind == "record":
+            return self._record(schema, shape, value)
+        if kind in ("array", "map"):
+            return self._items(schema, kind, shape, value)
+        if kind not in _LEAVES:
             raise NotGeneratedError(f"a type {kind}")
-
-    def _leaf(self, schema: Any, kind: str, shape: Shape | None, value: str) -> None:
-        logical = isinstance(schema, dict) and LOGICAL_WRITERS.get(f"{kind}-{schema.get('logicalType')}")
         if shape is not None and (shape.inner or shape.branch == "union"):
             raise NotGeneratedError(f"a {shape.branch} where the schema has {kind}")
-        source = self._source
+        logical = isinstance(schema, dict) and LOGICAL_WRITERS.get(f"{kind}-{schema.get('logicalType')}")
         if shape is not None and shape.to_datum:  # which leaves nothing to do for the logical type
-            value = f"{source.bind(shape.to_datum)}({value})"
+            value = f"{self._source.bind(shape.to_datum)}({value})"
         elif logical:
-            value = f"{source.bind(logical)}({value}, {source.bind(schema)})"
+            value = f"{self._source.bind(logical)}({value}, {self._source.bind(schema)})"
+        return self._leaf(schema, kind, value)
+
+    def _leaf(self, schema: Any, kind: str, value: str) -> list[str]:
+        source, name = self._source, self._source.name()
+        if kind == "null":
+            return []
         if kind in ("int", "long"):
-            self._number(value, "bits32" if kind == "int" else "bits64")
+            source.add(f"z = {value}", "z = z << 1 ^ z >> 63")  # never below zero, and too large where `value` is
+            source.add(f"{name} = {_number('int32' if kind == 'int' else 'int64')}")
         elif kind == "string":
-            source.add(f"s = {value}.encode()")
-            self._sized()
+            source.add(f"{name} = {value}.encode()")
+            return [self._length(name), name]
         elif kind in ("bytes", "fixed"):
-            source.add(f"s = {value}")
-            with source.inside("if type(s) is not bytes:"):
-                source.add("s = raw(s)")
+            source.add(f"{name} = {value}")
+            with source.inside(f"if type({name}) is not bytes:"):
+                source.add(f"{name} = raw({name})")
             if kind == "bytes":
-                self._sized()
-                return
-            with source.inside(f"if len(s) != {int(schema['size'])}:"):
-                source.add(f'raise ValueError(f"{{len(s)}} bytes instead of {int(schema["size"])}")')
-            source.add("o += s")
+                return [self._length(name), name]
+            with source.inside(f"if len({name}) != {int(schema['size'])}:"):
+                source.add(f'raise ValueError(f"{{len({name})}} bytes instead of {int(schema["size"])}")')
         elif kind == "enum":
-            source.add(f"o += {source.bind(_symbols(schema['symbols']))}[{value}]")
+            source.add(f"{name} = {source.bind(_symbols(schema['symbols']))}[{value}]")
         elif kind == "boolean":
-            source.add(f"add(BOOLEAN[{value}])")
-        elif kind in ("float", "double"):
-            source.add(f"o += {'float32' if kind == 'float' else 'float64'}({value})")
+            source.add(f"{name} = BOOLEAN[{value}]")
+        else:
+            source.add(f"{name} = {'float32' if kind == 'float' else 'float64'}({value})")
+        return [name]
 
-    def _number(self, value: str, bits: str) -> None:
-        source = self._source
-        source.add(f"z = {value}", "z = z << 1 ^ z >> 63")  # never below zero, and too large where `value` is
-        with source.inside("if z < 128:"):
-            source.add("add(z)")
-        with source.inside("elif z < 16384:"):
-            source.add("add(z & 127 | 128)", "add(z >> 7)")
-        with source.inside("else:"):
-            source.add(f"{bits}(o, z)")
+    def _length(self, value: str) -> str:
+        """The length of what has this name, as a number."""
+        name = self._source.name()
+        self._source.add(f"z = len({value}) << 1", f"{name} = {_number('int64')}")
+        return name
 
-    def _sized(self) -> None:
-        source = self._source
-        source.add("z = len(s)")
-        with source.inside("if z < 64:"):
-            source.add("add(z << 1)")
-        with source.inside("else:"):
-            source.add("bits64(o, z << 1)")
-        source.add("o += s")
-
-    def _record(self, schema: Any, shape: Shape | None, value: str) -> None:
-        source, fields = self._source, self._source.name()
+    def _record(self, schema: Any, shape: Shape | None, value: str) -> list[str]:
+        source, fields, parts = self._source, self._source.name(), list[str]()
+        # where a model keeps its fields
+        source.add(f"{fields} = {value}" if shape is None else f"{fields} = {value}.__dict__")
+        known = {} if shape is None else {field.avro["name"]: field for field in _fields(shape)}
         with source.within(schema["name"]):
-            if shape is None:
-                source.add(f"{fields} = {value}")
-                for field in schema["fields"]:
-                    self._write(field["type"], None, f"{fields}[{literal(field['name'])}]")
-                return
-            source.add(f"{fields} = {value}.__dict__")  # where a model keeps its fields
-            known = {field.avro["name"]: field for field in _fields(shape)}
             for field in schema["fields"]:
-                if field["name"] not in known:
-                    raise NotGeneratedError(f"no field {field['name']}")
-                known_field = known[field["name"]]
-                self._write(field["type"], known_field.shape, f"{fields}[{literal(known_field.name)}]")
+                name = field["name"]
+                if shape is None:
+                    parts += self._write(field["type"], None, f"{fields}[{literal(name)}]")
+                elif name in known:
+                    parts += self._write(field["type"], known[name].shape, f"{fields}[{literal(known[name].name)}]")
+                else:
+                    raise NotGeneratedError(f"no field {name}")
+        return parts
 
-    def _items(self, schema: Any, kind: str, shape: Shape | None, value: str) -> None:
-        source, items, item = self._source, self._source.name(), self._source.name()
+    def _items(self, schema: Any, kind: str, shape: Shape | None, value: str) -> list[str]:
+        source = self._source
+        items, item, written, name = (source.name() for _ in range(4))
         inner = None if shape is None else _item(shape, kind)
-        source.add(f"{items} = {value}", f"z = len({items})")
+        source.add(f"{items} = {value}", f"z = len({items}) << 1")
         with source.inside("if z:"):
-            with source.inside("if z < 64:"):
-                source.add("add(z << 1)")
-            with source.inside("else:"):
-                source.add("bits64(o, z << 1)")
-            if kind == "array":
-                with source.inside(f"for {item} in {items}:", loops=1):
-                    self._write(schema["items"], inner, item)
-            else:
-                with source.inside(f"for key, {item} in {items}.items():", loops=1):
-                    source.add("s = key.encode()")
-                    self._sized()
-                    self._write(schema["values"], inner, item)
-        source.add("add(0)")
+            source.add(f"{written} = [{_number('int64')}]")
+            each = f"{item} in {items}" if kind == "array" else f"key, {item} in {items}.items()"
+            with source.inside(f"for {each}:", loops=1):
+                parts = self._write("string", None, "key") if kind == "map" else []
+                parts += self._write(schema["items" if kind == "array" else "values"], inner, item)
+                source.add(f"{written} += ({''.join(f'{part}, ' for part in parts)})")
+            source.add(f"{written}.append(LAST[0])", f"{name} = b''.join({written})")
+        with source.inside("else:"):
+            source.add(f"{name} = LAST[0]")
+        return [name]
 
-    def _union(self, schema: list[Any], shape: Shape | None, value: str) -> None:
-        source, found = self._source, self._source.name()
+    def _union(self, schema: list[Any], shape: Shape | None, value: str) -> list[str]:
+        source, found, name = self._source, self._source.name(), self._source.name()
         branches = {_branch_name(part): (index, part) for index, part in enumerate(schema)}
-        inner = shape.inner if shape is not None and shape.branch == "union" else None
         if shape is not None and shape.branch != "union":
             raise NotGeneratedError(f"a {shape.branch} where the schema has a union")
+        inner = None if shape is None else shape.inner
         if shape is not None and inner is None and shape.to_datum:
             value = f"{source.bind(shape.to_datum)}({value})"
         source.add(f"{found} = {value}")
         with source.inside(f"if {found} is None:"):
-            self._index(branches["null"][0]) if "null" in branches else source.add('raise TypeError("no value")')
-        with source.inside("else:"):
-            if isinstance(inner, Shape):
-                if inner.branch not in branches:
-                    raise NotGeneratedError(f"no branch {inner.branch}")
-                index, part = branches[inner.branch]
-                self._index(index)
-                self._write(part, inner, found)
-                return
-            branch = source.name()
-            with source.inside(f"if type({found}) is not tuple:"):
-                source.add(f'raise TypeError(f"{{type({found}).__name__}} without the name of its branch")')
-            source.add(f"{branch}, {found} = {found}")
-            for number, (name, (index, part)) in enumerate(branches.items()):
-                with source.inside(f"{'elif' if number else 'if'} {branch} == {literal(name)}:"):
-                    self._index(index)
-                    self._write(part, None, found)
+            source.add(
+                f"{name} = {_bits(branches['null'][0])}" if "null" in branches else "raise TypeError('no value')"
+            )
+        if isinstance(inner, Shape):
+            if inner.branch not in branches:
+                raise NotGeneratedError(f"no branch {inner.branch}")
             with source.inside("else:"):
-                source.add(f'raise ValueError(f"there is no branch {{{branch}}}")')
+                self._branch(*branches[inner.branch], inner, found, name)
+            return [name]
+        with source.inside(f"elif type({found}) is not tuple:"):
+            source.add(f'raise TypeError(f"{{type({found}).__name__}} without the name of its branch")')
+        with source.inside("else:"):
+            source.add(f"branch, {found} = {found}")
+            for number, (called, (index, part)) in enumerate(branches.items()):
+                with source.inside(f"{'elif' if number else 'if'} branch == {literal(called)}:"):
+                    self._branch(index, part, None, found, name)
+            with source.inside("else:"):
+                source.add('raise ValueError(f"there is no branch {branch}")')
+        return [name]
 
-    def _index(self, index: int) -> None:
-        self._source.add(f"o += {_bits(index << 1)!r}")
+    def _branch(self, index: int, part: Any, shape: Shape | None, value: str, name: str) -> None:
+        self._source.add(f"{name} = {_joined([_bits(index), *self._write(part, shape, value)])}")
+
+
+def _number(larger: str) -> str:
+    """The bytes of `z`, which is after zig-zag; `larger` makes those of more than three."""
+    two = "MORE[z & 127] + LAST[z >> 7] if z < 16384"
+    three = "MORE[z & 127] + MORE[z >> 7 & 127] + LAST[z >> 14] if z < 2097152"
+    return f"LAST[z] if z < 128 else {two} else {three} else {larger}(z)"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    if len(parts) <= _ADDED:
+        return " + ".join(parts)
+    return f"b''.join(({', '.join(parts)}))"
 
 
 def _fields(shape: Shape) -> Sequence[Any]:
@@ -235,10 +237,9 @@ def _branch_name(part: Any) -> str:
 
 
 def _symbols(symbols: Sequence[str]) -> dict[str, bytes]:
-    return {symbol: _bits(index << 1) for index, symbol in reversed([*enumerate(symbols)])}
+    return {symbol: varint.long_bits(index << 1) for index, symbol in reversed([*enumerate(symbols)])}
 
 
-def _bits(bits: int) -> bytes:
-    out = bytearray()
-    varint.write_bits(out, bits)
-    return bytes(out)
+def _bits(index: int) -> str:
+    """A branch's index as a literal."""
+    return repr(varint.long_bits(index << 1))
