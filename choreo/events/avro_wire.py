@@ -1,29 +1,28 @@
 """The wire of Avro bodies without a frame: both sides know the schema beforehand."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_writer
 from pydantic import BaseModel
 
 from choreo.errors import EventError
 from choreo.events.avro import shape_of
+from choreo.events.body_reader import ReadBody, reader_of
+from choreo.events.body_writer import WriteBody, writer_of
 from choreo.events.datums import Convert
-from choreo.events.resolution import Resolution, resolve
-from choreo.events.schema import is_recursive, normalised
+from choreo.events.resolution import Resolution, resolve, whole
+from choreo.events.schema import normalised
 from choreo.events.wire import FieldWire, Written
 
 
 class _Bound(NamedTuple):
     """How the bodies of one class are read and written; worked out once."""
 
-    schema: Any
-    read: Callable[..., Any]
-    to_datum: Convert
+    read: ReadBody
+    write: WriteBody
     from_datum: Convert | None
 
 
@@ -56,7 +55,7 @@ class Avro(FieldWire):
         try:
             resolution = None if self._schema is None else _resolution(_loaded(self._schema), wanted)
             schema = wanted if resolution is None else resolution.schema
-            parsed = parse_schema(schema)
+            bound_to = _Bound(reader_of(whole(schema)), writer_of(schema, shape), shape.from_datum)
         except Exception as error:  # whatever a file, JSON or fastavro can say
             raise EventError(f"{cls.__name__}: its Avro schema can't be used", why=str(error)) from error
         if resolution is not None and resolution.problems:
@@ -66,17 +65,12 @@ class Avro(FieldWire):
                 hint="give it the names and types of the schema",
             )
         bound = copy(self)
-        # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
-        read = _read_py.schemaless_reader if is_recursive(normalised(schema)) else schemaless_reader
-        bound._bound = _Bound(parsed, read, shape.to_datum or dict, shape.from_datum)
+        bound._bound = bound_to
         return bound
 
     def decode(self, value: bytes) -> Mapping[str, Any] | None:
-        bound, body = self._plan(), BytesIO(value)
-        # of a union of several records the name comes with the datum: Shape.from_datum goes by it
-        datum: Any = bound.read(body, bound.schema, None, True, True)
-        if left := len(value) - body.tell():
-            raise ValueError(f"{left} bytes follow its end")
+        bound = self._plan()
+        datum = bound.read(value, 0)
         if bound.from_datum is not None:
             datum = bound.from_datum(datum)
         return datum  # type: ignore[no-any-return]  # a record's datum is a dict
@@ -85,10 +79,9 @@ class Avro(FieldWire):
         raise NotImplementedError("an Avro body is written from an event, not from JSON values")
 
     def write(self, event: BaseModel) -> Written:
-        bound, body = self._plan(), BytesIO()
-        schemaless_writer(body, bound.schema, bound.to_datum(event))
+        body = self._plan().write(event)
         said = event.model_dump(mode="json", by_alias=True) if self.headers else {}
-        return Written(body.getvalue(), self.headers_of(said))
+        return Written(body, self.headers_of(said))
 
     def _plan(self) -> _Bound:
         if self._bound is None:

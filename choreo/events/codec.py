@@ -4,13 +4,13 @@ Whatever can't be read is a DecodeError that names the position; whatever can't 
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from io import BytesIO
 from typing import Any, NamedTuple
-
-from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_writer
 
 from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, RegistryUnavailableError, SchemaError
 from choreo.events.avro import shape_of
+from choreo.events.body_reader import ReadBody, reader_of
+from choreo.events.body_writer import WriteBody
+from choreo.events.body_writer import writer_of as body_writer_of
 from choreo.events.datums import Convert
 from choreo.events.envelope import HEADER, Envelope, Ids, emitted_at, foreign_ids, unpack
 from choreo.events.event import Event, key_reader
@@ -18,8 +18,6 @@ from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, he
 from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
-from choreo.events.schema import is_recursive
-from choreo.events.strict import check_numbers, guarded, may_lie
 from choreo.record import Headers, NewRecord, Record
 
 _MAGIC = 0
@@ -32,11 +30,9 @@ class _Reading(NamedTuple):
 
     cls: type[Event]
     topic: str
-    schema: Any
-    read: Callable[..., Any]
+    read: ReadBody
     validate: Callable[..., Any]
     from_datum: Convert | None
-    may_lie: Callable[[bytes, int], object]
 
 
 class _Writing(NamedTuple):
@@ -44,9 +40,7 @@ class _Writing(NamedTuple):
 
     topic: str
     key: Callable[[Event], bytes | None]
-    frame: bytes = b""
-    schema: Any = None
-    to_datum: Convert = dict
+    body: WriteBody = bytes
     headers: Callable[[Ids], Headers] = lambda ids: ()
     write: Write | None = None
 
@@ -85,22 +79,20 @@ class Codec:
         RegistryUnavailableError, which is about no event.
         """
         writing = self._writings.get(type(event)) or self._writing(type(event))
-        topic, key, frame, schema, to_datum, headers, write = writing
-        body = BytesIO()
-        body.write(frame)
+        topic, key, body, headers, write = writing
         try:
             if write is not None:
                 value, outside = write(event, ids)
                 return NewRecord(topic, key(event), value, outside)
-            schemaless_writer(body, schema, to_datum(event))
+            value = body(event)
         except ChoreoError:
             raise
-        except Exception as error:  # whatever fastavro raises: the event is not written, and the publish door says why
+        except Exception as error:  # whatever a writer raises: the event is not written, and the publish door says why
             raise PublishError(
                 f"{event.contract.full_name} does not fit its schema: {error}",
                 hint="was it made with model_construct or changed afterwards?",
             ) from error
-        return NewRecord(topic, key(event), body.getvalue(), headers(ids))
+        return NewRecord(topic, key(event), value, headers(ids))
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""
@@ -155,21 +147,14 @@ class Codec:
         if reading is None:
             raise broken(record, "its type is none that this codec knows")
         value: Any = record.value
-        body = BytesIO(value)
-        body.seek(_FRAME)
         try:
-            # of a union of several records the name comes with the datum: Shape.from_datum goes by it
-            datum: Any = reading.read(body, reading.schema, None, True, True)
+            datum: Any = reading.read(value, _FRAME)
             if reading.from_datum is not None:
                 datum = reading.from_datum(datum)
             event: Event = reading.validate(datum, extra="ignore")
-            if reading.may_lie(value, _FRAME):
-                check_numbers(reading.schema, value, _FRAME)
         except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
             why = f"{type(error).__name__}: {error}"
             raise broken(record, f"it is no {reading.cls.contract.full_name}", why) from error
-        if body.tell() != len(value):
-            raise broken(record, f"{len(value) - body.tell()} bytes follow its end")
         return event
 
     def decode(self, record: Record) -> Envelope[Event]:
@@ -230,12 +215,8 @@ class Codec:
                     "; ".join(problems),
                     "give new fields a default, and renamed ones Formerly(...)",
                 )
-            # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
-            read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
             validate = cls.__pydantic_validator__.validate_python
-            parsed = guarded(parse_schema(schema))
-            suspect = may_lie(parsed).search
-            return _Reading(cls, cls.contract.topic, parsed, read, validate, shape.from_datum, suspect)
+            return _Reading(cls, cls.contract.topic, reader_of(schema), validate, shape.from_datum)
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
@@ -266,9 +247,8 @@ class Codec:
             except SchemaError as error:
                 raise PublishError(error.message, at=error.at, why=error.why, hint=error.hint) from error
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
-            to_datum = shape.to_datum or dict
-            headers = headers_of(contract)
-            writing = _Writing(contract.topic, key, frame, parse_schema(shape.avro), to_datum, headers)
+            body = body_writer_of(shape.avro, shape, frame)
+            writing = _Writing(contract.topic, key, body, headers_of(contract))
         self._writings[cls] = writing
         return writing
 

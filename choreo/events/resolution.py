@@ -16,6 +16,8 @@ _PROMOTIONS = {
     ("bytes", "string"),
 }
 _NAMED = ("record", "enum", "fixed")
+UNASKED = "choreo.unasked"
+"""Marks a field in a resolved schema that the reader does not have."""
 _KNOWN = {
     "decimal",
     "uuid",
@@ -54,6 +56,16 @@ def resolve(writer: dict[str, Any], reader: dict[str, Any]) -> Resolution:
     old, new = normalised(writer), normalised(reader)
     walk = _Walk(named_types(old), named_types(new), {})
     return Resolution(walk.read(old, new, ""), tuple(walk.problems))
+
+
+def whole(schema: Any) -> Any:
+    """A resolved schema in which every field is asked for: ids may be taken from fields that the reader lacks."""
+    if isinstance(schema, list):
+        return [whole(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = ("type", "items", "values", "fields")
+    return {word: whole(part) if word in inner else part for word, part in schema.items() if word != UNASKED}
 
 
 class _Walk:
@@ -145,7 +157,8 @@ class _Walk:
             target = wanted.get(field["name"]) or by_alias.get(field["name"])
             kept = {"name": field["name"], "type": field["type"]}
             if target is None or target["name"] in met:
-                fields.append(kept | {"name": _unused(field["name"], wanted), "type": self._as_written(field["type"])})
+                name = _unused(field["name"], wanted)
+                fields.append(kept | {"name": name, "type": self._as_written(field["type"]), UNASKED: True})
                 continue
             met.add(target["name"])
             inner = self.read(field["type"], target["type"], f"{path}.{target['name']}".lstrip("."))

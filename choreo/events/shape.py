@@ -16,7 +16,8 @@ class Shape:
     """A type on the wire: its schema, its name as a branch of a union, and the class of its values.
 
     `to_datum` and `from_datum` are None where a value is its own datum, as fastavro takes and gives it (with the name
-    of each record of a union of several records, `return_record_name`).
+    of each record of a union of several records, `return_record_name`). `inner` is what it is made of, where the way to
+    datums is the way of its parts: the fields of a record, the item of an array or a map, the branch beside null.
     """
 
     avro: Any
@@ -24,6 +25,7 @@ class Shape:
     kind: type
     to_datum: Convert | None = None
     from_datum: Convert | None = None
+    inner: "tuple[FieldShape, ...] | Shape | None" = None
 
     def written(self, value: Any) -> Any:
         """The datum of a value."""
@@ -53,7 +55,7 @@ class FieldShape(NamedTuple):
 def record_shape(cls: type[BaseModel], full_name: str, head: dict[str, Any], fields: Sequence[FieldShape]) -> Shape:
     """A record of these fields; `head` is its schema without them."""
     avro = head | {"fields": [field.avro for field in fields]}
-    return Shape(avro, full_name, cls, _to_record(fields), _from_record(fields))
+    return Shape(avro, full_name, cls, _to_record(fields), _from_record(fields), tuple(fields))
 
 
 def array_shape(item: Shape) -> Shape:
@@ -65,6 +67,7 @@ def array_shape(item: Shape) -> Shape:
         list,
         (lambda values: [to(value) for value in values]) if to else list,
         (lambda values: [back(value) for value in values]) if back else None,
+        item,
     )
 
 
@@ -77,6 +80,7 @@ def map_shape(item: Shape) -> Shape:
         dict,
         (lambda values: {name: to(value) for name, value in values.items()}) if to else None,
         (lambda values: {name: back(value) for name, value in values.items()}) if back else None,
+        item,
     )
 
 
@@ -109,6 +113,7 @@ def union_shape(parts: Sequence[Shape]) -> Shape:
             if to
             else (lambda value: None if value is None else (branch, value)),
             (lambda datum: None if datum is None else back(datum)) if back else None,
+            filled[0],
         )
     return _wide_union(avro, parts)
 

@@ -1,4 +1,4 @@
-"""A schema is worked out once for a codec: given as it is, fastavro would work it out again for each record."""
+"""A schema is worked out once for a codec: given as it is, it would be worked out again for each record."""
 
 from typing import Any
 
@@ -8,14 +8,38 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
 from choreo.events.registry import MemoryRegistry
+from choreo.events.source import Source
 from choreo.record import Record
 from tests.badinput.post import Parcel
 
 RECORDS = 50
 
 
-def test_a_schema_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty records written and read: parsed once to write and once to read, and fastavro is given the parsed one."""
+def write_and_read() -> None:
+    """Fifty records by one codec."""
+    codec = Codec(MemoryRegistry(), (Parcel,), "c1")
+    for number in range(RECORDS):
+        parcel = Parcel(number=f"{number}")
+        made = codec.encode(parcel, Ids(b"1" * 16, "o1", at=7))
+        assert codec.event(Record(made.topic, 0, number, 0, made.key, made.value, made.headers)) == parcel
+
+
+def test_a_function_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty records written and read: one function is made to write them, one to read them."""
+    made: list[str] = []
+    make = Source.function
+
+    def making(source: Source, head: str, known: dict[str, Any], about: str) -> Any:
+        made.append(about)
+        return make(source, head, known, about)
+
+    monkeypatch.setattr(Source, "function", making)
+    write_and_read()
+    assert made == ["writes an Avro body", "reads an Avro body"]
+
+
+def test_a_schema_is_parsed_once_for_fastavro(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where fastavro writes and reads, fifty records need two parsed schemas, and fastavro is given the parsed ones."""
     parsed: list[Any] = []
     given: list[Any] = []
 
@@ -31,13 +55,13 @@ def test_a_schema_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
         given.append(schema)
         return schemaless_reader(body, schema, *rest)
 
-    monkeypatch.setattr("choreo.events.codec.parse_schema", parsing)
-    monkeypatch.setattr("choreo.events.codec.schemaless_writer", writing)
-    monkeypatch.setattr("choreo.events.codec.schemaless_reader", reading)
-    codec = Codec(MemoryRegistry(), (Parcel,), "c1")
-    for number in range(RECORDS):
-        made = codec.encode(Parcel(number=f"{number}"), Ids(b"1" * 16, "o1", at=7))
-        codec.event(Record(made.topic, 0, number, 0, made.key, made.value, made.headers))
+    for module in ("body_reader", "body_writer"):
+        monkeypatch.setattr(f"choreo.events.{module}.parse_schema", parsing)
+    monkeypatch.setattr("choreo.events.body_reader.generated_reader", lambda schema: None)
+    monkeypatch.setattr("choreo.events.body_writer.generated_writer", lambda schema, shape, prefix: None)
+    monkeypatch.setattr("choreo.events.body_writer.schemaless_writer", writing)
+    monkeypatch.setattr("choreo.events.body_reader.schemaless_reader", reading)
+    write_and_read()
     assert len(parsed) == 2
     assert len(given) == 2 * RECORDS
     assert all(any(schema is each for each in parsed) for schema in given)
