@@ -20,6 +20,7 @@ from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
 from choreo.record import Headers, NewRecord, Record
 
+_new = tuple.__new__
 _MAGIC = 0
 _FRAME = 5
 """Bytes before the Avro body: magic byte 0, then the schema id."""
@@ -64,6 +65,8 @@ class Codec:
         self._by_name: dict[str, type[Event]] = {}
         self._foreign: dict[str, ForeignTopic] = {}
         self._readings: dict[bytes, _Reading | None] = {}
+        self._settled: dict[str, dict[bytes, _Reading | None]] = {}
+        """By topic and frame."""
         self._writings: dict[type[Event], _Writing] = {}
         known = list(dict.fromkeys(classes))
         for cls in known:
@@ -92,7 +95,7 @@ class Codec:
                 f"{event.contract.full_name} does not fit its schema: {error}",
                 hint="was it made with model_construct or changed afterwards?",
             ) from error
-        return NewRecord(topic, key(event), value, headers(ids))
+        return _new(NewRecord, (topic, key(event), value, headers(ids), None))
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""
@@ -134,10 +137,13 @@ class Codec:
 
         Raises DecodeError as `event_class` and `event` do.
         """
-        kind = self.event_class(record)
-        if kind is None or kind not in classes:
+        if self._foreign:
+            kind = self.event_class(record)
+            return (None, None) if kind is None or kind not in classes else (kind, self.event(record))
+        reading = self._reading(record)
+        if reading is None or reading.cls not in classes:
             return None, None
-        return kind, self.event(record)
+        return reading.cls, _event(record, reading)
 
     def event(self, record: Record) -> Event:
         """The event of a record. Raises DecodeError where its body is cut short, goes on too long or is not valid."""
@@ -146,16 +152,7 @@ class Codec:
         reading = self._reading(record)
         if reading is None:
             raise broken(record, "its type is none that this codec knows")
-        value: Any = record.value
-        try:
-            datum: Any = reading.read(value, _FRAME)
-            if reading.from_datum is not None:
-                datum = reading.from_datum(datum)
-            event: Event = reading.validate(datum, extra="ignore")
-        except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
-            why = f"{type(error).__name__}: {error}"
-            raise broken(record, f"it is no {reading.cls.contract.full_name}", why) from error
-        return event
+        return _event(record, reading)
 
     def decode(self, record: Record) -> Envelope[Event]:
         """An event with its ids. Raises DecodeError."""
@@ -183,6 +180,15 @@ class Codec:
         return self._topics.get(record.topic, record.topic) if self._topics else record.topic
 
     def _reading(self, record: Record) -> _Reading | None:
+        try:
+            return self._settled[record.topic][record.value[:_FRAME]]  # type: ignore[index]  # caught below
+        except (KeyError, TypeError):
+            reading = self._first_reading(record)
+            self._settled.setdefault(record.topic, {})[(record.value or b"")[:_FRAME]] = reading
+            return reading
+
+    def _first_reading(self, record: Record) -> _Reading | None:
+        """How to read the first record of its type on its topic: all that need not be asked again is asked here."""
         value = record.value
         if value is None or len(value) < _FRAME or value[0] != _MAGIC:
             begin = "it has no value" if value is None else f"it begins with {value[:_FRAME].hex(' ') or 'nothing'}"
@@ -251,6 +257,16 @@ class Codec:
             writing = _Writing(contract.topic, key, body, headers_of(contract))
         self._writings[cls] = writing
         return writing
+
+
+def _event(record: Record, reading: _Reading) -> Event:
+    cls, _, read, validate, from_datum = reading
+    try:
+        datum: Any = read(record.value, _FRAME)  # type: ignore[arg-type]  # its frame has been read
+        event: Event = validate(datum if from_datum is None else from_datum(datum), extra="ignore")
+    except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
+        raise broken(record, f"it is no {cls.contract.full_name}", f"{type(error).__name__}: {error}") from error
+    return event
 
 
 def _validated(record: Record, taken: Taken | None) -> Event:
