@@ -165,7 +165,7 @@ class _Reader:
         elif kind == "boolean":
             source.add(f"{name} = b[i] != 0", "i += 1")
         elif kind == "fixed":
-            source.add(f"{name} = b[i:i + {int(schema['size'])}]", f"i += {int(schema['size'])}")
+            source.add(f"{name} = b[i:i + {schema['size']}]", f"i += {schema['size']}")
         else:
             source.add(f"{name}, = {'float32' if kind == 'float' else 'float64'}(b, i)", f"i += {_FIXED_WIDTH[kind]}")
         return name
@@ -314,4 +314,6 @@ class _Reader:
             kind = extract_record_type(schema)
         if not isinstance(kind, str) or kind not in _KINDS:
             raise NotGeneratedError(f"a type {kind}")
+        if kind == "fixed" and not (type(schema["size"]) is int and schema["size"] >= 0):
+            raise NotGeneratedError(f"a size of {schema['size']}")
         return schema, kind

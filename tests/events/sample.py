@@ -78,7 +78,7 @@ class Node(Value):
     children: tuple["Node", ...] = ()
 
 
-class Everything(Event, namespace="test", topic="everything", key=("uid", "day")):
+class AllTypes(Event, namespace="test", topic="types", key=("uid", "day")):
     uid: UUID
     day: date
     text: str
@@ -104,6 +104,11 @@ class Everything(Event, namespace="test", topic="everything", key=("uid", "day")
     maybe_money: Money | None
     either: int | str | Annotated[Decimal, Field(max_digits=5, decimal_places=1)] | None
     paid_by: Card | Transfer | None
+
+
+class Everything(AllTypes, namespace="test", topic="everything", key=("uid", "day")):
+    """And a record within itself, which is read and written by fastavro."""
+
     tree: Node
 
 

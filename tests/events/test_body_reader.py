@@ -215,11 +215,12 @@ def test_as_deep_as_python_can_nest(kind: str, most: int) -> None:
         record(["null", *({"type": "fixed", "name": f"F{n}", "size": 4} for n in range(60))]),
         {"type": "record", "name": "L", "fields": [{"name": "next", "type": ["null", "L"]}]},
         {"type": "array", "items": record("null")},
+        {"type": "fixed", "name": "F", "size": -1},
     ],
-    ids=["long", "wide", "recursive", "without bytes"],
+    ids=["long", "wide", "recursive", "without bytes", "less than no bytes"],
 )
 def test_what_is_left_to_fastavro(schema: Any) -> None:
-    """A schema too large, or that holds itself, or whose items take no bytes, is not generated for."""
+    """A schema too large, or that holds itself, or whose items take no bytes or less, is not generated for."""
     assert generated_reader(schema) is None
 
 
