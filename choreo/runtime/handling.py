@@ -77,7 +77,7 @@ class Handlings:
             try:
                 answer = getattr(self._handlers[invocation.number], invocation.method.name)(*arguments, ctx)
                 if invocation.method.asynchronous:
-                    answer = yield from _driven(answer)
+                    answer = yield from _driven(answer, book)
                 outcome.outputs.extend(self._outputs(invocation, answer, effects, ids))
             except Exception as error:
                 raise Failed(invocation, error) from error
@@ -144,15 +144,17 @@ class _CurrentCalls:
         return self.book.call(asked)
 
 
-def _driven(coroutine: Coroutine[Any, Any, Any]) -> Generator[Call[Any], Any, Any]:
+def _driven(coroutine: Coroutine[Any, Any, Any], book: CallBook) -> Generator[Call[Any], Any, Any]:
     """Drive an asynchronous method: it may await recorded calls, and nothing else."""
     answer: Any = None
     error: Exception | None = None
+    book.asynchronous = True
     try:
         while True:
             try:
                 awaited = coroutine.send(answer) if error is None else coroutine.throw(error)
             except StopIteration as end:
+                book.expect_awaited()
                 return end.value
             if not isinstance(awaited, Call):
                 raise HandlerError(
@@ -166,4 +168,5 @@ def _driven(coroutine: Coroutine[Any, Any, Any]) -> Generator[Call[Any], Any, An
             except Exception as raised:  # the call's own, for the handler to catch
                 error = raised
     finally:
+        book.asynchronous = False
         coroutine.close()

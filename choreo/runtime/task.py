@@ -11,7 +11,7 @@ from choreo.clock import NEVER
 from choreo.errors import DecodeError, DivergenceError, PublishError
 from choreo.events.codec import Codec
 from choreo.record import NewRecord, Record, TopicPartition
-from choreo.runtime.calls import Recorded
+from choreo.runtime.calls import AtOnce, Recorded, unlimited
 from choreo.runtime.entries import Entries
 from choreo.runtime.flight import Flight, Landing
 from choreo.runtime.handling import Handlings
@@ -61,6 +61,8 @@ class Task:
         self.halted: str | None = None
         self.recorded: list[Recorded] | None = None
         """Results of calls to be read back instead of made: set by a replay."""
+        self.at_once: AtOnce = unlimited
+        """How plain calls are made: set by a worker."""
         self.offsets: dict[TopicPartition, int] = {}
         """The next offset of each input that was taken since the last portion."""
         self.flights: dict[bytes, Flight] = {}
@@ -278,6 +280,7 @@ class Task:
         """Handle it; `saved` says that it stands at the head of its line. Answers whether its key is free again."""
         crew = self._crews.pop() if self._crews else self._crew()
         flight = Flight(given, crew, self._ledger, self._page, lambda: self.recorded)
+        flight.book.at_once = self.at_once
         flight.saved = saved
         if saved:
             self._parking.let_fly(given.key)

@@ -60,10 +60,14 @@ class Call(Generic[T]):
 
 
 class PlainCall(Call[Any]):
-    """One call of an `async def` outside: which one, how it is made, and how it ended."""
+    """One call outside that is awaited: which one, how it is made, and how it ended."""
 
-    def __init__(self, asked: Asked, use: int, make: Callable[[], Awaitable[Any]], codec: ValueCodec) -> None:
+    def __init__(
+        self, asked: Asked, use: int, make: Callable[[], Any], codec: ValueCodec, *, blocking: bool = False
+    ) -> None:
         self.asked, self.use, self.make, self.codec = asked, use, make, codec
+        self.blocking = blocking
+        """Whether `make` gives the answer itself, in a thread of its own, instead of something to await."""
         self.settled = False
         self._value: Any = None
         self._error: Exception | None = None
@@ -149,10 +153,11 @@ class Calls:
 
 
 class Downstream(Calls):
-    """Somebody outside, by name: what is called here shares a timeout and a concurrency (calls at once in a process).
+    """Somebody outside, by name: the handlers of a service share its limits, in each process for itself.
 
     A call that takes longer than `timeout_s` raises TimeoutError in the handler; nobody knows then whether it happened.
-    `rate_per_s` and `breaker` are declared here and not enforced by this version.
+    `concurrency` calls are made at once and `rate_per_s` begin in a second; others wait for their turn. An open
+    `breaker` raises BreakerOpen at once: the event is parked until the downstream is tried again.
     """
 
     def __init__(
