@@ -171,6 +171,17 @@ class Downstream(Calls):
     ) -> None:
         self.name, self.timeout_s, self.concurrency = name, timeout_s, concurrency
         self.rate_per_s, self.breaker = rate_per_s, breaker
+        if timeout_s <= 0 or concurrency < 1 or (rate_per_s is not None and rate_per_s <= 0):
+            raise HandlerError(
+                f"downstream {name!r}: timeout_s={timeout_s:g}, concurrency={concurrency}, rate_per_s={rate_per_s} "
+                "can never work",
+                hint="a timeout and a rate above 0, a concurrency of 1 or more; no rate_per_s for no limit",
+            )
+
+    @property
+    def limits(self) -> tuple[float, int, float | None, Breaker | None]:
+        """All that is declared of it but its name."""
+        return self.timeout_s, self.concurrency, self.rate_per_s, self.breaker
 
     def _recorder(self) -> NoReturn:
         raise HandlerError(
