@@ -10,6 +10,7 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
+    cast,
     get_type_hints,
     overload,
 )
@@ -100,6 +101,11 @@ class GatheredCall(Call[tuple[Any, ...]]):
 
     def error(self) -> Exception | None:
         return next((error for call in self._calls if (error := call.error()) is not None), None)
+
+
+def blocking(fn: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """`fn` as an asynchronous handler calls it: made in a thread, its answer awaited. For type checkers; it is `fn`."""
+    return cast(Callable[P, Awaitable[T]], fn)
 
 
 def result_type(name: str, fn: Callable[..., Any]) -> Any:
