@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -14,10 +14,10 @@ from choreo.clock import Clock
 from choreo.errors import BreakerOpen
 from choreo.runtime.calls import failure, result
 from choreo.runtime.gate import Entry, Gate, Gates
-from choreo.runtime.outside import Outside, Reply, awaiting
+from choreo.runtime.outside import Outside, Reply
 from choreo.runtime.task import Question
 from choreo.runtime.threads import CallThreads, default_threads
-from choreo.service.calls import Asked, Downstream
+from choreo.service.calls import Asked, Downstream, PlainCall
 
 logger = logging.getLogger("choreo.runtime")
 CLOSE_S = 5
@@ -195,7 +195,7 @@ class LoopOutside(Outside):
         if call.blocking:
             self._threads.submit(lambda: self._run(errand, loop))
         else:
-            errand.task = loop.create_task(awaiting(call))
+            errand.task = loop.create_task(begun(call))
             errand.task.add_done_callback(lambda task: self._ended(errand, task))
         bulkhead = errand.bulkhead
         if bulkhead is not None:
@@ -259,6 +259,23 @@ class LoopOutside(Outside):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def begun(call: PlainCall) -> Coroutine[Any, Any, Any]:
+    """The call as a coroutine, which raises what making it raises. Most functions give one by themselves."""
+    try:
+        made = call.make()
+    except Exception as error:
+        return _raising(error)
+    return made if asyncio.iscoroutine(made) else _awaiting(made)
+
+
+async def _awaiting(made: Awaitable[Any]) -> Any:
+    return await made
+
+
+async def _raising(error: Exception) -> Any:
+    raise error
 
 
 def took_too_long(asked: Asked) -> TimeoutError:

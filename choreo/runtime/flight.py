@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import NamedTuple
 
 from choreo.errors import BreakerOpen, ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter
@@ -66,7 +65,7 @@ class Flight:
         if self._saved_state == state:
             return None
         self._saved_state = state
-        return replace(self.given.waiting, attempts=state[0], kept=state[1], until=FLYING)
+        return self.given.waiting._replace(attempts=state[0], kept=state[1], until=FLYING)
 
     def close(self) -> None:
         """Forget it: it will be begun again."""

@@ -16,6 +16,9 @@ class Entry(NamedTuple):
     period: int
 
 
+AT_ONCE = Entry(0, 0)
+
+
 class Gate:
     """Breaker and rate of one downstream. How many calls at once is up to whoever makes them."""
 
@@ -24,9 +27,12 @@ class Gate:
         self._circuit = None if limits.breaker is None else Circuit(limits.breaker)
         self._bucket = None if limits.rate_per_s is None else TokenBucket(limits.rate_per_s)
         self._lock = Lock()
+        self._open = self._circuit is None and self._bucket is None
 
     def enter(self, now: int) -> Entry:
         """Begin a call. Raises BreakerOpen, before a token is taken, where the downstream is to be left alone."""
+        if self._open:
+            return AT_ONCE
         with self._lock:
             wait = 0 if self._circuit is None else self._circuit.wait(now)
             if wait > 0:

@@ -3,9 +3,8 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -39,8 +38,7 @@ class _Raw:
 RAW: Any = _Raw()
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """One input that waits: a record, or a timer that was due. Attempts and kept call results belong to the head
     of a line.
     """
@@ -132,8 +130,7 @@ class Parking:
         """When the next line is to be woken (microseconds), NEVER where none is."""
         while self._due and self._until.get(self._due[0][1]) != self._due[0][0]:
             heappop(self._due)
-        due = self._due[0][0] if self._due else NEVER
-        return NEVER if due == FLYING else due
+        return self._due[0][0] if self._due else NEVER
 
     def first_due(self) -> bytes:
         """The key of the line that is to be woken next."""
@@ -168,6 +165,9 @@ class Parking:
             del self._lines[key]
 
     def _wake(self, key: bytes, until: int) -> None:
+        if until == FLYING:
+            self._until.pop(key, None)
+            return
         self._until[key] = until
         heappush(self._due, (until, key))
 
@@ -179,7 +179,7 @@ class Parking:
 def tried(waiting: Waiting, attempts: int, error: Exception, kept: Mapping[str, bytes], until: int = NEVER) -> Waiting:
     """`waiting` after another failed attempt, to be tried again at `until`."""
     text = f"{type(error).__name__}: {shortened(str(error))}"
-    return replace(waiting, attempts=attempts, error=text, kept=tuple(kept.items()), until=until)
+    return waiting._replace(attempts=attempts, error=text, kept=tuple(kept.items()), until=until)
 
 
 def place_of(waiting: Waiting) -> Position | str:

@@ -4,7 +4,6 @@ out.
 Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What they wrote down leaves by `portion`.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from choreo.clock import NEVER
@@ -67,6 +66,8 @@ class Task:
         """The next offset of each input that was taken since the last portion."""
         self.flights: dict[bytes, Flight] = {}
         """Inputs that wait for recorded calls, by key."""
+        self._moved_flights: dict[bytes, Flight] = {}
+        """Those that went on since the last portion: only they have anything to save."""
         self._codec, self._needs = codec, needs
         self._intake = Intake(plan, entries, codec)
         self._crews: list[Handlings] = []
@@ -173,8 +174,9 @@ class Task:
 
         What is in flight is saved with the results that it has, at the head of its key's line.
         """
-        for key, flight in self.flights.items():
-            form = flight.news()
+        moved, self._moved_flights = self._moved_flights, {}
+        for key, flight in moved.items():
+            form = flight.news() if self.flights.get(key) is flight else None
             if form is None:
                 continue
             if flight.saved:
@@ -201,6 +203,7 @@ class Task:
         self.offsets.clear()
         self._refusal = None
         self._questions.clear()
+        self._moved_flights.clear()
         self._parking = Parking(self.entries)
 
     def _ready(self, waiting: Waiting) -> Input | None:
@@ -260,7 +263,7 @@ class Task:
         self._refuse(self._parking.head(key), refusal)
         self._parking.pop(key)
         if key in self._parking:  # the rest has a turn of its own: it may hold another that can't be published
-            self._parking.hold(key, replace(self._parking.head(key), until=self.now))
+            self._parking.hold(key, self._parking.head(key)._replace(until=self.now))
 
     def _resume(self, key: bytes) -> None:
         """Go on with the line of `key`, until it is empty or its head has to wait."""
@@ -292,7 +295,7 @@ class Task:
     def _moved(self, key: bytes, flight: Flight, landing: Landing | None) -> bool:
         """A flight went on as far as it could. Answers whether its key is free again."""
         if landing is None:
-            self.flights[key] = flight
+            self.flights[key] = self._moved_flights[key] = flight
             self._questions.extend(Question(key, flight, call) for call in flight.asked)
             flight.asked = []
             return False
