@@ -98,7 +98,7 @@ class HeldOutside(Outside):
             return failure(call.asked.name, call.use, error)
         return result(call.asked.name, call.use, asyncio.run(call.make()), call.codec)  # type: ignore[arg-type]  # a coroutine
 
-    def replies(self) -> list[Reply]:
+    def replies(self, limit: int) -> list[Reply]:
         replies, self._replies = self._replies, []
         return replies
 
