@@ -19,6 +19,7 @@ from choreo.clock import SystemClock
 from choreo.errors import UnknownSchemaError
 from choreo.events.registry import Registry
 from choreo.log.kafka import KafkaLog
+from choreo.runtime.heap import rare_collections
 from choreo.runtime.loop import run_worker
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import plan_of
@@ -117,7 +118,8 @@ def main(source: str, target: str, group: str) -> None:
         backends = RocksBackends(place)
         worker = Worker(service, Site(log, FixedIds(), backends, clock), RunOptions(start_from="earliest"))
         worker.start()
-        run_worker(worker, clock, lambda: bool(stopping))
+        with rare_collections():
+            run_worker(worker, clock, lambda: bool(stopping))
         backends.close()
 
 

@@ -24,6 +24,7 @@ from choreo.cli.schemas_project import require_schemas
 from choreo.cli.stores import place_of
 from choreo.clock import SystemClock, to_micros
 from choreo.errors import ConfigError
+from choreo.runtime.heap import rare_collections
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site, StartFrom
 from choreo.runtime.worker import Worker
@@ -97,7 +98,8 @@ def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle
         note(f"running {', '.join(service.name for service in found.services)} on {project.log.url}")
         if until_idle:
             opened.enter_context(Idleness(workers, project.log, clock, stop))
-        run_workers(workers, clock, stop.is_set)
+        with rare_collections():
+            run_workers(workers, clock, stop.is_set)
     handled = sum(worker.handled for worker in workers)
     note(f"handled {handled:,} inputs in {sum(worker.checkpoints for worker in workers):,} checkpoints")
     return 0

@@ -4,11 +4,9 @@ In virtual time (on a log in this process) two years run in seconds, the same in
 comes at once, since the dates of the rows are past.
 """
 
-import gc
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple, Self
@@ -24,6 +22,7 @@ from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
+from choreo.runtime.heap import rare_collections
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import plan_of
@@ -99,7 +98,7 @@ def run_virtual(stage: Stage, rows: Sequence[Row], watch: Watch | None = None) -
                 watch(run.glimpse(due))
 
         last = max(max(row.times) for row in rows) + AFTERWARDS
-        with _rare_collections():
+        with rare_collections():
             VirtualTime(clock, run.workers).run(to_micros(last), look)
         for worker in run.workers:
             worker.stop()
@@ -123,20 +122,6 @@ def run_wall(stage: Stage, rows: Sequence[Row], watch: Watch | None = None) -> S
             stopping.set()
         running.result()
         return run.summary("wall time", quiet_since - began)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage less often: the log of a run is a large heap that stays, looked through again each time."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _first(rows: Sequence[Row]) -> int:

@@ -143,6 +143,8 @@ class _Reader:
             self._blocks(schema, kind, asked=False)
         elif kind in ("string", "bytes"):
             self._skip_text()
+        elif kind == "enum":
+            self._source.add(self._symbol(schema))
         else:
             self._skip_number("skip_long" if kind == "long" else "skip_int")
 
@@ -159,11 +161,7 @@ class _Reader:
         elif kind in ("int", "long"):
             self._number(name, "long" if kind == "long" else "int32")
         elif kind == "enum":
-            source.add("k = b[i]", "i += 1")
-            with source.inside("if k > 127:"):
-                source.add("k, i = int32(b, i - 1)", "k <<= 1")
-            symbols = {index << 1: symbol for index, symbol in enumerate(schema["symbols"])}
-            source.add(f"{name} = {source.bind(symbols)}[k]")
+            source.add(f"{name} = {self._symbol(schema)}")
         elif kind == "boolean":
             source.add(f"{name} = b[i] != 0", "i += 1")
         elif kind == "fixed":
@@ -171,6 +169,13 @@ class _Reader:
         else:
             source.add(f"{name}, = {'float32' if kind == 'float' else 'float64'}(b, i)", f"i += {_FIXED_WIDTH[kind]}")
         return name
+
+    def _symbol(self, schema: Any) -> str:
+        symbols = {index << 1: symbol for index, symbol in enumerate(schema["symbols"])}
+        self._source.add("k = b[i]", "i += 1")
+        with self._source.inside("if k > 127:"):
+            self._source.add("k, i = int32(b, i - 1)", "k <<= 1")
+        return f"{self._source.bind(symbols)}[k]"
 
     def _number(self, name: str, long: str) -> None:
         source = self._source

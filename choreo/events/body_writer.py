@@ -43,8 +43,8 @@ _ADDED = 3
 _LEAVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string", "fixed", "enum"})
 
 
-def writer_of(schema: Any, shape: Shape, prefix: bytes = b"") -> WriteBody:
-    """How values of this shape become bytes by a schema: after the prefix, what fastavro writes of their datum."""
+def writer_of(schema: Any, shape: Shape | None, prefix: bytes = b"") -> WriteBody:
+    """How values of this shape, or datums where it is None, become bytes: after the prefix, as fastavro writes them."""
     return generated_writer(schema, shape, prefix) or fastavro_writer(schema, shape, prefix)
 
 
@@ -58,9 +58,9 @@ def generated_writer(schema: Any, shape: Shape | None, prefix: bytes = b"") -> W
         return None
 
 
-def fastavro_writer(schema: Any, shape: Shape, prefix: bytes = b"") -> WriteBody:
+def fastavro_writer(schema: Any, shape: Shape | None, prefix: bytes = b"") -> WriteBody:
     """The same by fastavro, for any schema."""
-    parsed, to_datum = parse_schema(schema), shape.to_datum or dict
+    parsed, to_datum = parse_schema(schema), (shape and shape.to_datum) or dict
 
     def write_body(value: Any) -> bytes:
         body = BytesIO()

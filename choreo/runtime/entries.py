@@ -57,9 +57,10 @@ class Entries:
         """All changes since the last take: those for changelog and backend, and those for the backend alone."""
         logged: dict[bytes, bytes | None] = {k: None if c is None else c[0] for k, c in self._changed.items()}
         timers, local = self.timers.take_changes()
+        logged.update(timers)
         self._changed.clear()
         self.changed_bytes = 0
-        return logged | timers, local
+        return logged, local
 
     def forget(self) -> None:
         """Drop all changes since the last take."""

@@ -14,13 +14,12 @@ Pages are numbered without a gap. The number of the last one is an entry of the 
 other, so that a store that was restored goes on counting: version byte 1, then the number (8 bytes, big endian).
 """
 
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
-
 from choreo.errors import DecodeError
+from choreo.events.body_reader import reader_of
+from choreo.events.body_writer import writer_of
 from choreo.record import NewRecord, Record
 from choreo.runtime.calls import Recorded
 from choreo.state.backend import Backend
@@ -35,35 +34,37 @@ def _record(record: str, /, **fields: str) -> dict[str, Any]:
     return {"type": "record", "name": record, "fields": [{"name": f, "type": kind} for f, kind in fields.items()]}
 
 
-SCHEMA: Any = parse_schema(
-    {
-        "type": "record",
-        "name": "choreo.Journal",
-        "fields": [
-            {"name": "build", "type": "string"},
-            {"name": "specs", "type": {"type": "array", "items": "string"}},
-            {"name": "epoch", "type": "long"},
-            {"name": "checkpoint", "type": "long"},
-            {"name": "part", "type": "int"},
-            {"name": "parts", "type": "int"},
-            {"name": "topics", "type": {"type": "array", "items": "string"}},
-            {
-                "name": "steps",
-                "type": {
-                    "type": "array",
-                    "items": [
-                        _record("Reading", now="long"),
-                        _record("Inputs", topic="int", first="long", last="long", taken="long"),
-                        _record("Fired", timer="bytes", due="long"),
-                        _record("Called", name="string", use="int", failed="boolean", result="bytes"),
-                        _record("Answered", key="bytes", name="string", use="int", failed="boolean", result="bytes"),
-                        _record("Refused", error="string"),
-                    ],
-                },
+SCHEMA: Any = {
+    "type": "record",
+    "name": "choreo.Journal",
+    "fields": [
+        {"name": "build", "type": "string"},
+        {"name": "specs", "type": {"type": "array", "items": "string"}},
+        {"name": "epoch", "type": "long"},
+        {"name": "checkpoint", "type": "long"},
+        {"name": "part", "type": "int"},
+        {"name": "parts", "type": "int"},
+        {"name": "topics", "type": {"type": "array", "items": "string"}},
+        {
+            "name": "steps",
+            "type": {
+                "type": "array",
+                "items": [
+                    _record("Reading", now="long"),
+                    _record("Inputs", topic="int", first="long", last="long", taken="long"),
+                    _record("Fired", timer="bytes", due="long"),
+                    _record("Called", name="string", use="int", failed="boolean", result="bytes"),
+                    _record("Answered", key="bytes", name="string", use="int", failed="boolean", result="bytes"),
+                    _record("Refused", error="string"),
+                ],
             },
-        ],
-    }
-)
+        },
+    ],
+}
+
+
+_write = writer_of(SCHEMA, None, bytes([VERSION]))
+_read = reader_of(SCHEMA)
 
 
 class Reading(NamedTuple):
@@ -125,12 +126,9 @@ class Page(NamedTuple):
         parts = _split(self.steps)
         records = []
         for number, steps in enumerate(parts):
-            body = io.BytesIO()
-            body.write(bytes([VERSION]))
             fields = self._asdict() | {"part": number, "parts": len(parts)}
             fields["steps"] = [(_NAMES[type(step)], step._asdict()) for step in steps]
-            schemaless_writer(body, SCHEMA, fields)
-            records.append(NewRecord(topic, None, body.getvalue(), (), partition))
+            records.append(NewRecord(topic, None, _write(fields), (), partition))
         return records
 
 
@@ -221,7 +219,10 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
             raise DecodeError(
                 f"a journal record of version {value[:1].hex()}", at=record.position, hint="run a newer Choreo"
             )
-        fields: Any = schemaless_reader(io.BytesIO(value[1:]), SCHEMA, None, return_record_name=True)
+        try:
+            fields: Any = _read(value, 1)
+        except ValueError as error:
+            raise DecodeError("a journal record is damaged", at=record.position, why=str(error)) from error
         steps += [_KINDS[name](**step) for name, step in fields["steps"]]
         if fields["part"] == fields["parts"] - 1:
             yield Page(
@@ -246,13 +247,7 @@ def _split(steps: list[Step]) -> list[list[Step]]:
     parts: list[list[Step]] = [[]]
     size = 0
     for step in steps:
-        size += 32 + (
-            len(step.result)
-            if isinstance(step, Recorded | Answered)
-            else len(step.timer)
-            if isinstance(step, Fired)
-            else 0
-        )
+        size += 32 + _bytes_of(step)
         if size > MAX_PART_BYTES and parts[-1]:
             parts.append([])
             size = 0

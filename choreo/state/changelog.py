@@ -8,6 +8,8 @@ from choreo.record import NewRecord
 from choreo.state.backend import Backend
 from choreo.state.keys import KEY_VERSION, split_key
 
+_new = tuple.__new__
+
 
 def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes | None]) -> list[NewRecord]:
     """One record an entry, key and value as in the store; a deleted one is a tombstone.
@@ -18,7 +20,7 @@ def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes 
     for key, value in entries.items():
         if len(key) + len(value or b"") > MAX_RECORD_BYTES:
             raise _too_large(topic, partition, key, len(value or b""))
-        records.append(NewRecord(topic, key, value, (), partition))
+        records.append(_new(NewRecord, (topic, key, value, (), partition)))
     return records
 
 

@@ -6,6 +6,8 @@ One local entry, written in the same batch as the entries it speaks of. Layout: 
 import json
 from typing import NamedTuple
 
+from pydantic_core import to_json
+
 from choreo.clock import to_datetime
 from choreo.errors import StateError
 from choreo.state.backend import Backend
@@ -49,7 +51,7 @@ class Facts(NamedTuple):
 
 def meta_entry(meta: TaskMeta) -> tuple[bytes, bytes]:
     """The entry that holds it; local, never in the changelog."""
-    return META_KEY, _VERSION + json.dumps(meta._asdict(), separators=(",", ":")).encode()
+    return META_KEY, _VERSION + to_json(meta._asdict())
 
 
 def read_meta(backend: Backend) -> TaskMeta | None:
