@@ -261,12 +261,15 @@ class Worker:
 
     def _gate(self, live: LiveTask) -> None:
         """Hold back the inputs of a task that takes nothing in; let them flow again when it does."""
-        if live.closed == live.paused:
-            return
-        live.paused = live.closed
-        if live.paused:
+        if live.closed and not live.alarmed:
             why = live.task.halted or f"{live.task.parked:,} inputs are parked"
             logger.error("task %s-%d takes nothing more in: %s", self.service.name, live.task.partition, why)
+        live.alarmed = live.closed
+        held = live.closed or live.sated
+        if held == live.paused:
+            return
+        live.paused = held
+        if held:
             self.member.pause(live.inputs.partitions)
         else:
             self.member.resume(live.inputs.partitions)
