@@ -32,6 +32,7 @@ ChoreoError
 ├── DivergenceError             a replay that did not give what the live run gave
 ├── GiveUp                      raised by a handler: no further attempt
 └── RetryAfter                  raised by a handler: wait this long before the next attempt
+    └── BreakerOpen             raised by a call: its downstream is left alone for this long
 """
 
 from datetime import timedelta
@@ -178,3 +179,16 @@ class RetryAfter(ChoreoError):
     def __init__(self, wait: float | timedelta) -> None:
         self.wait_s = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
         super().__init__(f"retry after {self.wait_s:g} s")
+        self.args = (self.wait_s,)  # a recorded error is made again from these
+
+
+class BreakerOpen(RetryAfter):
+    """Raised by a call, unmade: the breaker of its downstream is open. A handler that lets it pass is parked for
+    `wait_s` seconds, and the attempt does not count.
+    """
+
+    def __init__(self, downstream: str, wait_s: float) -> None:
+        super().__init__(wait_s)
+        self.downstream = downstream
+        self.message = f"{downstream}: its breaker is open for {self.wait_s:g} s more, the call was not made"
+        self.args = (downstream, self.wait_s)

@@ -14,3 +14,4 @@ from choreo.events.fields import TimeMillis as TimeMillis
 from choreo.events.wire import Bytes as Bytes
 from choreo.events.wire import Json as Json
 from choreo.events.wire import Wire as Wire
+from choreo.service.calls import blocking as blocking

@@ -14,6 +14,7 @@ import click
 from choreo.cli.assembly import Assembly, assemble, deploy_specs, lacking_topics, settings_of, wanted_topics
 from choreo.cli.faults import fault_point
 from choreo.cli.idle import Idleness
+from choreo.cli.limits import limited
 from choreo.cli.news import telling
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -59,7 +60,7 @@ def run(
         if count > 1 and worker is None:
             require_kafka(project, count)
             _refuse_idle(until_idle)
-        found = assemble(project, targets, project.log)
+        found = limited(project, assemble(project, targets, project.log))
         if worker is None:
             _prepare(project, found)
             if count > 1:
@@ -117,6 +118,7 @@ def _options(project: Project, start_from: str | None, worker: int) -> RunOption
         worker=worker,
         checkpoint_interval_s=run.checkpoint_interval_s,
         session_timeout_s=run.session_timeout_s,
+        call_threads=run.call_threads,
     )
 
 
@@ -146,8 +148,6 @@ def _prepare(project: Project, found: Assembly) -> None:
         project.log.create_topics(missing)
         note(f"made {len(missing)} topics")
     require_schemas(project.registry, found.plans())
-    for name in project.config.downstreams:
-        note(f"[downstreams.{name}] is read and shown, and not applied by this version")
     for deployed in deploy_specs(project.log, found):
         note(f"deployed saga {deployed}")
 

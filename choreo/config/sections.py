@@ -61,7 +61,8 @@ class RegistrySection:
 class RunSection:
     """How workers run. An empty `state_dir` follows the log.
 
-    `start_from` is earliest, latest or an ISO time: where a group begins that has committed nothing.
+    `start_from` is earliest, latest or an ISO time: where a group begins that has committed nothing. `call_threads`
+    are for calls that block; 0 is four a processor, 32 at most.
     """
 
     workers: int = at_least(1, 1)
@@ -70,6 +71,7 @@ class RunSection:
     checkpoint_interval_s: float = at_least(0.001, 0.25)
     drain_s: float = at_least(0, 20.0)
     session_timeout_s: float = at_least(1, 45.0)
+    call_threads: int = at_least(0, 0)
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,17 @@ class TopicSection:
 
 @dataclass(frozen=True)
 class DownstreamSection:
-    """What operators turn without a release; 0 leaves it as the code says."""
+    """What operators turn without a release; 0 leaves it as the code says.
+
+    Limits hold for one service in one process: with four workers, a rate of 50 is one of 200.
+    """
 
     timeout_s: float = at_least(0, 0.0)
     concurrency: int = at_least(0, 0)
     rate_per_s: float = at_least(0, 0.0)
+    breaker_failures: int = at_least(0, 0)
+    breaker_within_s: float = at_least(0, 0.0)
+    breaker_open_s: float = at_least(0, 0.0)
 
 
 SINGLE: Mapping[str, type] = {

@@ -3,8 +3,6 @@
 import importlib
 import inspect
 import json
-import queue
-import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -32,6 +30,15 @@ Replay = Callable[[], list[Recorded] | None]
 """Answers with the results that the step at hand is to read back; None in a live run, which makes its calls."""
 
 
+AtOnce = Callable[[Asked, Callable[[], Any]], Any]
+"""Makes a plain call, within the limits of its downstream, and answers with its result or raises."""
+
+
+def unlimited(asked: Asked, make: Callable[[], Any]) -> Any:
+    """Make it here and now."""
+    return make()
+
+
 class CallBook:
     """The calls of one handling, over all its attempts."""
 
@@ -41,11 +48,24 @@ class CallBook:
         self._uses: dict[str, int] = {}
         self.kept: dict[str, bytes] = {}
         """Results of effects that later attempts get again, by `name:use`."""
+        self.at_once: AtOnce = unlimited
+        self.asynchronous = False
+        """Whether the method at work awaits its calls, also those of plain functions."""
         self._made: list[Recorded] = []
+        self._awaitable: list[PlainCall] = []
 
     def begin_attempt(self) -> None:
         """Count the uses of each name anew."""
         self._uses.clear()
+        self._awaitable.clear()
+
+    def expect_awaited(self) -> None:
+        """An asynchronous method has returned. Raises HandlerError where it left a call unmade."""
+        for call in self._awaitable:
+            if not call.settled:
+                raise HandlerError(
+                    f"call {call.asked.name!r} was not awaited", why="it was never made", hint="await it, or gather it"
+                )
 
     def take_made(self) -> list[Recorded]:
         """What the journal has yet to be told."""
@@ -53,12 +73,15 @@ class CallBook:
         return made
 
     def call(self, asked: Asked) -> Any:
-        """Make a call, or get its result again. An `async def` is not made here: a Call to await comes back."""
+        """Make a call, or get its result again. An `async def`, and in an asynchronous method any other function, is
+        not made here: a Call to await comes back.
+        """
         use = self._uses[asked.name] = self._uses.get(asked.name, 0) + 1
-        codec = _codec_of(getattr(asked.fn, "__func__", asked.fn), asked.name)
+        codec, awaited = _form_of(getattr(asked.fn, "__func__", asked.fn), asked.name)
         kept = self.kept.get(f"{asked.name}:{use}") if asked.keyed else None
-        if is_async(asked.fn):
-            waiting = PlainCall(asked, use, self._make(asked, use), codec)
+        if self.asynchronous or awaited:
+            waiting = PlainCall(asked, use, self._make(asked, use), codec, blocking=not awaited)
+            self._awaitable.append(waiting)
             if kept is not None:
                 waiting.settle(codec.load(kept))
             return waiting
@@ -82,7 +105,7 @@ class CallBook:
     def _record(self, asked: Asked, use: int, codec: ValueCodec) -> Recorded:
         """Make it now."""
         try:
-            value = _within(asked, self._make(asked, use))
+            value = self.at_once(asked, self._make(asked, use))
         except Exception as error:
             self._made.append(failure(asked.name, use, error))
             raise
@@ -133,33 +156,10 @@ def failure(name: str, use: int, error: Exception) -> Recorded:
     return Recorded(name, use, True, _error_bytes(error))
 
 
-def _within(asked: Asked, make: Callable[[], Any]) -> Any:
-    """Make a plain call, at most as long as its downstream allows. Raises TimeoutError; the call itself goes on."""
-    if asked.limits is None:
-        return make()
-    ended: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            ended.put((make(), None))
-        except Exception as error:  # raised again by the handler's thread
-            ended.put((None, error))
-
-    threading.Thread(target=run, name=f"call {asked.name}", daemon=True).start()
-    try:
-        value, error = ended.get(timeout=asked.limits.timeout_s)
-    except queue.Empty:
-        timeout_s = asked.limits.timeout_s
-        raise TimeoutError(f"{asked.limits.name}: call {asked.name!r} took longer than {timeout_s:g} s") from None
-    if error is not None:
-        raise error
-    return value
-
-
 @lru_cache(maxsize=1024)
-def _codec_of(fn: Callable[..., Any], name: str) -> ValueCodec:
-    """How the results of `fn` are recorded."""
-    return value_codec(result_type(name, fn))
+def _form_of(fn: Callable[..., Any], name: str) -> tuple[ValueCodec, bool]:
+    """How the results of `fn` are recorded, and whether calling it gives something to await."""
+    return value_codec(result_type(name, fn)), is_async(fn)
 
 
 def _error_bytes(error: Exception) -> bytes:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
-from choreo.errors import ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter
+from choreo.errors import BreakerOpen, ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter
 from choreo.resilience.dead_letter import Door
 from choreo.runtime.calls import Recorded
 from choreo.runtime.handling import Failed, Handlings
@@ -109,6 +109,10 @@ class Flight:
             if isinstance(failure.error, DivergenceError):
                 raise failure.error from failure
             logger.debug("attempt %d at %s failed", self._attempts, place_of(given.waiting), exc_info=failure.error)
+            if isinstance(failure.error, BreakerOpen):
+                self._attempts -= 1  # a call that was not made is no attempt
+                until = self._ledger.now + round(failure.error.wait_s * 1_000_000)
+                return tried(given.waiting, self._attempts, failure.error, self.book.kept, until)
             wait_s = next_wait_s(failure, self._attempts)
             if wait_s is None:
                 return (yield from self._exhausted(failure))

@@ -10,7 +10,7 @@ from choreo.events.envelope import Ids, caused_by, derive_id
 from choreo.events.event import Event
 from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.record import NewRecord
-from choreo.runtime.calls import CallBook, Recorded, Replay
+from choreo.runtime.calls import AtOnce, CallBook, Recorded, Replay, unlimited
 from choreo.runtime.intake import Input
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.plan import Invocation, Plan
@@ -92,7 +92,7 @@ class Handlings:
             try:
                 answer = getattr(self._handlers[number], method.name)(*arguments, ctx)
                 if method.asynchronous:
-                    answer = yield from _driven(answer)
+                    answer = yield from _driven(answer, self.calls.book())
                 self._gather(outcome, invocation, answer, ctx, ids)
             except Exception as error:
                 raise Failed(invocation, error) from error
@@ -167,6 +167,8 @@ class CurrentCalls:
     """The recorder that contexts and downstreams share: the book of the handling at hand, opened by its first call."""
 
     def __init__(self, replay: Replay) -> None:
+        self.at_once: AtOnce = unlimited
+        """How plain calls are made."""
         self._replay = replay
         self._given: Input | None = None
         self._book: CallBook | None = None
@@ -185,6 +187,7 @@ class CurrentCalls:
             ids, waiting = self._given.ids, self._given.waiting
             self._book = CallBook(ids.request_id or ids.event_id, self._replay)
             self._book.kept = dict(waiting.kept)
+            self._book.at_once = self.at_once
         return self._book
 
     def made(self) -> list[Recorded]:
@@ -192,15 +195,17 @@ class CurrentCalls:
         return [] if self._book is None else self._book.take_made()
 
 
-def _driven(coroutine: Coroutine[Any, Any, Any]) -> Generator[Call[Any], Any, Any]:
+def _driven(coroutine: Coroutine[Any, Any, Any], book: CallBook) -> Generator[Call[Any], Any, Any]:
     """Drive an asynchronous method: it may await recorded calls, and nothing else."""
     answer: Any = None
     error: Exception | None = None
+    book.asynchronous = True
     try:
         while True:
             try:
                 awaited = coroutine.send(answer) if error is None else coroutine.throw(error)
             except StopIteration as end:
+                book.expect_awaited()
                 return end.value
             if not isinstance(awaited, Call):
                 raise HandlerError(
@@ -214,4 +219,5 @@ def _driven(coroutine: Coroutine[Any, Any, Any]) -> Generator[Call[Any], Any, An
             except Exception as raised:  # the call's own, for the handler to catch
                 error = raised
     finally:
+        book.asynchronous = False
         coroutine.close()

@@ -13,6 +13,10 @@ SLICE = 64
 """Inputs between two looks at the time."""
 
 
+MOST_AT_HAND, FEW_AT_HAND = 10_000, 2_000
+"""Inputs at hand at which a task that waits for calls asks for no more, and at which it asks again."""
+
+
 @dataclass(slots=True)
 class LiveTask:
     """One task of a worker, from its assignment to its revocation."""
@@ -25,6 +29,8 @@ class LiveTask:
     announced: bool = False
     """Whether the group knows these offsets: an input without one would look like a first start."""
     paused: bool = False
+    alarmed: bool = False
+    """Whether an operator was told that it takes nothing more in."""
     due: int = 0
     """When it has something to do without input (microseconds)."""
 
@@ -32,6 +38,11 @@ class LiveTask:
     def closed(self) -> bool:
         """Whether nothing may come in: it was stopped by a policy, or too much is parked."""
         return self.task.halted is not None or self.task.full
+
+    @property
+    def sated(self) -> bool:
+        """Whether so much is at hand that the log should keep the rest: calls may be slower than reading."""
+        return self.inputs.count >= (FEW_AT_HAND if self.paused else MOST_AT_HAND)
 
     def offsets(self) -> dict[TopicPartition, int]:
         """What a checkpoint commits: every input, moved or not."""

@@ -46,6 +46,8 @@ class RunOptions:
     """delete.retention.ms of the changelogs: a store away for more than half of it is restored anew."""
     inline_calls: bool = False
     """Make asynchronous calls to their end at once: for virtual time."""
+    call_threads: int = 0
+    """Calls that block, at once; 0: four a processor, 32 at most."""
     build: str = ""
     """Which code this is, in the journal, so that a replay knows; empty: a digest of the handlers' source files."""
     specs: tuple[str, ...] = ()

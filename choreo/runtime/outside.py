@@ -1,15 +1,25 @@
-"""The outside: where asynchronous calls are made, while the worker goes on with other keys."""
+"""The outside: where recorded calls are made, each within the limits of its downstream.
+
+Those that an asynchronous handler awaits are made while the worker goes on with other keys (`runtime/calling.py`); a
+plain handler waits for its own.
+"""
 
 import asyncio
-import queue
-import threading
 from abc import ABC, abstractmethod
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple
 
-from choreo.runtime.calls import Recorded, failure, result
+from choreo.clock import NEVER, Clock
+from choreo.errors import BreakerOpen
+from choreo.runtime.calls import Recorded, failure, result, unlimited
+from choreo.runtime.gate import Entry, Gates
 from choreo.runtime.task import Question
-from choreo.service.calls import PlainCall
+from choreo.service.calls import Asked, PlainCall
+
+HEAR_AGAIN = 2000
+"""Microseconds until the outside is asked again for what has ended."""
 
 
 class Reply(NamedTuple):
@@ -28,8 +38,16 @@ class Outside(ABC):
         """Begin to make a call, for the task of this partition."""
 
     @abstractmethod
-    def replies(self) -> list[Reply]:
-        """Calls that ended since the last time, in the order in which they did."""
+    def replies(self, limit: int) -> list[Reply]:
+        """Up to `limit` calls that ended since the last time, in the order in which they did."""
+
+    def at_once(self, asked: Asked, make: Callable[[], Any]) -> Any:
+        """Make the call of a plain handler, which waits for it."""
+        return unlimited(asked, make)
+
+    def next_due(self, now: int) -> int:
+        """When to ask for replies again (microseconds), while calls are under way."""
+        return now + HEAR_AGAIN
 
     @abstractmethod
     def close(self) -> None:
@@ -37,93 +55,72 @@ class Outside(ABC):
 
 
 class InlineOutside(Outside):
-    """Makes each call to its end at once: for virtual time, where nothing may depend on how long it takes."""
+    """For virtual time: a call takes no time at all, so neither timeout nor concurrency plays a part. An open breaker
+    refuses, and a rate puts off until the clock is there; a plain handler's call is not put off.
+    """
 
-    def __init__(self) -> None:
-        self._replies: list[Reply] = []
-
-    def ask(self, partition: int, question: Question) -> None:
-        self._replies.append(Reply(partition, question, asyncio.run(_made(question.call))))
-
-    def replies(self) -> list[Reply]:
-        replies, self._replies = self._replies, []
-        return replies
-
-    def close(self) -> None:
-        """Nothing is ever under way."""
-
-
-class LoopOutside(Outside):
-    """Makes calls at the same time, in an event loop on a thread of its own, each within its downstream's limits."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        self._slots: dict[str, asyncio.Semaphore] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._gates = Gates()
+        self._asked: list[tuple[int, int, int, Question, Entry | None]] = []
+        """When each is due, its place among those due at once, its partition, and its entry once it may begin."""
+        self._numbers = count()
 
     def ask(self, partition: int, question: Question) -> None:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="choreo calls", daemon=True)
-            self._thread.start()
-        self._loop.call_soon_threadsafe(self._begin, partition, question)
+        heappush(self._asked, (self._clock.now(), next(self._numbers), partition, question, None))
 
-    def replies(self) -> list[Reply]:
+    def replies(self, limit: int) -> list[Reply]:
         found: list[Reply] = []
-        with suppress(queue.Empty):
-            while True:
-                found.append(self._replies.get_nowait())
+        now = self._clock.now()
+        while self._asked and self._asked[0][0] <= now and len(found) < limit:
+            _, _, partition, question, entry = heappop(self._asked)
+            call, limits = question.call, question.call.asked.limits
+            if limits is None:
+                found.append(Reply(partition, question, self._made(call)[0]))
+                continue
+            gate = self._gates.of(limits)
+            try:
+                entry = entry or gate.enter(now)
+            except BreakerOpen as refusal:
+                found.append(Reply(partition, question, failure(call.asked.name, call.use, refusal)))
+                continue
+            if entry.wait:
+                later = now + entry.wait
+                heappush(self._asked, (later, next(self._numbers), partition, question, entry._replace(wait=0)))
+                continue
+            recorded, error = self._made(call)
+            gate.leave(entry, now, error)
+            found.append(Reply(partition, question, recorded))
         return found
 
+    def at_once(self, asked: Asked, make: Callable[[], Any]) -> Any:
+        if asked.limits is None:
+            return make()
+        gate = self._gates.of(asked.limits)
+        entry = gate.enter(self._clock.now())
+        error: Exception | None = None
+        try:
+            return make()
+        except Exception as raised:
+            error = raised
+            raise
+        finally:
+            gate.leave(entry, self._clock.now(), error)
+
+    def next_due(self, now: int) -> int:
+        return self._asked[0][0] if self._asked else NEVER
+
     def close(self) -> None:
-        if self._loop is None or self._thread is None:
-            return
-        ended = asyncio.run_coroutine_threadsafe(self._cancelled(), self._loop)
-        with suppress(TimeoutError):
-            ended.result(timeout=5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        if not self._thread.is_alive():
-            self._loop.close()
-        self._loop = self._thread = None
+        self._asked.clear()
 
-    def _begin(self, partition: int, question: Question) -> None:
-        task = asyncio.get_running_loop().create_task(self._answered(partition, question))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answered(self, partition: int, question: Question) -> None:
-        limits = question.call.asked.limits
-        if limits is None:
-            recorded = await _made(question.call)
-        else:
-            slot = self._slots.setdefault(limits.name, asyncio.Semaphore(limits.concurrency))
-            async with slot:
-                recorded = await _made(question.call)
-        self._replies.put(Reply(partition, question, recorded))
-
-    async def _cancelled(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _made(self, call: PlainCall) -> tuple[Recorded, Exception | None]:
+        try:
+            value = call.make() if call.blocking else asyncio.run(awaiting(call))
+        except Exception as error:  # the handler's to catch, wherever it runs
+            return failure(call.asked.name, call.use, error), error
+        return result(call.asked.name, call.use, value, call.codec), None
 
 
-async def _made(call: PlainCall) -> Recorded:
-    """Make one call, at most as long as its downstream allows."""
-    name, limits = call.asked.name, call.asked.limits
-    try:
-        if limits is None:
-            value = await call.make()
-        else:
-            async with asyncio.timeout(limits.timeout_s):
-                value = await call.make()
-    except TimeoutError as error:
-        if limits is not None and not error.args:
-            error = TimeoutError(f"{limits.name}: call {name!r} took longer than {limits.timeout_s:g} s")
-        return failure(name, call.use, error)
-    except Exception as error:  # the handler's to catch, wherever it runs
-        return failure(name, call.use, error)
-    return result(name, call.use, value, call.codec)
+async def awaiting(call: PlainCall) -> Any:
+    """A coroutine of whatever the call gives to await."""
+    return await call.make()

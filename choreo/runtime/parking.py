@@ -2,9 +2,11 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
 
 from choreo.clock import NEVER
 from choreo.errors import StateError
@@ -13,7 +15,7 @@ from choreo.resilience.dead_letter import shortened
 from choreo.runtime.entries import Entries
 from choreo.state.keys import key_codec
 
-VERSION = 1
+VERSION = 2
 PARKED = key_codec("~parked", tuple[bytes, int])
 FLYING = NEVER - 1
 """`until` of an input that is being handled while it stands in its line: tried again at once after a restart."""
@@ -51,39 +53,42 @@ class Waiting(NamedTuple):
     """When the head of a line is tried again (microseconds); NEVER where it waits for an operator."""
 
     def dump(self) -> bytes:
+        """Version byte 2, then a JSON list; bytes are base64 with the alphabet for URLs."""
         record = self.record
-        fields = self._asdict() | {
-            "timer": _text(self.timer),
-            "kept": [[name, _text(result)] for name, result in self.kept],
-            "record": None if record is None else _listed(record),
-        }
-        return bytes([VERSION]) + json.dumps(fields).encode()
-
-
-def _listed(record: Record) -> list[object]:
-    headers = [[name, _text(value)] for name, value in record.headers]
-    return [*record.position, record.timestamp_ms, _text(record.key), _text(record.value), headers]
+        kept = [(name.encode(), result) for name, result in self.kept]
+        place = None if record is None else tuple(record)
+        fields = (place, self.timer, self.due, self.attempts, self.error, kept, self.until)
+        return bytes([VERSION]) + to_json(fields, bytes_mode="base64")
 
 
 def load(data: bytes) -> Waiting:
-    """A parked input as it was dumped. Raises StateError for another version."""
+    """A parked input as it was dumped, by this version or the first. Raises StateError for another version."""
+    if data[0] == 1:
+        return _load_first(json.loads(data[1:]))
     if data[0] != VERSION:
         raise StateError(f"a parked input of version {data[0]}, this Choreo reads {VERSION}", hint="run a newer Choreo")
-    fields = json.loads(data[1:])
-    record = None
-    if fields["record"] is not None:
-        topic, partition, offset, timestamp, key, value, headers = fields["record"]
-        record = Record(
-            topic,
-            partition,
-            offset,
-            timestamp,
-            _bytes(key),
-            _bytes(value),
-            [(name, _bytes(v) or b"") for name, v in headers],
-        )
-    kept = tuple((name, _bytes(result) or b"") for name, result in fields["kept"])
-    return Waiting(**(fields | {"record": record, "timer": _bytes(fields["timer"]) or b"", "kept": kept}))
+    place, timer, due, attempts, error, kept, until = from_json(data[1:])
+    results = tuple((_plain(name).decode(), _plain(result)) for name, result in kept)
+    return Waiting(_record(place, _plain), _plain(timer), due, attempts, error, results, until)
+
+
+def _load_first(fields: dict[str, Any]) -> Waiting:
+    """Version 1: a JSON object, its bytes in base64 with the usual alphabet."""
+    kept = tuple((name, _usual(result)) for name, result in fields["kept"])
+    record = _record(fields["record"], _usual)
+    return Waiting(**(fields | {"record": record, "timer": _usual(fields["timer"]), "kept": kept}))
+
+
+def _record(place: list[Any] | None, read: Callable[[str], bytes]) -> Record | None:
+    if place is None:
+        return None
+    topic, partition, offset, timestamp, key, value, headers = place
+    key, value = None if key is None else read(key), None if value is None else read(value)
+    return Record(topic, partition, offset, timestamp, key, value, [(name, read(v)) for name, v in headers])
+
+
+_plain = base64.urlsafe_b64decode
+_usual = base64.b64decode
 
 
 class Parking:
@@ -125,8 +130,7 @@ class Parking:
         """When the next line is to be woken (microseconds), NEVER where none is."""
         while self._due and self._until.get(self._due[0][1]) != self._due[0][0]:
             heappop(self._due)
-        due = self._due[0][0] if self._due else NEVER
-        return NEVER if due == FLYING else due
+        return self._due[0][0] if self._due else NEVER
 
     def first_due(self) -> bytes:
         """The key of the line that is to be woken next."""
@@ -161,6 +165,9 @@ class Parking:
             del self._lines[key]
 
     def _wake(self, key: bytes, until: int) -> None:
+        if until == FLYING:
+            self._until.pop(key, None)
+            return
         self._until[key] = until
         heappush(self._due, (until, key))
 
@@ -178,11 +185,3 @@ def tried(waiting: Waiting, attempts: int, error: Exception, kept: Mapping[str, 
 def place_of(waiting: Waiting) -> Position | str:
     """What errors name."""
     return waiting.record.position if waiting.record else f"a timer due at {waiting.due}"
-
-
-def _text(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)

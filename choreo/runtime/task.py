@@ -10,7 +10,7 @@ from choreo.clock import NEVER
 from choreo.errors import DecodeError, DivergenceError, PublishError
 from choreo.events.codec import Codec
 from choreo.record import NewRecord, Record, TopicPartition
-from choreo.runtime.calls import Recorded
+from choreo.runtime.calls import AtOnce, Recorded, unlimited
 from choreo.runtime.entries import Entries
 from choreo.runtime.flight import Flight, Landing
 from choreo.runtime.handling import Failed, Handlings
@@ -60,10 +60,14 @@ class Task:
         self.halted: str | None = None
         self.recorded: list[Recorded] | None = None
         """Results of calls to be read back instead of made: set by a replay."""
+        self.at_once: AtOnce = unlimited
+        """How plain calls are made: set by a worker."""
         self.positions: dict[str, int] = {}
         """The next offset of each input topic of which anything was taken since the last portion."""
         self.flights: dict[bytes, Flight] = {}
         """Inputs that wait for recorded calls, by key."""
+        self._moved_flights: dict[bytes, Flight] = {}
+        """Those that went on since the last portion: only they have anything to save."""
         self._codec, self._needs = codec, needs
         self._intake = Intake(plan, entries, codec)
         self._crews: list[Handlings] = []
@@ -184,8 +188,9 @@ class Task:
 
         What is in flight is saved with the results that it has, at the head of its key's line.
         """
-        for key, flight in self.flights.items():
-            form = flight.news()
+        moved, self._moved_flights = self._moved_flights, {}
+        for key, flight in moved.items():
+            form = flight.news() if self.flights.get(key) is flight else None
             if form is None:
                 continue
             if flight.saved:
@@ -212,6 +217,7 @@ class Task:
         self.positions.clear()
         self._refusal = None
         self._questions.clear()
+        self._moved_flights.clear()
         self._parking = Parking(self.entries)
 
     def _ready(self, waiting: Waiting) -> Input | None:
@@ -322,12 +328,14 @@ class Task:
         return None
 
     def _crew(self) -> Handlings:
-        return Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs, lambda: self.recorded)
+        crew = Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs, lambda: self.recorded)
+        crew.calls.at_once = self.at_once
+        return crew
 
     def _moved(self, key: bytes, flight: Flight, landing: Landing | None) -> bool:
         """A flight went on as far as it could. Answers whether its key is free again."""
         if landing is None:
-            self.flights[key] = flight
+            self.flights[key] = self._moved_flights[key] = flight
             self._questions.extend(Question(key, flight, call) for call in flight.asked)
             flight.asked = []
             return False

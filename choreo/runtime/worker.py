@@ -13,20 +13,19 @@ from choreo.log.interface import Member, Membership
 from choreo.record import Record, TopicPartition
 from choreo.runtime.assignment import Assignment, start_offsets
 from choreo.runtime.build import build_of
+from choreo.runtime.calling import LoopOutside
 from choreo.runtime.committer import Committer
 from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
 from choreo.runtime.opening import Opening
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
-from choreo.runtime.outside import InlineOutside, LoopOutside, Outside
+from choreo.runtime.outside import InlineOutside, Outside
 from choreo.runtime.plan import plan_of
 from choreo.runtime.topics import check_topics
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 
 logger = logging.getLogger("choreo.runtime")
-FLIGHT_POLL = 2000
-"""Microseconds until the outside is asked again for what has ended."""
 POLL_AGAIN = 1000
 """Microseconds until the log is asked again for what a task waits for."""
 
@@ -60,7 +59,7 @@ class Worker:
         self._seen_epoch = 0
         self._openings: dict[int, Opening] = {}
         self._committer = Committer(service.scope, site, self._options, reach, self._rewind)
-        self._outside = outside or (InlineOutside() if self._options.inline_calls else LoopOutside())
+        self._outside = outside or self._made_outside()
         self._failure: Exception | None = None
         self._waiting = False
         """Whether a task waits for what the log has yet to hand out."""
@@ -110,9 +109,8 @@ class Worker:
         if self._openings or self._assignment.epoch != self._seen_epoch:
             self._open_tasks()
         self._receive(now, records)
-        self._hear(now)
-        more = self._advance(now)
-        self._ask()
+        heard = self._hear(now)
+        more = self._advance(now) or heard
         if self._committer.due(more=more):
             self._commit()
         self.turns += 1
@@ -199,13 +197,22 @@ class Worker:
             if opening.step():
                 del self._openings[number]
                 live = opening.finish(self._codec, self._needs, self.member)
+                live.task.at_once = self._outside.at_once
                 self.tasks[number] = self._committer.busy[number] = live
                 self.member.resume(opening.offsets)
         self.tasks = dict(sorted(self.tasks.items()))
 
-    def _hear(self, now: int) -> None:
-        """Let flights go on whose calls have ended."""
-        for partition, question, recorded in self._outside.replies():
+    def _made_outside(self) -> Outside:
+        if self._options.inline_calls:
+            return InlineOutside(self._site.clock)
+        return LoopOutside(self._site.clock, self._options.call_threads)
+
+    def _hear(self, now: int) -> bool:
+        """Let flights go on whose calls have ended, a slice of them, so that others take off soon in their stead;
+        answers whether there may be more.
+        """
+        replies = self._outside.replies(SLICE)
+        for partition, question, recorded in replies:
             live = self.tasks.get(partition)
             if live is None or live.task.flights.get(question.key) is not question.flight:
                 continue  # it was begun anew, or is somebody else's by now
@@ -214,11 +221,12 @@ class Worker:
             live.task.answer(question.key, recorded)
             live.due = 0
             self._committer.busy[partition] = live
+            self._ask(live)
+        return len(replies) == SLICE
 
-    def _ask(self) -> None:
-        for live in self.tasks.values():
-            for question in live.task.questions():
-                self._outside.ask(live.task.partition, question)
+    def _ask(self, live: LiveTask) -> None:
+        for question in live.task.questions():
+            self._outside.ask(live.task.partition, question)
 
     def _advance(self, now: int) -> bool:
         """Run the tasks; answers whether there is more to do at once. `_waiting` tells whether a task waits for
@@ -238,9 +246,11 @@ class Worker:
         more = False
         for live in active:
             while live.run_slice(frontier, now, 1 if self._committer.cautious else SLICE):
+                self._ask(live)
                 if self._committer.cautious or self._site.clock.now() >= deadline:
                     more = True
                     break
+            self._ask(live)
             if live.task.dirty:
                 self._committer.busy[live.task.partition] = live
             self._waiting = self._waiting or bool(live.inputs.count) or live.due <= now
@@ -251,12 +261,15 @@ class Worker:
 
     def _gate(self, live: LiveTask) -> None:
         """Hold back the inputs of a task that takes nothing in; let them flow again when it does."""
-        if live.closed == live.paused:
-            return
-        live.paused = live.closed
-        if live.paused:
+        if live.closed and not live.alarmed:
             why = live.task.halted or f"{live.task.parked:,} inputs are parked"
             logger.error("task %s-%d takes nothing more in: %s", self.service.name, live.task.partition, why)
+        live.alarmed = live.closed
+        held = live.closed or live.sated
+        if held == live.paused:
+            return
+        live.paused = held
+        if held:
             self.member.pause(live.inputs.partitions)
         else:
             self.member.resume(live.inputs.partitions)
@@ -266,11 +279,11 @@ class Worker:
             return now
         if self.member.identity() is None:
             return now + POLL_AGAIN
-        if any(live.task.flights for live in self.tasks.values()):
-            return now + (0 if self._options.inline_calls else FLIGHT_POLL)
         due = min([live.due for live in self.tasks.values()], default=NEVER)
         if due <= now or self._waiting:
             due = now + POLL_AGAIN
+        if any(live.task.flights for live in self.tasks.values()):
+            due = min(due, self._outside.next_due(now))
         return min(due, self._committer.next_due())
 
     def _commit(self) -> None:

@@ -10,6 +10,7 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
+    cast,
     get_type_hints,
     overload,
 )
@@ -60,10 +61,14 @@ class Call(Generic[T]):
 
 
 class PlainCall(Call[Any]):
-    """One call of an `async def` outside: which one, how it is made, and how it ended."""
+    """One call outside that is awaited: which one, how it is made, and how it ended."""
 
-    def __init__(self, asked: Asked, use: int, make: Callable[[], Awaitable[Any]], codec: ValueCodec) -> None:
+    def __init__(
+        self, asked: Asked, use: int, make: Callable[[], Any], codec: ValueCodec, *, blocking: bool = False
+    ) -> None:
         self.asked, self.use, self.make, self.codec = asked, use, make, codec
+        self.blocking = blocking
+        """Whether `make` gives the answer itself, in a thread of its own, instead of something to await."""
         self.settled = False
         self._value: Any = None
         self._error: Exception | None = None
@@ -96,6 +101,11 @@ class GatheredCall(Call[tuple[Any, ...]]):
 
     def error(self) -> Exception | None:
         return next((error for call in self._calls if (error := call.error()) is not None), None)
+
+
+def blocking(fn: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """`fn` as an asynchronous handler calls it: made in a thread, its answer awaited. For type checkers; it is `fn`."""
+    return cast(Callable[P, Awaitable[T]], fn)
 
 
 def result_type(name: str, fn: Callable[..., Any]) -> Any:
@@ -151,10 +161,11 @@ class Calls:
 
 
 class Downstream(Calls):
-    """Somebody outside, by name: what is called here shares a timeout and a concurrency (calls at once in a process).
+    """Somebody outside, by name: the handlers of a service share its limits, in each process for itself.
 
     A call that takes longer than `timeout_s` raises TimeoutError in the handler; nobody knows then whether it happened.
-    `rate_per_s` and `breaker` are declared here and not enforced by this version.
+    `concurrency` calls are made at once and `rate_per_s` begin in a second; others wait for their turn. An open
+    `breaker` raises BreakerOpen at once: the event is parked until the downstream is tried again.
     """
 
     def __init__(
@@ -168,6 +179,17 @@ class Downstream(Calls):
     ) -> None:
         self.name, self.timeout_s, self.concurrency = name, timeout_s, concurrency
         self.rate_per_s, self.breaker = rate_per_s, breaker
+        if timeout_s <= 0 or concurrency < 1 or (rate_per_s is not None and rate_per_s <= 0):
+            raise HandlerError(
+                f"downstream {name!r}: timeout_s={timeout_s:g}, concurrency={concurrency}, rate_per_s={rate_per_s} "
+                "can never work",
+                hint="a timeout and a rate above 0, a concurrency of 1 or more; no rate_per_s for no limit",
+            )
+
+    @property
+    def limits(self) -> tuple[float, int, float | None, Breaker | None]:
+        """All that is declared of it but its name."""
+        return self.timeout_s, self.concurrency, self.rate_per_s, self.breaker
 
     def _recorder(self) -> NoReturn:
         raise HandlerError(

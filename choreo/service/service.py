@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +13,7 @@ from pydantic import BaseModel
 
 from choreo.errors import ServiceError
 from choreo.events.event import Event
+from choreo.service.calls import Downstream
 from choreo.service.handler import Handler
 from choreo.service.signature import Signature, signature_of
 
@@ -61,6 +64,15 @@ class Service:
             provide=self.provide | {name: make for name, make in given.items() if name in known},
         )
 
+    def tuned(self, tune: Callable[[Downstream], Downstream]) -> Service:
+        """A copy whose downstreams are what `tune` makes of those that its handlers declare."""
+        made = copy(self)
+        made.__dict__["signatures"] = tuple(
+            replace(signature, downstreams={name: tune(one) for name, one in signature.downstreams.items()})
+            for signature in self.signatures
+        )
+        return made
+
     @cached_property
     def signatures(self) -> tuple[Signature, ...]:
         """What each handler says of itself, checked together. Raises HandlerError or ServiceError."""
@@ -68,6 +80,7 @@ class Service:
             raise ServiceError(f"service {self.name} has no handlers")
         found = tuple(signature_of(handler) for handler in self.handlers)
         owners: dict[str, tuple[object, str]] = {}
+        self._expect_one_limit(found)
         for signature in found:
             declared = [(s.name, s) for s in signature.stores.values()] + [
                 ("@" + t.name, t) for t in signature.timers.values()
@@ -81,6 +94,18 @@ class Service:
                         hint=f"share one: {name.lstrip('@')} = {owner}.{name.lstrip('@')}, or give one another name",
                     )
         return found
+
+    def _expect_one_limit(self, found: Sequence[Signature]) -> None:
+        known: dict[str, tuple[Downstream, str]] = {}
+        for signature in found:
+            for one in signature.downstreams.values():
+                first, owner = known.setdefault(one.name, (one, signature.name))
+                if first.limits != one.limits:
+                    raise ServiceError(
+                        f"service {self.name}: {owner} and {signature.name} limit {one.name!r} differently",
+                        why="handlers of a service that name one downstream share its limits",
+                        hint="share one declaration, or give one another name",
+                    )
 
     @property
     def handled(self) -> tuple[type[Event], ...]:

@@ -98,7 +98,7 @@ class HeldOutside(Outside):
             return failure(call.asked.name, call.use, error)
         return result(call.asked.name, call.use, asyncio.run(call.make()), call.codec)  # type: ignore[arg-type]  # a coroutine
 
-    def replies(self) -> list[Reply]:
+    def replies(self, limit: int) -> list[Reply]:
         replies, self._replies = self._replies, []
         return replies
 
@@ -182,6 +182,35 @@ def test_what_is_in_flight_survives_a_crash() -> None:
     assert charged(town) == [("r1", 700), ("r1", 800)]
     assert len(bank.charged) == 2
     assert verdict(town).clean, verdict(town)
+
+
+class ChargeFew(Charge):
+    concurrency = 50
+
+    async def handle(self, event: RideEnded, ctx: Context) -> FareCharged:
+        cents = await ctx.call("charge", self.bank.charge, "card", 100)
+        return FareCharged(ride=event.ride, cents=cents, card="card")
+
+
+def test_what_is_not_begun_stays_on_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that are slower than reading do not fill the memory: with enough at hand, no more is read until later."""
+    monkeypatch.setattr("choreo.runtime.live.MOST_AT_HAND", 100)
+    monkeypatch.setattr("choreo.runtime.live.FEW_AT_HAND", 10)
+    bank, outside = Bank(), HeldOutside()
+    town = Town(Service("fares", handlers=[ChargeFew], provide={"bank": lambda: bank}), outside=outside)
+    rides = 1200
+    town.step(*[RideEnded(ride=f"r{n}", kilometres=1) for n in range(rides)])
+    town.step()
+    live = town.workers[0].tasks[0]
+    assert len(live.task.flights) == 50
+    assert live.inputs.count == 1000 - 50
+    while outside.open:
+        while outside.open:
+            outside.release()
+        town.step()
+    town.clock.move_to(town.clock.now() + 300_000)
+    town.step()
+    assert sorted(charged(town)) == sorted((f"r{n}", 100) for n in range(rides))
 
 
 def test_a_failed_call_is_tried_again_and_replayed() -> None:

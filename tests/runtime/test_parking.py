@@ -1,0 +1,39 @@
+"""Parked inputs as bytes: what is written is read back, also what earlier versions wrote."""
+
+import pytest
+
+from choreo.errors import StateError
+from choreo.record import Record
+from choreo.runtime.parking import FLYING, Waiting, load
+
+RECORD = Record("topic", 0, 17, 123456, b"key", b"\xff\xfbvalue", [("choreo", b"\x01\xff")])
+FIRST = (
+    b'\x01{"record": ["topic", 0, 17, 123456, "a2V5", "//t2YWx1ZQ==", [["choreo", "Af8="]]], "timer": "", "due": 0, '
+    b'"attempts": 2, "error": "E: x", "kept": [["charge:1", "NTAw"]], "until": 9223372036854775806}'
+)
+FIRST_TIMER = b'\x01{"record": null, "timer": "//t0", "due": 5, "attempts": 0, "error": "", "kept": [], "until": 0}'
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        Waiting(RECORD, attempts=2, error="E: x", kept=(("charge:1", b"\xfe\xff"), ("größe:2", b"")), until=FLYING),
+        Waiting(RECORD._replace(key=None, value=None, headers=[])),
+        Waiting(timer=b"\xff\xfbt", due=5),
+    ],
+)
+def test_what_waits_is_read_back(waiting: Waiting) -> None:
+    """A record or a timer, with attempts and results."""
+    assert load(waiting.dump()) == waiting
+
+
+def test_the_first_version_is_read() -> None:
+    """Bytes that version 1 wrote."""
+    assert load(FIRST) == Waiting(RECORD, attempts=2, error="E: x", kept=(("charge:1", b"500"),), until=FLYING)
+    assert load(FIRST_TIMER) == Waiting(timer=b"\xff\xfbt", due=5)
+
+
+def test_a_later_version_is_refused() -> None:
+    """With what to do."""
+    with pytest.raises(StateError, match="version 9"):
+        load(b"\x09[]")
