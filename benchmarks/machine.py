@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from choreo.log.interface import TopicSpec
+from choreo.log.open import open_log
+from choreo.record import TopicPartition
 from tests.kafka.broker import JVM, NoBrokerError, any_broker
 
 HERE = Path(__file__).parent
@@ -44,9 +47,19 @@ def broker() -> Iterator[str]:
     except NoBrokerError as error:
         raise SkippedError(f"no Kafka: {error}") from error
     try:
+        _wake(started.bootstrap)
         yield started.bootstrap
     finally:
         started.__exit__()
+
+
+def _wake(bootstrap: str) -> None:
+    """Have a new broker make its own topics: a peer that is the first to ask may wait a minute for them, or give up."""
+    name = TopicPartition("bench.wake", 0)
+    with open_log(f"kafka://{bootstrap}") as log:
+        log.create_topics([TopicSpec(name.topic, 1)])
+        log.committed(name.topic, [name])
+        log.writer(name.topic).close()
 
 
 @contextmanager
