@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # Two processes: the tests that start processes of their own want the rest of the machine.
 WORKERS ?= 2
 ARGS ?=
+ONLY ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format types architecture chaos soak bench wheel clean
@@ -52,9 +53,8 @@ chaos: $(VENV)/.tests ## all real orders under more than 100 kills, on Kafka and
 soak: $(VENV)/.tests ## the same for a long time: make soak ARGS="--minutes 60"
 	$(BIN)/python -m tests.chaos --minutes 30 $(ARGS)
 
-bench: $(VENV)/.tests ## what benchmarks/ measures
-	$(BIN)/python -m benchmarks.logs
-	$(BIN)/python -m benchmarks.state
+bench: $(VENV)/.tests ## speed and memory, a line of JSON a figure; starts a Kafka by itself (ONLY="events latency")
+	@$(BIN)/python -m benchmarks $(ARGS) $(ONLY)
 
 wheel: $(VENV)/.tests ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

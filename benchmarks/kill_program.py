@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,42 @@ class Line(Value, namespace="shop"):
     cents: int
 
 
-def counting(name: str, source: str, target: str) -> Service:
-    """A service that counts the orders of each key, from one topic to another."""
+class WholeLine(Line, namespace="shop"):
+    """The same, with the article."""
+
+    sku: str
+
+
+def needed_order(source: str) -> type[Event]:
+    """An order with the fields that the counting reads."""
 
     class OrderPlaced(Event, namespace="shop", topic=source, key="order_id", external=True):
-        """A customer ordered; the fields that this service reads."""
+        """A customer ordered."""
 
         order_id: str
         lines: tuple[Line, ...]
+
+    return OrderPlaced
+
+
+def whole_order(source: str) -> type[Event]:
+    """An order with every field that was written."""
+
+    class OrderPlaced(Event, namespace="shop", topic=source, key="order_id", external=True):
+        """A customer ordered."""
+
+        order_id: str
+        customer_id: str
+        placed_at: datetime
+        currency: str
+        lines: tuple[WholeLine, ...]
+
+    return OrderPlaced
+
+
+def counting(name: str, source: str, target: str, order_of: Callable[[str], type[Event]] = needed_order) -> Service:
+    """A service that counts the orders of each key, from one topic to another."""
+    OrderPlaced: Any = order_of(source)
 
     class StockReserved(Event, namespace="shop", topic=target, key="order_id"):
         """It is reserved; `seen`: how many orders this key has had."""
@@ -103,15 +132,16 @@ def counting(name: str, source: str, target: str) -> Service:
     return Service(name, handlers=[Count])
 
 
-def main(source: str, target: str, group: str) -> None:
-    """Run until SIGTERM."""
+def main(source: str, target: str, group: str, *how: str) -> None:
+    """Run until SIGTERM; with a last argument `whole`, every field of the order is read."""
     if not group.startswith(SCOPE):
         sys.exit(f"{group} is no group of Choreo: call this peer {SCOPE}SOMETHING")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     clock = SystemClock()
-    service = counting(group.removeprefix(SCOPE), source, target)
+    order_of = whole_order if how == ("whole",) else needed_order
+    service = counting(group.removeprefix(SCOPE), source, target, order_of)
     place = Path(tempfile.gettempdir()) / f"choreo-kill-{group}"
     with KafkaLog.from_url(f"kafka://{os.environ.get('BROKER', '127.0.0.1:19092')}") as log:
         create_topics(log, [plan_of(service)], log.topics()[source].partitions)
@@ -124,4 +154,4 @@ def main(source: str, target: str, group: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:])

@@ -1,13 +1,15 @@
-"""How fast the in-process logs are: `python -m benchmarks.logs`. Prints records a second and microseconds a step."""
+"""How fast the in-process logs are: records a second, and microseconds of what a simulation does all the time."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
 
+from benchmarks.figure import Figure, Size
+from benchmarks.machine import scratch
 from choreo.log.interface import Log, Membership, TopicSpec
 from choreo.log.open import open_log
 from choreo.record import NewRecord, TopicPartition
 
+FULL, QUICK = Size(200_000), Size(1_000)
 TOPICS, PARTITIONS, MEMBERS = 5, 7, 8
 HEADERS = (("choreo", b"x" * 70),)
 
@@ -23,25 +25,27 @@ class Taker:
     def lost(self, partitions: Sequence[TopicPartition]) -> None: ...
 
 
-def batches(log: Log, records: int) -> None:
+def batches(name: str, log: Log, records: int) -> Iterator[Figure]:
     """Transactions of 1000 small records, then all of it read."""
+    terms = {"n": records}
     writer = log.writer("bench")
     began = perf_counter()
     for _ in range(records // 1000):
         transaction = writer.begin()
         transaction.append([NewRecord(f"t{n % TOPICS}", b"%d" % n, b"v" * 100, HEADERS) for n in range(1000)])
         transaction.commit()
-    print(f"  append, 1000 a transaction  {records / (perf_counter() - began):>12,.0f} records/s")
+    yield Figure(f"logs.{name}.append", records / (perf_counter() - began), "records/s", terms=terms)
     names = [TopicPartition(f"t{n}", p) for n in range(TOPICS) for p in range(PARTITIONS)]
     began, count = perf_counter(), 0
     with log.reader(dict.fromkeys(names, 0)) as reader:
         while batch := reader.read(0):
             count += len(batch)
-    print(f"  read                        {count / (perf_counter() - began):>12,.0f} records/s")
+    yield Figure(f"logs.{name}.read", count / (perf_counter() - began), "records/s", terms=terms)
 
 
-def steps(log: Log, count: int) -> None:
+def steps(name: str, log: Log, count: int) -> Iterator[Figure]:
     """What a simulation does all the time: polls with nothing new, transactions of three records with offsets."""
+    terms = {"n": count}
     topics = tuple(f"t{n}" for n in range(TOPICS))
     members = [log.join(Membership(f"g{n}", topics, "a"), Taker()) for n in range(MEMBERS)]
     for member in members:
@@ -53,7 +57,7 @@ def steps(log: Log, count: int) -> None:
     began = perf_counter()
     for _ in range(count):
         first.poll(0)
-    print(f"  poll with nothing new       {(perf_counter() - began) / count * 1e6:>12.2f} us")
+    yield Figure(f"logs.{name}.empty_poll", (perf_counter() - began) / count * 1e6, "us", terms=terms)
     writer = log.writer("bench")
     began = perf_counter()
     for n in range(count):
@@ -61,21 +65,16 @@ def steps(log: Log, count: int) -> None:
         transaction.append([NewRecord(f"t{i}", b"%d" % (n % 8000), b"v", HEADERS) for i in range(3)])
         transaction.send_offsets(first, identity, {TopicPartition("t0", 0): n})
         transaction.commit()
-    print(f"  commit of three records     {(perf_counter() - began) / count * 1e6:>12.2f} us")
+    yield Figure(f"logs.{name}.commit", (perf_counter() - began) / count * 1e6, "us", terms=terms)
     for member in members:
         member.close()
 
 
-def main() -> None:
-    """Measure each log."""
-    with tempfile.TemporaryDirectory() as directory:
-        for url in ("memory:", f"embedded:{directory}/log"):
+def figures(size: Size) -> Iterator[Figure]:
+    """`logs.NAME.append`, `.read`, `.empty_poll` and `.commit`: the log in memory, and the embedded one."""
+    with scratch() as directory:
+        for name, url in (("memory", "memory:"), ("embedded", f"embedded:{directory}/log")):
             with open_log(url) as log:
                 log.create_topics([TopicSpec(f"t{n}", PARTITIONS) for n in range(TOPICS)])
-                print(url.split(":")[0])
-                batches(log, 200_000)
-                steps(log, 20_000)
-
-
-if __name__ == "__main__":
-    main()
+                yield from batches(name, log, size.count)
+                yield from steps(name, log, size.count // 10)

@@ -63,6 +63,8 @@ class Worker:
         self._failure: Exception | None = None
         self._waiting = False
         """Whether a task waits for what the log has yet to hand out."""
+        self._plenty = False
+        """Whether a batch or more lies at hand that can go on at once."""
         self._member: Member | None = None
         self._frontier: Frontier | None = None
 
@@ -97,7 +99,8 @@ class Worker:
 
     def poll(self, timeout_s: float = 0.0) -> list[Record]:
         """Records for the next step; waits at most `timeout_s` for the first. Assignments change in here."""
-        records = self.member.poll(timeout_s, self._options.batch_records)
+        # A slow handler would else draw a whole backlog into memory; one record keeps the membership alive.
+        records = self.member.poll(timeout_s, 1 if self._plenty else self._options.batch_records)
         self._committer.polled(self.member.identity())
         return records
 
@@ -111,6 +114,8 @@ class Worker:
         self._receive(now, records)
         heard = self._hear(now)
         more = self._advance(now) or heard
+        at_hand = sum(live.inputs.count for live in self.tasks.values())
+        self._plenty = more and at_hand >= self._options.batch_records
         if self._committer.due(more=more):
             self._commit()
         self.turns += 1

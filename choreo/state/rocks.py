@@ -28,7 +28,7 @@ from choreo.errors import DiskFullError, StateError, StateInUseError
 from choreo.state.backend import Backend, Backends
 from choreo.state.lock import PAUSE_S, DirectoryLock
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 32 << 20
 """Blocks of all tasks of one process together."""
 WRITE_BUFFER_BYTES = 8 << 20
 _SCAN_FIRST, _SCAN_MOST = 16, 1024

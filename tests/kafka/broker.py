@@ -17,6 +17,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -142,11 +143,11 @@ def die_with_parent() -> None:
 class Broker:
     """One Kafka node as a child process; the same port and data over `kill` and `start`."""
 
-    def __init__(self, user: str = "", password: str = "") -> None:
+    def __init__(self, user: str = "", password: str = "", jvm: Sequence[str] = JVM) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="choreo-kafka-"))
         self.port, controller, sasl = free_ports(3)
         self.bootstrap, self.guarded_bootstrap = f"127.0.0.1:{self.port}", f"127.0.0.1:{sasl}"
-        self._command = [java(), *JVM, "-cp", f"{jars()}/*"]
+        self._command = [java(), *jvm, "-cp", f"{jars()}/*"]
         text = PROPERTIES.format(port=self.port, controller=controller, data=self.home / "data")
         if user:
             text += GUARDED.format(port=self.port, controller=controller, sasl=sasl, user=user, password=password)
@@ -259,10 +260,10 @@ class ComposeBroker:
         subprocess.run([*self._compose, "down", "-v"], capture_output=True, check=False)
 
 
-def any_broker() -> Broker | ComposeBroker:
-    """Whichever broker this machine can run, already started. Raises NoBrokerError."""
+def any_broker(jvm: Sequence[str] = JVM) -> Broker | ComposeBroker:
+    """Whichever broker this machine can run, already started; `jvm`: options of its Java. Raises NoBrokerError."""
     tried: list[str] = []
-    for make in (Broker, ComposeBroker):
+    for make in (partial(Broker, jvm=jvm), ComposeBroker):
         try:
             return make().__enter__()
         except NoBrokerError as error:

@@ -1,0 +1,137 @@
+"""What a figure runs on: a broker, a project in a directory of its own, processes and what they use."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from choreo.log.interface import TopicSpec
+from choreo.log.open import open_log
+from choreo.record import TopicPartition
+from tests.kafka.broker import JVM, NoBrokerError, any_broker
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+LOOK_EVERY_S = 0.05
+STARTED_WITHIN_S = 60.0
+STOPPED_WITHIN_S = 40.0
+ALL_TIERS = tuple(option for option in JVM if "Tiered" not in option)
+"""The tests' broker stops at the first compiler, to be there soon; one that is measured compiles as by default."""
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class SkippedError(Exception):
+    """This figure can't be measured here; the text says what is missing."""
+
+
+def say(text: str) -> None:
+    """Tell the person at the console; standard output holds figures only."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """The address of a Kafka: KAFKA_BOOTSTRAP, or one that lives as long as the block. Raises SkippedError."""
+    given = os.environ.get("KAFKA_BOOTSTRAP")
+    if given:
+        yield given
+        return
+    try:
+        started = any_broker(ALL_TIERS)
+    except NoBrokerError as error:
+        raise SkippedError(f"no Kafka: {error}") from error
+    try:
+        _wake(started.bootstrap)
+        yield started.bootstrap
+    finally:
+        started.__exit__()
+
+
+def _wake(bootstrap: str) -> None:
+    """Have a new broker make its own topics: a peer that is the first to ask may wait a minute for them, or give up."""
+    name = TopicPartition("bench.wake", 0)
+    with open_log(f"kafka://{bootstrap}") as log:
+        log.create_topics([TopicSpec(name.topic, 1)])
+        log.committed(name.topic, [name])
+        log.writer(name.topic).close()
+
+
+@contextmanager
+def scratch(prefix: str = "choreo-bench-") -> Iterator[Path]:
+    """A directory that is gone afterwards."""
+    made = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def python_environment(**more: str) -> dict[str, str]:
+    """For a Python process: this checkout comes first, and no setting of the caller's reaches it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CHOREO_")}
+    return kept | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])} | more
+
+
+def until(what: str, holds: Callable[[], bool], within_s: float = STARTED_WITHIN_S) -> None:
+    """Wait for something that other processes do. Raises TimeoutError, which says what."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {within_s:g} s")
+        time.sleep(LOOK_EVERY_S)
+
+
+@contextmanager
+def services(project: Path, log_url: str, commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """`choreo run TARGET...` in `project`, a process for each; all of them work before the block begins."""
+    with ExitStack() as opened:
+        running, outputs = [], []
+        for number, targets in enumerate(commands):
+            output = project / f"process-{number}.log"
+            said = opened.enter_context(output.open("wb"))
+            command = [sys.executable, "-m", "choreo", "run", *targets, "--log", log_url, "--start-from", "earliest"]
+            process = subprocess.Popen(command, cwd=project, env=python_environment(), stdout=said, stderr=said)
+            opened.callback(_stop, process)
+            running.append(process)
+            outputs.append(output)
+            # one after the other: the first makes the topics that the next would make at the same time
+            until(f"{' '.join(targets)} in {output}", lambda: "running " in _said(running, outputs))
+        yield running
+
+
+def _said(running: Sequence["subprocess.Popen[bytes]"], outputs: Sequence[Path]) -> str:
+    """What the last of these processes said. Raises RuntimeError where one has ended."""
+    for process, output in zip(running, outputs, strict=True):
+        if process.poll() is not None:
+            raise RuntimeError(f"a process of the figure ended with {process.returncode}: {output.read_text()[-2000:]}")
+    return outputs[-1].read_text()
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cpu_s(process: int) -> float:
+    """CPU seconds that a process has used, all its threads together."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def rss_mb(process: int) -> float:
+    """Memory of a process that lies in RAM (MB)."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"process {process} has no memory: it has ended")

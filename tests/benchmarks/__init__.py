@@ -1,0 +1,1 @@
+"""What `make bench` runs, at the size of a smoke test."""
