@@ -70,6 +70,13 @@ class Intake:
             raise _found_elsewhere(record, event, its)
         return Input(record.key or b"", ids, (event,), invocations, waiting, plain)
 
+    def answers(self, record: Record) -> bool:
+        """Whether anybody answers it; a record that is no event is answered by a dead letter."""
+        try:
+            return self._codec.event_class(record) in self._ways[record.topic]
+        except DecodeError:
+            return True
+
     def _ways_of(self, topic: str) -> dict[type[Event], Way]:
         """An event is found again by its key: that of the record must be its own. A stranger's may be any."""
         ways = {}

@@ -90,7 +90,7 @@ class Opening:
         # number.
         meta = meta._replace(checkpoint=max(meta.checkpoint, last_page(self._backend)))
         task.read_clock(meta.last_now)
-        inputs = Inputs(sorted(self.offsets), codec, polled)
+        inputs = Inputs(sorted(self.offsets), codec, polled, task.answers)
         for record, polled_at in self.early:
             inputs.feed(record, polled_at)
         return LiveTask(task, inputs, meta, dict(self.offsets))

@@ -166,6 +166,10 @@ class Task:
         if given is not None:
             self._arrive(given)
 
+    def answers(self, record: Record) -> bool:
+        """Whether a record is more than passed over."""
+        return self._intake.answers(record)
+
     def questions(self) -> list[Question]:
         """Calls that are to be made now; their outcomes come back by `answer`."""
         questions, self._questions = self._questions, []
