@@ -1,20 +1,21 @@
 """The wire of Avro bodies without a frame: both sides know the schema beforehand."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from fastavro import _read_py, parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_writer
 from pydantic import BaseModel
 
 from choreo.errors import EventError
 from choreo.events.avro import shape_of
 from choreo.events.datums import Convert
 from choreo.events.resolution import Resolution, resolve
-from choreo.events.schema import is_recursive, normalised
+from choreo.events.schema import normalised
+from choreo.events.strict import Reader
 from choreo.events.wire import FieldWire, Written
 
 
@@ -22,7 +23,7 @@ class _Bound(NamedTuple):
     """How the bodies of one class are read and written; worked out once."""
 
     schema: Any
-    read: Callable[..., Any]
+    reader: Reader
     to_datum: Convert
     from_datum: Convert | None
 
@@ -56,7 +57,7 @@ class Avro(FieldWire):
         try:
             resolution = None if self._schema is None else _resolution(_loaded(self._schema), wanted)
             schema = wanted if resolution is None else resolution.schema
-            parsed = parse_schema(schema)
+            parsed, reader = parse_schema(schema), Reader(schema, tells_records=True)
         except Exception as error:  # whatever a file, JSON or fastavro can say
             raise EventError(f"{cls.__name__}: its Avro schema can't be used", why=str(error)) from error
         if resolution is not None and resolution.problems:
@@ -66,17 +67,12 @@ class Avro(FieldWire):
                 hint="give it the names and types of the schema",
             )
         bound = copy(self)
-        # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
-        read = _read_py.schemaless_reader if is_recursive(normalised(schema)) else schemaless_reader
-        bound._bound = _Bound(parsed, read, shape.to_datum or dict, shape.from_datum)
+        bound._bound = _Bound(parsed, reader, shape.to_datum or dict, shape.from_datum)
         return bound
 
     def decode(self, value: bytes) -> Mapping[str, Any] | None:
-        bound, body = self._plan(), BytesIO(value)
-        # of a union of several records the name comes with the datum: Shape.from_datum goes by it
-        datum: Any = bound.read(body, bound.schema, None, True, True)
-        if left := len(value) - body.tell():
-            raise ValueError(f"{left} bytes follow its end")
+        bound = self._plan()
+        datum: Any = bound.reader.body(value)
         if bound.from_datum is not None:
             datum = bound.from_datum(datum)
         return datum  # type: ignore[no-any-return]  # a record's datum is a dict

@@ -8,7 +8,7 @@ from typing import Any
 from choreo.errors import SchemaError
 from choreo.events.event import Event
 from choreo.events.literals import docstring, literal, values_of
-from choreo.events.schema import logical_type, named_types, normalised, type_of
+from choreo.events.schema import logical_type, named_types, normalised, takes_no_bytes, type_of
 
 _PRIMITIVES = {
     "null": "None",
@@ -185,8 +185,7 @@ class _Module:
         return self._use(_LOGICAL.get((kind, logical or ""), _PRIMITIVES[kind]))
 
     def _item(self, items: Any, path: str) -> str:
-        full = self._named.get(items, items) if isinstance(items, str) else items
-        if full == "null" or (type_of(full) == "record" and not full["fields"]):
+        if takes_no_bytes(items, self._named):
             raise SchemaError(
                 f"{path} takes no bytes",
                 why="a few bytes could promise billions of them",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from choreo.events.schema import logical_type, named_types, normalised, say, type_of
+from choreo.events.schema import logical_type, named_types, normalised, say, takes_no_bytes, type_of
 
 _PROMOTIONS = {
     ("int", "long"),
@@ -81,7 +81,7 @@ class _Walk:
             return self._named(old, new, path)
         if old_type == new_type == "array":
             items = self._full(old["items"], self.old_names)
-            if items == "null" or (type_of(items) == "record" and not items["fields"]):
+            if takes_no_bytes(items, self.old_names):
                 self._note(path, f"items of {say(items)} take no bytes: a few bytes could promise billions of them")
             return old | {"items": self.read(old["items"], new["items"], f"{path}[]")}
         if old_type == new_type == "map":
