@@ -19,10 +19,10 @@ from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.processes import require_kafka, run_processes
 from choreo.cli.project import Project
-from choreo.cli.schemas_project import require_schemas
 from choreo.cli.stores import place_of
 from choreo.clock import SystemClock, to_micros
 from choreo.errors import ConfigError
+from choreo.events.registered import require_schemas
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site, StartFrom
 from choreo.runtime.worker import Worker
@@ -143,7 +143,7 @@ def _prepare(project: Project, found: Assembly) -> None:
     if missing:
         project.log.create_topics(missing)
         note(f"made {len(missing)} topics")
-    require_schemas(project.registry, found.plans())
+    require_schemas(project.registry, (event for plan in found.plans() for event in plan.service.emitted))
     for name in project.config.downstreams:
         note(f"[downstreams.{name}] is read and shown, and not applied by this version")
     for deployed in deploy_specs(project.log, found):
