@@ -103,11 +103,13 @@ class _Walk:
         return parts
 
     def _branch(self, old: Any, branches: list[Any]) -> Any | None:
-        """The branch that reads `old`: one of the same type before one that it can be promoted to."""
+        """The branch that reads `old`: one of its full name, then one of its type, then one that it is promoted to."""
         full = self._full(old, self.old_names)
-        fitting = [b for b in branches if self._fits(full, self._full(b, self.new_names))]
-        same = [b for b in fitting if type_of(self._full(b, self.new_names)) == type_of(full)]
-        return next(iter(same + fitting), None)
+        fitting = [(b, self._full(b, self.new_names)) for b in branches]
+        fitting = [(b, new) for b, new in fitting if self._fits(full, new)]
+        same = [(b, new) for b, new in fitting if type_of(new) == type_of(full)]
+        named = [(b, new) for b, new in same if type_of(new) in _NAMED and new["name"] == full["name"]]
+        return next((b for b, _ in named + same + fitting), None)
 
     def _fits(self, old: Any, new: Any) -> bool:
         old_type, new_type = type_of(old), type_of(new)
