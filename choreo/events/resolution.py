@@ -141,7 +141,9 @@ class _Walk:
 
     def _fields(self, old: Any, new: Any, path: str) -> list[dict[str, Any]]:
         wanted = {field["name"]: field for field in new["fields"]}
-        by_alias = {alias: field for field in new["fields"] for alias in field.get("aliases", ())}
+        there = {field["name"] for field in old["fields"]}
+        renamed = [field for field in new["fields"] if field["name"] not in there]
+        by_alias = {alias: field for field in renamed for alias in field.get("aliases", ())}
         fields, met = [], set()
         for field in old["fields"]:
             target = wanted.get(field["name"]) or by_alias.get(field["name"])
@@ -164,7 +166,8 @@ class _Walk:
     def _plain(self, old: Any, new: Any, path: str) -> None:
         old_type, new_type = type_of(old), type_of(new)
         if old_type != new_type and (old_type, new_type) not in _PROMOTIONS:
-            return self._note(path, f"{say(old)} became {say(new)}")
+            was, now = (say(part) if say(old) != say(new) else f"{type_of(part)} {say(part)}" for part in (old, new))
+            return self._note(path, f"{was} became {now}")
         self._logical(old, new, path)
 
     def _logical(self, old: Any, new: Any, path: str) -> None:
