@@ -20,6 +20,7 @@ from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
 from choreo.events.schema import is_recursive
 from choreo.events.strict import check_numbers, guarded, may_lie
+from choreo.events.upcasting import lifting, lifts_of
 from choreo.record import Headers, NewRecord, Record
 
 _MAGIC = 0
@@ -72,6 +73,8 @@ class Codec:
         self._readings: dict[bytes, _Reading | None] = {}
         self._writings: dict[type[Event], _Writing] = {}
         known = list(dict.fromkeys(classes))
+        self._lifts = lifts_of(known)
+        known += self._lifts
         for cls in known:
             self._add(cls)
         for cls in known:
@@ -213,7 +216,9 @@ class Codec:
                 )
             # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
             read = _read_py.schemaless_reader if is_recursive(schema) else schemaless_reader
-            validate = cls.__pydantic_validator__.validate_python
+            validate: Callable[..., Any] = cls.__pydantic_validator__.validate_python
+            while (newer := self._lifts.get(cls)) is not None:
+                cls, validate = newer, lifting(cls, newer, validate)
             parsed = guarded(parse_schema(schema))
             suspect = may_lie(parsed).search
             return _Reading(cls, cls.contract.topic, parsed, read, validate, shape.from_datum, suspect)
