@@ -48,7 +48,7 @@ class _Writing(NamedTuple):
     frame: bytes = b""
     schema: Any = None
     to_datum: Convert = dict
-    headers: Callable[[Ids], Headers] = lambda ids: ()
+    headers: Callable[[Ids, bytes | None], Headers] = lambda ids, key: ()
     write: Write | None = None
 
 
@@ -103,7 +103,8 @@ class Codec:
                 f"{event.contract.full_name} does not fit its schema: {error}",
                 hint="was it made with model_construct or changed afterwards?",
             ) from error
-        return NewRecord(topic, key(event), body.getvalue(), headers(ids))
+        text = key(event)
+        return NewRecord(topic, text, body.getvalue(), headers(ids, text))
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""
