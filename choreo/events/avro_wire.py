@@ -14,9 +14,12 @@ from choreo.errors import EventError
 from choreo.events.avro import shape_of
 from choreo.events.datums import Convert
 from choreo.events.resolution import Resolution, resolve
-from choreo.events.schema import normalised
+from choreo.events.schema import fingerprint, normalised
 from choreo.events.strict import Reader
 from choreo.events.wire import FieldWire, Written
+
+_SINGLE_OBJECT, _HEAD = b"\xc3\x01", 10
+"""How a single object begins, and where its body does: then comes the fingerprint (Avro specification)."""
 
 
 class _Bound(NamedTuple):
@@ -24,6 +27,7 @@ class _Bound(NamedTuple):
 
     schema: Any
     reader: Reader
+    by_fingerprint: Mapping[bytes, Reader]
     to_datum: Convert
     from_datum: Convert | None
 
@@ -32,6 +36,8 @@ class Avro(FieldWire):
     """A plain Avro body: no magic byte, no schema id. Bodies in the Confluent frame need no wire.
 
     `schema` is that of the sender: a dict, JSON text, or the Path of an .avsc file; without it, that of the class.
+    A body in the single-object encoding is read by that of these and `others` whose fingerprint it names; written are
+    bodies without it.
     """
 
     content_type = "application/avro"
@@ -39,14 +45,14 @@ class Avro(FieldWire):
     def __init__(
         self,
         schema: Mapping[str, Any] | str | Path | None = None,
-        *,
+        *others: Mapping[str, Any] | str | Path,
         event_id: str | None = None,
         timestamp: str | None = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(event_id=event_id, timestamp=timestamp, key=key, headers=headers)
-        self._schema = schema
+        self._schema, self._others = schema, others
         self._bound: _Bound | None = None
 
     def bound_to(self, cls: type[BaseModel]) -> Self:
@@ -55,24 +61,28 @@ class Avro(FieldWire):
         body = [field for field in shape.avro["fields"] if field["name"] not in self.beside]
         wanted = shape.avro | {"fields": body}
         try:
-            resolution = None if self._schema is None else _resolution(_loaded(self._schema), wanted)
-            schema = wanted if resolution is None else resolution.schema
-            parsed, reader = parse_schema(schema), Reader(schema, tells_records=True)
+            own = wanted if self._schema is None else _loaded(self._schema)
+            sent = [own, *map(_loaded, self._others)]
+            plans = [Resolution(wanted, ()) if one is wanted else _resolution(one, wanted) for one in sent]
+            parsed = parse_schema(plans[0].schema)
+            readers = [Reader(plan.schema, tells_records=True) for plan in plans]
+            known = dict(zip(map(fingerprint, sent), readers, strict=True))
         except Exception as error:  # whatever a file, JSON or fastavro can say
             raise EventError(f"{cls.__name__}: its Avro schema can't be used", why=str(error)) from error
-        if resolution is not None and resolution.problems:
+        if problems := [problem for plan in plans for problem in plan.problems]:
             raise EventError(
                 f"{cls.__name__} can't read what its Avro schema writes",
-                why="; ".join(resolution.problems),
+                why="; ".join(problems),
                 hint="give it the names and types of the schema",
             )
         bound = copy(self)
-        bound._bound = _Bound(parsed, reader, shape.to_datum or dict, shape.from_datum)
+        bound._bound = _Bound(parsed, readers[0], known, shape.to_datum or dict, shape.from_datum)
         return bound
 
     def decode(self, value: bytes) -> Mapping[str, Any] | None:
         bound = self._plan()
-        datum: Any = bound.reader.body(value)
+        is_single = value.startswith(_SINGLE_OBJECT)
+        datum: Any = _single_object(bound, value) if is_single else bound.reader.body(value)
         if bound.from_datum is not None:
             datum = bound.from_datum(datum)
         return datum  # type: ignore[no-any-return]  # a record's datum is a dict
@@ -92,8 +102,22 @@ class Avro(FieldWire):
         return self._bound
 
 
+def _single_object(bound: _Bound, value: bytes) -> Any:
+    """The datum of a body that begins as a single object, by the schema that it names; a plain one may begin so too."""
+    name = value[len(_SINGLE_OBJECT) : _HEAD]
+    if (reader := bound.by_fingerprint.get(name)) is not None:
+        return reader.body(value, _HEAD)
+    try:
+        return bound.reader.body(value)
+    except Exception as error:
+        raise ValueError(
+            f"it begins as an Avro single object (C3 01) by a schema with the fingerprint {name.hex()}, "
+            "which no schema of wire=Avro(...) has"
+        ) from error
+
+
 def _resolution(sent: dict[str, Any], wanted: dict[str, Any]) -> Resolution:
-    """How the class reads the schema that it was given, whatever its sender calls the record."""
+    """How the class reads a schema that it was given, whatever its sender calls the record."""
     called = normalised(sent)["name"]
     return resolve(sent, wanted | {"aliases": [*wanted.get("aliases", ()), called]})
 

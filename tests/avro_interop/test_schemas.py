@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from choreo.errors import SchemaError
+from choreo.errors import DecodeError, SchemaError
 from choreo.events.avro import schema_of
+from choreo.events.codec import Codec
 from choreo.events.event import Event, EventType
 from choreo.events.importing import Place, event_source
+from choreo.events.registry import MemoryRegistry
 from choreo.events.schema import canonical_form, fingerprint
 from choreo.events.schema_files import record_in, schema_in
+from choreo.record import Record
+from choreo.types import Avro
 from tests.avro_interop.vectors import avro_directory
 
 
@@ -49,6 +53,33 @@ def test_a_fingerprint_stands_in_a_single_object() -> None:
     message = (place / "test_message.bin").read_bytes()
     assert message[:2] == b"\xc3\x01"
     assert message[2:10] == fingerprint(json.loads((place / "test_schema.avsc").read_text()))
+
+
+def test_a_single_object_of_java_is_read() -> None:
+    """Java's message is an event of a class whose wire knows its schema, as the first or as an older one."""
+    place = avro_directory() / "apache-avro-share-test" / "data" / "messageV1"
+    older = json.loads((place / "test_schema.avsc").read_text())
+    newer = older | {"fields": [*older["fields"], {"name": "score", "type": "double", "default": 0.5}]}
+    record = Record("t", 0, 0, 0, None, (place / "test_message.bin").read_bytes())
+    for wire in (Avro(older), Avro(place / "test_schema.avsc"), Avro(newer, older)):
+
+        class TestMessage(Event, namespace="org.apache.avro", topic="t", external=True, wire=wire):
+            id: int
+            name: str
+            tags: tuple[str, ...]
+            score: float = 1.5
+
+        expected = TestMessage(id=42, name="Bill", tags=("dog_lover", "cat_hater"))
+        assert Codec(MemoryRegistry(), [TestMessage], "c").event(record) == expected
+
+    class Unknown(Event, namespace="org.apache.avro", topic="t", external=True, wire=Avro(newer)):
+        id: int
+
+    with pytest.raises(DecodeError) as caught:
+        Codec(MemoryRegistry(), [Unknown], "c").event(record)
+    assert f"single object (C3 01) by a schema with the fingerprint {fingerprint(older).hex()}" in (
+        caught.value.why or ""
+    )
 
 
 WHOLE = [
