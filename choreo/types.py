@@ -2,6 +2,7 @@
 
 from choreo.events.avro_wire import Avro as Avro
 from choreo.events.cloudevents import CloudEvents as CloudEvents
+from choreo.events.fields import AsUnion as AsUnion
 from choreo.events.fields import Fixed as Fixed
 from choreo.events.fields import Float32 as Float32
 from choreo.events.fields import Formerly as Formerly

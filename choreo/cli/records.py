@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from io import BytesIO
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
-
-from fastavro import schemaless_reader
 
 from choreo.errors import ConfigError, DecodeError, LogUnavailableError
 from choreo.events.registry import Registry
+from choreo.events.strict import Reader
 from choreo.log.interface import Log
 from choreo.record import Record, TopicPartition
 
@@ -46,6 +44,7 @@ class Bodies:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._schemas: dict[int, Any] = {}
+        self._readers: dict[int, Reader] = {}
 
     def read(self, record: Record) -> dict[str, Any]:
         """The fields of a record's body. Raises DecodeError."""
@@ -56,9 +55,12 @@ class Bodies:
         if schema_id not in self._schemas:
             self._schemas[schema_id] = self._registry.schema(schema_id)
         try:
-            return cast("dict[str, Any]", schemaless_reader(BytesIO(value[FRAME:]), self._schemas[schema_id], None))
+            if schema_id not in self._readers:
+                self._readers[schema_id] = Reader(self._schemas[schema_id])
+            body: dict[str, Any] = self._readers[schema_id].body(value, FRAME)
         except Exception as error:
             raise DecodeError(f"the body does not fit schema {schema_id}: {error}", at=record.position) from error
+        return body
 
     def name(self, record: Record) -> str:
         """The full name of a record's event; raises UnknownSchemaError and DecodeError."""

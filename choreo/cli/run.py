@@ -20,10 +20,10 @@ from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.processes import require_kafka, run_processes
 from choreo.cli.project import Project
-from choreo.cli.schemas_project import require_schemas
 from choreo.cli.stores import place_of
 from choreo.clock import SystemClock, to_micros
 from choreo.errors import ConfigError
+from choreo.events.registered import require_schemas
 from choreo.runtime.heap import rare_collections
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site, StartFrom
@@ -147,7 +147,7 @@ def _prepare(project: Project, found: Assembly) -> None:
     if missing:
         project.log.create_topics(missing)
         note(f"made {len(missing)} topics")
-    require_schemas(project.registry, found.plans())
+    require_schemas(project.registry, (event for plan in found.plans() for event in plan.service.emitted))
     for deployed in deploy_specs(project.log, found):
         note(f"deployed saga {deployed}")
 

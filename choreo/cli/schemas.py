@@ -9,13 +9,14 @@ import click
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
-from choreo.cli.schemas_project import breaks, named_schema, own_events, subject_of
+from choreo.cli.schemas_project import breaks, named_schema, own_events
 from choreo.cli.targets import Finder
 from choreo.errors import SchemaError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import drift, export
 from choreo.events.event import Event
 from choreo.events.json_schema import json_schema_of
+from choreo.events.registered import subject_of
 from choreo.events.schema import fingerprint
 
 FOUND = 1

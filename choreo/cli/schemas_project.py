@@ -1,6 +1,6 @@
 """The project's events as a schema registry sees them: which are ours, under which subject, what a REFERENCE names."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,14 @@ from typing import Any
 from choreo.cli.assembly import assemble
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
-from choreo.errors import ConfigError, StartError
+from choreo.errors import ConfigError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import compatibility
 from choreo.events.event import Event
+from choreo.events.registered import is_own, subject_of
 from choreo.events.registry import Registry
 from choreo.events.schema import normalised
 from choreo.events.schema_files import schema_in
-from choreo.runtime.plan import Plan
 
 FILES = (".avsc", ".avro")
 
@@ -35,12 +35,7 @@ def own_events(project: Project, targets: Sequence[str]) -> list[type[Event]]:
     events = [*finder.catalogue().values(), *found.events]
     if found.services or found.specs:
         events += [event for service in assemble(project, targets).services for event in service.emitted]
-    return sorted({event for event in events if _is_own(event)}, key=lambda event: event.contract.full_name)
-
-
-def subject_of(registry: Registry, event: type[Event]) -> str:
-    """What the schema of an event is registered under."""
-    return registry.subject_of(event.contract.full_name, event.contract.topic)
+    return sorted({event for event in events if is_own(event)}, key=lambda event: event.contract.full_name)
 
 
 def breaks(registry: Registry, event: type[Event]) -> Iterator[str]:
@@ -52,25 +47,6 @@ def breaks(registry: Registry, event: type[Event]) -> Iterator[str]:
             continue  # subjects by topic hold the events of a whole topic
         which = f"version {entry.version}" if entry.version else f"id {entry.schema_id}"
         yield from (f"{subject} {which}: {problem}" for problem in compatibility(older, schema))
-
-
-def require_schemas(registry: Registry, plans: Iterable[Plan]) -> None:
-    """Raises StartError where a registry to which nobody adds by running lacks the schema of an event of these."""
-    if registry.adds:
-        return
-    events = {event for plan in plans for event in plan.service.emitted if _is_own(event)}
-    missing = sorted(
-        subject_of(registry, event)
-        for event in events
-        if registry.find(subject_of(registry, event), schema_of(event)) is None
-    )
-    if missing:
-        raise StartError(
-            f"the schemas of {len(missing)} events are not registered: {', '.join(missing)}",
-            at=registry,
-            why="outside of development nobody registers a schema by running",
-            hint="choreo schemas register, or [registry] auto_register = true for development",
-        )
 
 
 def named_schema(project: Project, reference: str) -> Named:
@@ -100,7 +76,3 @@ def _registered(project: Project, reference: str) -> Named:
         raise ConfigError(f"{reference} names no single schema", hint=f"one of {known}")
     name = f"{subject}@{chosen[0].version}" if counted else subject
     return Named(name, project.registry.schema(chosen[0].schema_id))
-
-
-def _is_own(event: type[Event]) -> bool:
-    return event.contract.framed and not event.contract.external and not event.contract.abstract

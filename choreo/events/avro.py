@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -28,7 +29,7 @@ from choreo.events.datums import (
     to_millis,
     wire_name,
 )
-from choreo.events.fields import AvroType, Fixed, Formerly, PersonalMark
+from choreo.events.fields import AsUnion, AvroType, Fixed, Formerly, PersonalMark
 from choreo.events.schema import named_types, type_of
 from choreo.events.shape import FieldShape, Shape, array_shape, is_told_apart, map_shape, record_shape, union_shape
 
@@ -81,7 +82,7 @@ class _Derivation:
 
     def record(self, cls: type[BaseModel], top: bool = False) -> Shape:
         """A nested record is written out where it is met first, and by name after that."""
-        _complete(cls)
+        _complete(cls, [known for known, _ in self.named.values()])
         contract = getattr(cls, "contract", None)
         own_namespace = getattr(contract, "namespace", "")
         short = wire_name(cls.__name__)
@@ -115,8 +116,12 @@ class _Derivation:
             return self.of(args[0], [*args[1:], *facts], where)
         if isinstance(annotation, NewType):
             return self.of(annotation.__supertype__, facts, where)
-        if origin in (Union, types.UnionType):
-            return self._union(args, facts, where)
+        is_union = origin in (Union, types.UnionType)
+        if order := next((fact for fact in facts if isinstance(fact, AsUnion)), None):
+            rest = [fact for fact in facts if fact is not order]
+            return union_shape(_ordered(self._branches(args if is_union else [annotation], rest, where), order, where))
+        if is_union:
+            return union_shape(sorted(self._branches(args, facts, where), key=lambda part: part.branch != "null"))
         if origin is Literal:
             return self._literal(args, where)
         if origin in (tuple, list) and (origin is list or (len(args) == 2 and args[1] is ...)):
@@ -142,7 +147,8 @@ class _Derivation:
             return self._enum(annotation, where)
         fixed = next((fact for fact in flat if isinstance(fact, Fixed)), None)
         if fixed is not None and annotation in (bytes, Decimal, UUID):
-            return self._name(_fixed(annotation, fixed, flat, where))
+            namespace, dot, _ = fixed.name.rpartition(".")
+            return self._name(_fixed(annotation, fixed, flat, where), namespace if dot else None)
         if annotation is Decimal:
             return _decimal(flat, where)
         if annotation in _LOGICAL:
@@ -175,13 +181,13 @@ class _Derivation:
             avro["choreo.personal"] = True
         return FieldShape(name, avro, shape)
 
-    def _union(self, args: Sequence[Any], facts: Sequence[Any], where: str) -> Shape:
+    def _branches(self, args: Sequence[Any], facts: Sequence[Any], where: str) -> Sequence[Shape]:
         shapes = [self.of(arg, facts if arg is not type(None) else (), where) for arg in args]
         if not is_told_apart(shapes):
             said = " | ".join(_say(arg) for arg in args)
             why = "once it is on the wire, a reader can't tell its parts apart by their class"
             raise EventError(f"{where}: {said} has no Avro type", why=why, hint="one Value for each part")
-        return union_shape(shapes)
+        return shapes
 
     def _literal(self, args: Sequence[Any], where: str) -> Shape:
         for kind in (bool, int, str):
@@ -197,18 +203,22 @@ class _Derivation:
         avro: dict[str, Any] = {"type": "enum", "name": name, "symbols": list(symbols)}
         if (fallback := enum_default(enum, symbols)) is not None:
             avro["default"] = fallback
+        namespace: str | None = getattr(enum, "__namespace__", None)
         if all(symbol == member.value for symbol, member in symbols.items()):
-            return self._name(Shape(avro, name, enum, attrgetter("value")))
+            return self._name(Shape(avro, name, enum, attrgetter("value")), namespace)
 
         def back(symbol: str) -> Enum:
             return symbols[symbol] if symbol in symbols else enum(symbol)  # the latter asks the enum's own _missing_
 
-        return self._name(Shape(avro, name, enum, attrgetter("name"), back))
+        return self._name(Shape(avro, name, enum, attrgetter("name"), back), namespace)
 
-    def _name(self, shape: Shape) -> Shape:
-        """A named type: written out the first time, by name after that."""
-        name = f"{self.namespace}.{shape.branch}".lstrip(".")
+    def _name(self, shape: Shape, namespace: str | None = None) -> Shape:
+        """A named type: written out the first time, by name after that. `namespace` where it has one of its own."""
+        own = self.namespace if namespace is None else namespace
+        name = f"{own}.{shape.branch}".lstrip(".")
         shape = shape.called(name)
+        if own != self.namespace:
+            shape = replace(shape, avro={**shape.avro, "namespace": own})
         key = shape.kind if issubclass(shape.kind, Enum) else shape.avro
         if name in self.named:
             return self._again(name, key)
@@ -224,7 +234,7 @@ class _Derivation:
 
 def _fixed(annotation: type, fixed: Fixed, facts: Sequence[Any], where: str) -> Shape:
     """So many bytes under a name: as they are, or as a Decimal or a UUID."""
-    name = fixed.name or f"Fixed{fixed.size}"
+    name = fixed.name.rpartition(".")[2] or f"Fixed{fixed.size}"
     avro: dict[str, Any] = {"type": "fixed", "name": name, "size": fixed.size}
     if annotation is bytes:
         return Shape(avro, name, bytes)
@@ -258,11 +268,12 @@ def _decimal(facts: Sequence[Any], where: str) -> Shape:
     return Shape(avro, "bytes", Decimal, decimal_bytes(precision, scale))
 
 
-def _complete(cls: type[BaseModel]) -> None:
-    """Look again for types that were not yet known when the class was made."""
+def _complete(cls: type[BaseModel], holders: Sequence[object]) -> None:
+    """Look again for types that were not yet known when the class was made: what holds it may be just being made."""
     try:
         if not cls.__pydantic_complete__:
-            cls.model_rebuild()
+            known = {holder.__name__: holder for holder in holders if isinstance(holder, type)}
+            cls.model_rebuild(_types_namespace=known)
     except PydanticUndefinedAnnotation as error:
         raise EventError(
             f"{cls.__name__}: there is no type called {error.name}",
@@ -299,17 +310,30 @@ def refuse_factory(where: str, info: FieldInfo) -> None:
 
 
 def _default(where: str, shape: Shape, info: FieldInfo) -> tuple[Any, Any]:
-    """The field's Avro type and its default; the branch of a default stands first in its union (Avro asks for that)."""
+    """The field's Avro type and its default, whose branch stands first in a union: Avro before 1.12 asks for that."""
     refuse_factory(where, info)
     value = info.get_default(call_default_factory=True, validated_data={})
     try:
         datum, avro = shape.written(value), shape.avro
-        if isinstance(avro, list):
+        if isinstance(avro, list) and not any(isinstance(fact, AsUnion) for fact in _flatten(info.metadata)):
             branch = datum[0] if isinstance(datum, tuple) else "null"
             avro = sorted(avro, key=lambda part: not _is_branch(part, branch))
         return avro, default_json(datum)
     except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError, StopIteration) as error:
         raise EventError(f"{where}: the default {value!r} is no {_say(info.annotation)}", why=str(error)) from error
+
+
+def _ordered(shapes: Sequence[Shape], order: AsUnion, where: str) -> Sequence[Shape]:
+    """The branches of a union as `order` names them."""
+    found = [
+        shape for name in order.branches for shape in shapes if name in (shape.branch, shape.branch.rpartition(".")[2])
+    ]
+    if sorted(map(id, found)) != sorted(map(id, shapes)):
+        said = ", ".join(f'"{shape.branch}"' for shape in shapes)
+        raise EventError(
+            f"{where}: AsUnion names other branches than the annotation", hint=f"AsUnion({said}) in any order"
+        )
+    return found
 
 
 def _is_branch(part: Any, branch: str) -> bool:

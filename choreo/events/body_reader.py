@@ -5,21 +5,19 @@ UTF-8 or a moment lies within the years that Python knows.
 """
 
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from struct import Struct
 from struct import error as StructError
 from typing import Any, TypeAlias
 
-from fastavro import _read_py, parse_schema, schemaless_reader
+from fastavro import parse_schema
 from fastavro.const import AVRO_TYPES
 from fastavro.read import LOGICAL_READERS
 from fastavro.schema import extract_record_type
 
 from choreo.events import varint
 from choreo.events.resolution import UNASKED
-from choreo.events.schema import is_recursive, normalised
 from choreo.events.source import NotGeneratedError, Source, literal
-from choreo.events.strict import check_numbers, guarded, may_lie
+from choreo.events.strict import Reader
 
 ReadBody: TypeAlias = Callable[[bytes, int], Any]
 """The datum that lies in these bytes from this index to their end."""
@@ -65,23 +63,7 @@ def generated_reader(schema: Any) -> ReadBody | None:
 
 def fastavro_reader(schema: Any) -> ReadBody:
     """The same by fastavro, for any schema: everything is read, and unasked fields stand in the datum too."""
-    # On bodies of great depth the compiled reader overruns the stack and ends the process: Python's raises.
-    read = _read_py.schemaless_reader if is_recursive(normalised(schema)) else schemaless_reader
-    parsed = guarded(parse_schema(schema))
-    suspect = may_lie(parsed).search
-
-    def read_body(value: bytes, start: int) -> Any:
-        body = BytesIO(value)
-        body.seek(start)
-        # of a union of several records the name comes with the datum: Shape.from_datum goes by it
-        datum = read(body, parsed, None, True, True)
-        if left := len(value) - body.tell():
-            raise ValueError(f"{left} bytes follow its end")
-        if suspect(value, start):
-            check_numbers(parsed, value, start)
-        return datum
-
-    return read_body
+    return Reader(schema, tells_records=True).body
 
 
 class _Reader:

@@ -29,11 +29,13 @@ class CloudEvents:
 
     `mode`: binary has the attributes in headers, structured has them in one JSON object with the data; either is read.
     `type` and `source` are the attributes of these names: the class's full name and `/choreo/TOPIC` where not said.
+    `partition_key`: the extension `partitionkey` says the record's key, for who sends the event on by another way.
     """
 
     mode: Literal["binary", "structured"] = "binary"
     type: str | None = None
     source: str | None = None
+    partition_key: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
@@ -86,6 +88,10 @@ def structured(event: CloudEvent) -> tuple[bytes, Headers]:
 
 def _structured(media_type: str, value: bytes | None) -> CloudEvent:
     kind = media_type.partition(";")[0].strip().lower()
+    if kind.startswith(f"{STRUCTURED}-batch"):
+        raise ValueError(
+            f"{kind}: a record of several events, which the Kafka binding does not have; one record for each"
+        )
     if kind != _JSON:
         raise ValueError(f"structured mode in {kind}: only {_JSON} is read")
     text = (value or b"").decode("utf-8-sig")

@@ -18,6 +18,7 @@ from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, he
 from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
+from choreo.events.upcasting import lifting, lifts_of
 from choreo.record import Headers, NewRecord, Record
 
 _new = tuple.__new__
@@ -42,7 +43,7 @@ class _Writing(NamedTuple):
     topic: str
     key: Callable[[Event], bytes | None]
     body: WriteBody = bytes
-    headers: Callable[[Ids], Headers] = lambda ids: ()
+    headers: Callable[[Ids, bytes | None], Headers] = lambda ids, key: ()
     write: Write | None = None
 
 
@@ -69,6 +70,8 @@ class Codec:
         """By topic and frame."""
         self._writings: dict[type[Event], _Writing] = {}
         known = list(dict.fromkeys(classes))
+        self._lifts = lifts_of(known)
+        known += self._lifts
         for cls in known:
             self._add(cls)
         for cls in known:
@@ -95,7 +98,8 @@ class Codec:
                 f"{event.contract.full_name} does not fit its schema: {error}",
                 hint="was it made with model_construct or changed afterwards?",
             ) from error
-        return _new(NewRecord, (topic, key(event), value, headers(ids), None))
+        text = key(event)
+        return _new(NewRecord, (topic, text, value, headers(ids, text), None))
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""
@@ -221,7 +225,9 @@ class Codec:
                     "; ".join(problems),
                     "give new fields a default, and renamed ones Formerly(...)",
                 )
-            validate = cls.__pydantic_validator__.validate_python
+            validate: Callable[..., Any] = cls.__pydantic_validator__.validate_python
+            while (newer := self._lifts.get(cls)) is not None:
+                cls, validate = newer, lifting(cls, newer, validate)
             return _Reading(cls, cls.contract.topic, reader_of(schema), validate, shape.from_datum)
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter

@@ -10,7 +10,8 @@ from choreo.errors import EventError
 from choreo.events.cloudevents import CloudEvents
 from choreo.events.wire import Wire
 
-_NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*")
+"""With $, which is in the names of Java's nested classes: others have them."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _NOT_INHERITED = ("abstract", "formerly")
 
@@ -99,6 +100,10 @@ def check_published(contract: Contract, field_names: tuple[str, ...]) -> None:
         if not value and not (word == "namespace" and contract.external):  # not everybody has one
             why = "an event is published under a full name, on a topic"
             raise EventError(f"{name}: no {word}", why=why, hint=f'{word}="{example}", or abstract=True for a base')
+    if "$" in contract.full_name and not contract.external:
+        raise EventError(
+            f"{name}: Avro has no $ in names", why=f"it is called {contract.full_name}", hint="leave it out"
+        )
     named = [("key", part) for part in contract.key]
     named += [("subject", contract.subject)] if contract.subject else []
     for word, part in named:

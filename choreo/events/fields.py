@@ -37,7 +37,8 @@ class AvroType:
 class Fixed:
     """`Annotated[bytes, Fixed(16)]`: exactly this many bytes, without a length on the wire.
 
-    A Decimal or a UUID (of 16 bytes) can be written so too. `name` is the type's in the schema, `Fixed16` by default.
+    A Decimal or a UUID (of 16 bytes) can be written so too. `name` is the type's in the schema, `Fixed16` by default;
+    with dots in it, it is one of another namespace.
     """
 
     size: int
@@ -46,6 +47,17 @@ class Fixed:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         schema = handler(source)
         return {**schema, "min_length": self.size, "max_length": self.size} if source is bytes else schema
+
+
+class AsUnion:
+    """`Annotated[str | None, AsUnion("string", "null")]`: a union whose branches lie on the wire in this order.
+
+    Otherwise null is first, or the branch of the default. A type by itself becomes a union of one. A branch is called
+    as in Avro; a record, enum or fixed type by its name, with its namespace where another branch has the same.
+    """
+
+    def __init__(self, *branches: str) -> None:
+        self.branches = branches  # the annotation can't say the order: Python takes A | B and B | A for one
 
 
 def _whole_millis(moment: Moment) -> Moment:

@@ -10,7 +10,7 @@ from choreo.errors import DecodeError, EventError
 from choreo.events.cloudevents import PREFIX, CloudEvent, binary_headers, read_cloud_event, structured
 from choreo.events.contract import Contract
 from choreo.events.envelope import HEADER, Ids, pack
-from choreo.events.event import Event
+from choreo.events.event import Event, key_reader
 from choreo.events.plain import cloud_attributes, plain_headers
 from choreo.events.wire import Json, Wire, Written
 from choreo.record import Headers, Record
@@ -114,7 +114,8 @@ class ForeignTopic:
         if reader.wire is None:
             reader = reader._replace(wire=Json())
         said = tuple((PREFIX + name, text.encode()) for name, text in event.attributes.items())
-        return self._body([reader], record._replace(value=event.data), said)
+        headers = [header for header in record.headers if not header[0].startswith(PREFIX)]
+        return self._body([reader], record._replace(value=event.data, headers=(*headers, *said)), said)
 
     def _unless_framed(self, record: Record) -> _Framed | None:
         """FRAMED for a value that begins as the frame does, where a class of this topic, or a neighbour's, uses it."""
@@ -140,12 +141,12 @@ def is_foreign(contract: Contract) -> bool:
     return contract.wire is not None or contract.cloud is not None
 
 
-def headers_of(contract: Contract) -> Callable[[Ids], Headers]:
-    """How the ids of an event lie in the headers of its record where its body is in the Confluent frame."""
+def headers_of(contract: Contract) -> Callable[[Ids, bytes | None], Headers]:
+    """How ids and key of an event lie in the headers of its record where its body is in the Confluent frame."""
     own = _own_headers(contract)
     if (cloud := contract.cloud) is None:
-        return own
-    return lambda ids: (*own(ids), *binary_headers(cloud_attributes(cloud, FRAME_TYPE, ids)))
+        return lambda ids, key: own(ids)
+    return lambda ids, key: (*own(ids), *binary_headers(cloud_attributes(cloud, FRAME_TYPE, ids, key)))
 
 
 def writer_of(cls: type[Event]) -> Write | None:
@@ -164,10 +165,11 @@ def writer_of(cls: type[Event]) -> Write | None:
             packed, kind = own, ((TYPE_HEADER, contract.full_name.encode()),)
             own = lambda ids: (*packed(ids), *kind)  # noqa: E731  # one line says it
         return lambda event, ids: _with(wire.write(event), own(ids))
+    key = key_reader(cls)
 
     def write(event: Event, ids: Ids) -> Written:
         value, beside = wire.write(event)
-        attributes = cloud_attributes(cloud, wire.content_type, ids)
+        attributes = cloud_attributes(cloud, wire.content_type, ids, key(event))
         if cloud.mode == "binary":
             return Written(value, (*own(ids), *beside, *binary_headers(attributes)))
         return _with(Written(*structured(CloudEvent(attributes, value))), (*own(ids), *beside))

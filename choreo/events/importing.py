@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from choreo.errors import SchemaError
+from choreo.events.datums import branch_name
 from choreo.events.event import Event
 from choreo.events.literals import docstring, literal, values_of
-from choreo.events.schema import logical_type, named_types, normalised, type_of
+from choreo.events.schema import logical_type, named_types, normalised, takes_no_bytes, type_of
 
 _PRIMITIVES = {
     "null": "None",
@@ -38,7 +39,17 @@ _HOMES = {
     "uuid": ("UUID",),
     "pydantic": ("Field",),
     "choreo": ("Event", "Personal", "Value"),
-    "choreo.types": ("Fixed", "Float32", "Formerly", "Int32", "LocalMicros", "LocalMillis", "Millis", "TimeMillis"),
+    "choreo.types": (
+        "AsUnion",
+        "Fixed",
+        "Float32",
+        "Formerly",
+        "Int32",
+        "LocalMicros",
+        "LocalMillis",
+        "Millis",
+        "TimeMillis",
+    ),
 }
 _THIRD_PARTY = ("pydantic",)
 _OURS = ("choreo", "choreo.types")
@@ -58,7 +69,7 @@ def event_source(schema: dict[str, Any], place: Place) -> str:
     """The text of a module with an external event class for a record schema, and the types inside of it.
 
     Its Avro schema reads every body that `schema` writes, under the same names. Raises SchemaError, with the path of
-    the field, for what no event class can say (a union of two arrays, two types of one short name).
+    the field, for what no event class can say (a union of an enum and a string).
     """
     return _Module(normalised(schema, docs=True)).source(place)
 
@@ -146,6 +157,8 @@ class _Module:
 
     def _field(self, field: Mapping[str, Any], name: str, path: str) -> list[str]:
         annotation = self._type(field["type"], path)
+        if isinstance(field["type"], list) and "default" in field:
+            annotation = self._union(field["type"], path, self._branch_of(field["type"], field["default"], path))
         facts = [f"{self._use('Field')}(alias={literal(field['name'])})"] if name != field["name"] else []
         if field.get("aliases"):
             facts.append(f"{self._use('Formerly')}({', '.join(map(literal, field['aliases']))})")
@@ -163,7 +176,7 @@ class _Module:
         """The annotation for a type; writes the classes that it needs."""
         if isinstance(schema, list):
             return self._union(schema, path)
-        schema = self._named.get(schema, schema) if isinstance(schema, str) else schema
+        schema = self._full(schema)
         kind = type_of(schema)
         if kind in ("record", "enum"):
             if schema["name"] not in self._done and schema["name"] not in self._open:
@@ -182,11 +195,14 @@ class _Module:
         if kind == "fixed":
             plain = self._use("UUID") if logical == "uuid" and schema["size"] == 16 else "bytes"
             return f"{self._use('Annotated')}[{plain}, {fixed}]"
+        if kind not in _PRIMITIVES:
+            raise SchemaError(
+                f"{path}: {kind} is no type of a field", hint="record, enum, fixed, array, map, primitives"
+            )
         return self._use(_LOGICAL.get((kind, logical or ""), _PRIMITIVES[kind]))
 
     def _item(self, items: Any, path: str) -> str:
-        full = self._named.get(items, items) if isinstance(items, str) else items
-        if full == "null" or (type_of(full) == "record" and not full["fields"]):
+        if takes_no_bytes(items, self._named):
             raise SchemaError(
                 f"{path} takes no bytes",
                 why="a few bytes could promise billions of them",
@@ -195,12 +211,14 @@ class _Module:
         return self._type(items, path)
 
     def _fixed(self, schema: Mapping[str, Any]) -> str:
-        return f"{self._use('Fixed')}({schema['size']}, {literal(schema['name'].rpartition('.')[2])})"
+        namespace, _, short = schema["name"].rpartition(".")
+        name = short if namespace == self._namespaces[-1] else schema["name"]
+        return f"{self._use('Fixed')}({schema['size']}, {literal(name)})"
 
-    def _union(self, parts: Sequence[Any], path: str) -> str:
+    def _union(self, parts: Sequence[Any], path: str, first: Any = "null") -> str:
+        """`first` is the branch that stands first if nothing else is said: null, or that of a default."""
         filled = [part for part in parts if part != "null"]
-        full = [self._named.get(part, part) if isinstance(part, str) else part for part in filled]
-        kinds = [type_of(part) for part in full]
+        kinds = [type_of(self._full(part)) for part in filled]
         enums = kinds.count("enum")
         blurred = ("record" in kinds and "map" in kinds) or (enums and "string" in kinds) or enums > 1
         if len(filled) > 1 and blurred:
@@ -209,13 +227,33 @@ class _Module:
                 hint="write a class without this field, which reads the rest; or ask for one record each",
             )
         said = list(dict.fromkeys(self._type(part, path) for part in filled))
-        return " | ".join([*said, *(["None"] if "null" in parts or not said else [])])
+        annotation = " | ".join([*said, *(["None"] if "null" in parts else [])])
+        usual = sorted(sorted(parts, key=lambda part: part != "null"), key=lambda part: part is not first)
+        if len(parts) > 1 and usual == list(parts):
+            return annotation
+        names = ", ".join(literal(branch_name(self._full(part))) for part in parts)
+        return f"{self._use('Annotated')}[{annotation}, {self._use('AsUnion')}({names})]"
+
+    def _branch_of(self, parts: Sequence[Any], value: Any, path: str) -> Any:
+        """The branch that a default belongs to. Raises SchemaError for none."""
+        for part in parts:
+            try:
+                self._default(part, value, path)
+            except SchemaError:
+                continue
+            return part
+        raise SchemaError(f"{path}: the default {value!r} is of no part of its union")
+
+    def _full(self, schema: Any) -> Any:
+        return self._named.get(schema, schema) if isinstance(schema, str) else schema
 
     def _enum(self, schema: Mapping[str, Any], path: str) -> None:
         members = _members(schema["symbols"])
         lines = [f"    {docstring(schema['doc'], 4)}\n"] if schema.get("doc") else []
         lines += [f"    {member} = {literal(symbol)}" for symbol, member in members.items()]
         name = self._classes[schema["name"]]
+        if len({full.rpartition(".")[0] for full in self._named}) > 1:
+            lines.insert(0, f"    __namespace__ = {literal(schema['name'].rpartition('.')[0])}\n")
         if "default" in schema:
             lines += [
                 "",
@@ -228,13 +266,8 @@ class _Module:
     def _default(self, schema: Any, value: Any, path: str) -> str:
         """The default of a field as an expression. Raises SchemaError for one that is none of its type."""
         if isinstance(schema, list):
-            for part in schema:
-                try:
-                    return self._default(part, value, path)
-                except SchemaError:
-                    continue
-            raise SchemaError(f"{path}: the default {value!r} is of no part of its union")
-        schema = self._named.get(schema, schema) if isinstance(schema, str) else schema
+            return self._default(self._branch_of(schema, value, path), value, path)
+        schema = self._full(schema)
         kind = type_of(schema)
         try:
             if kind == "enum":
@@ -278,21 +311,18 @@ def wire_order(fields: Sequence[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _class_names(named: Mapping[str, Any]) -> dict[str, str]:
-    """The class of each record and enum; one that Python has a word for gets an underscore, which the wire drops."""
+    """The class of each record and enum; a name that is taken gets an underscore, which the wire drops."""
     chosen: dict[str, str] = {}
     for name, schema in named.items():
         if schema["type"] not in ("record", "enum"):
             continue
         short = name.rpartition(".")[2]
         if short.strip("_") != short:
-            raise SchemaError(f"{name}: the name of an event class can't begin or end with _")
-        known = {taken.rpartition(".")[2]: taken for taken in chosen}
-        if short in known:
-            raise SchemaError(
-                f"{name} and {known[short]} would be one class, {short}",
-                hint="put one of them into a module of its own by hand",
-            )
-        chosen[name] = f"{short}_" if short in _TAKEN else short
+            hint = f"write the class {short.strip('_')} by hand, with formerly={literal(name)}"
+            raise SchemaError(f"{name}: the name of an event class can't begin or end with _", hint=hint)
+        while short in _TAKEN or short in chosen.values():
+            short += "_"
+        chosen[name] = short
     return chosen
 
 

@@ -35,8 +35,8 @@ def plain_headers(ids: Ids) -> Headers:
     return tuple((f"choreo-{name}", text.encode()) for name, text in said.items() if text is not None)
 
 
-def cloud_attributes(cloud: CloudEvents, content_type: str, ids: Ids) -> dict[str, str]:
-    """The attributes of an event as a CloudEvent, with the extension for correlation and causation."""
+def cloud_attributes(cloud: CloudEvents, content_type: str, ids: Ids, key: bytes | None) -> dict[str, str]:
+    """The attributes of an event as a CloudEvent, with the extensions for correlation, causation and partitioning."""
     said = {
         "specversion": "1.0",
         "id": str(UUID(bytes=ids.event_id)),
@@ -46,6 +46,7 @@ def cloud_attributes(cloud: CloudEvents, content_type: str, ids: Ids) -> dict[st
         "datacontenttype": content_type,
         "correlationid": ids.correlation_id,
         "causationid": str(UUID(bytes=ids.causation_id)) if ids.causation_id else None,
+        "partitionkey": key.decode() if cloud.partition_key and key else None,
     }
     return {name: text for name, text in said.items() if text is not None}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from choreo.events.schema import logical_type, named_types, normalised, say, type_of
+from choreo.events.schema import logical_type, named_types, normalised, say, takes_no_bytes, type_of
 
 _PROMOTIONS = {
     ("int", "long"),
@@ -93,7 +93,7 @@ class _Walk:
             return self._named(old, new, path)
         if old_type == new_type == "array":
             items = self._full(old["items"], self.old_names)
-            if items == "null" or (type_of(items) == "record" and not items["fields"]):
+            if takes_no_bytes(items, self.old_names):
                 self._note(path, f"items of {say(items)} take no bytes: a few bytes could promise billions of them")
             return old | {"items": self.read(old["items"], new["items"], f"{path}[]")}
         if old_type == new_type == "map":
@@ -115,11 +115,13 @@ class _Walk:
         return parts
 
     def _branch(self, old: Any, branches: list[Any]) -> Any | None:
-        """The branch that reads `old`: one of the same type before one that it can be promoted to."""
+        """The branch that reads `old`: one of its full name, then one of its type, then one that it is promoted to."""
         full = self._full(old, self.old_names)
-        fitting = [b for b in branches if self._fits(full, self._full(b, self.new_names))]
-        same = [b for b in fitting if type_of(self._full(b, self.new_names)) == type_of(full)]
-        return next(iter(same + fitting), None)
+        fitting = [(b, self._full(b, self.new_names)) for b in branches]
+        fitting = [(b, new) for b, new in fitting if self._fits(full, new)]
+        same = [(b, new) for b, new in fitting if type_of(new) == type_of(full)]
+        named = [(b, new) for b, new in same if type_of(new) in _NAMED and new["name"] == full["name"]]
+        return next((b for b, _ in named + same + fitting), None)
 
     def _fits(self, old: Any, new: Any) -> bool:
         old_type, new_type = type_of(old), type_of(new)
@@ -151,7 +153,9 @@ class _Walk:
 
     def _fields(self, old: Any, new: Any, path: str) -> list[dict[str, Any]]:
         wanted = {field["name"]: field for field in new["fields"]}
-        by_alias = {alias: field for field in new["fields"] for alias in field.get("aliases", ())}
+        there = {field["name"] for field in old["fields"]}
+        renamed = [field for field in new["fields"] if field["name"] not in there]
+        by_alias = {alias: field for field in renamed for alias in field.get("aliases", ())}
         fields, met = [], set()
         for field in old["fields"]:
             target = wanted.get(field["name"]) or by_alias.get(field["name"])
@@ -175,7 +179,8 @@ class _Walk:
     def _plain(self, old: Any, new: Any, path: str) -> None:
         old_type, new_type = type_of(old), type_of(new)
         if old_type != new_type and (old_type, new_type) not in _PROMOTIONS:
-            return self._note(path, f"{say(old)} became {say(new)}")
+            was, now = (say(part) if say(old) != say(new) else f"{type_of(part)} {say(part)}" for part in (old, new))
+            return self._note(path, f"{was} became {now}")
         self._logical(old, new, path)
 
     def _logical(self, old: Any, new: Any, path: str) -> None:

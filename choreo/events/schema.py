@@ -1,6 +1,6 @@
 """Avro schemas as data: their normal form, the types named in them, and what a type is called in a message."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastavro.schema import fingerprint as fastavro_fingerprint
@@ -88,6 +88,20 @@ def is_recursive(schema: Any, within: frozenset[str] = frozenset()) -> bool:
     inner = [field["type"] for field in schema.get("fields", ())]
     inner += [schema[word] for word in ("items", "values") if word in schema]
     return is_recursive(inner, within | {schema["name"]} if "name" in schema else within)
+
+
+def takes_no_bytes(schema: Any, named: Mapping[str, Any] | None = None) -> bool:
+    """Whether each body of a normalised schema is empty: null, a fixed type of no bytes, a record of such.
+
+    `named` holds the named types that it refers to; by default those defined within.
+    """
+    named = named_types(schema) if named is None else named
+    schema = named.get(schema, schema) if isinstance(schema, str) else schema
+    if type_of(schema) not in ("record", "error"):
+        return type_of(schema) == "null" or (type_of(schema) == "fixed" and schema["size"] == 0)
+    # A record without an end would be met again within itself; it has no bodies at all.
+    others = {name: part for name, part in named.items() if name != schema["name"]}
+    return all(takes_no_bytes(field["type"], others) for field in schema["fields"])
 
 
 def type_of(schema: Any) -> str:

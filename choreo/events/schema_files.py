@@ -7,7 +7,7 @@ from typing import Any
 from fastavro import parse_schema
 
 from choreo.errors import SchemaError
-from choreo.events.container import open_container
+from choreo.events.container import MAGIC, OLD_MAGIC, open_container
 from choreo.events.schema import inlined, named_types
 
 SCHEMA_SUFFIX, CONTAINER_SUFFIX = ".avsc", ".avro"
@@ -41,10 +41,11 @@ def record_in(file: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> Any:
-    if file.suffix == CONTAINER_SUFFIX:
-        return open_container(file).schema
     try:
-        return json.loads(file.read_bytes())
+        content = file.read_bytes()
+        if file.suffix == CONTAINER_SUFFIX or content.startswith((OLD_MAGIC, MAGIC)):
+            return open_container(file).schema
+        return json.loads(content)
     except OSError as error:
         raise SchemaError(f"{file} can't be read", why=error.strerror) from error
     except ValueError as error:

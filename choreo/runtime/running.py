@@ -8,6 +8,8 @@ from pathlib import Path
 
 from choreo.clock import SystemClock
 from choreo.events.open import open_registry
+from choreo.events.registered import require_schemas
+from choreo.events.registry import Registry
 from choreo.log.open import open_log
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site
@@ -32,16 +34,21 @@ def open_backends(log_url: str, directory: Path | None = None) -> Backends:
 
 
 @asynccontextmanager
-async def running(*services: Service, log: str | None = None) -> AsyncIterator[None]:
+async def running(
+    *services: Service, log: str | None = None, registry: str | Registry | None = None
+) -> AsyncIterator[None]:
     """Run these services in threads of this process until the block ends; then commit and leave.
 
-    An error of a service is raised when the block ends.
+    `registry` is an open one or the address of one. Raises StartError where it lacks the schema of an event that these
+    services emit and nobody adds by running. An error of a service is raised when the block ends.
     """
     url = log or "embedded:.choreo/log"
     clock, stopping = SystemClock(), threading.Event()
     opened = open_log(url)
     try:
-        site = Site(opened, open_registry(default_registry(url)), open_backends(url), clock)
+        schemas = registry if isinstance(registry, Registry) else open_registry(registry or default_registry(url))
+        require_schemas(schemas, (event for service in services for event in service.emitted))
+        site = Site(opened, schemas, open_backends(url), clock)
         workers = [Worker(service, site, RunOptions(start_from="earliest")) for service in with_relays(services)]
         create_topics(opened, [worker.plan for worker in workers], 4)
         for worker in workers:

@@ -1,5 +1,6 @@
 """Client: a way in from outside, for programs that only speak."""
 
+from collections.abc import Iterable
 from typing import Self
 from uuid import UUID, uuid4
 
@@ -8,6 +9,7 @@ from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
 from choreo.events.event import Event
 from choreo.events.open import open_registry
+from choreo.events.registered import require_schemas
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.log.open import open_log
@@ -32,15 +34,29 @@ def fresh_ids(now: int, correlation_id: str | None = None) -> Ids:
 
 
 class Client:
-    """Emits events from outside: `with Client("embedded:.choreo/log") as client: client.emit(OrderPlaced(...))`."""
+    """Emits events from outside: `with Client("embedded:.choreo/log") as client: client.emit(OrderPlaced(...))`.
+
+    `emits` names the events that it will: StartError, before the first of them, where a registry to which nobody adds
+    by running lacks the schema of one. Others may be emitted too; what they lack is said when they are.
+    """
 
     def __init__(
-        self, url: str | None = None, *, registry: str | Registry | None = None, log: Log | None = None
+        self,
+        url: str | None = None,
+        *,
+        registry: str | Registry | None = None,
+        log: Log | None = None,
+        emits: Iterable[type[Event]] = (),
     ) -> None:
         self._log = log if log is not None else open_log(url or "embedded:.choreo/log")
         self._registry = (
             registry if isinstance(registry, Registry) else open_registry(registry or default_registry(self._log.url))
         )
+        try:
+            require_schemas(self._registry, emits)
+        except BaseException:
+            self._log.close()
+            raise
         self._codec = Codec(self._registry, (), self._log.cluster_id())
         self._clock = SystemClock()
 

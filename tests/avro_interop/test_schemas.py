@@ -1,15 +1,22 @@
 """Schemas of Avro's own tests: canonical forms, fingerprints, types in other files, and classes for them."""
 
 import json
-from pathlib import Path
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from choreo.errors import SchemaError
+from choreo.errors import DecodeError, SchemaError
+from choreo.events.avro import schema_of
+from choreo.events.codec import Codec
+from choreo.events.event import Event, EventType
 from choreo.events.importing import Place, event_source
+from choreo.events.registry import MemoryRegistry
 from choreo.events.schema import canonical_form, fingerprint
 from choreo.events.schema_files import record_in, schema_in
+from choreo.record import Record
+from choreo.types import Avro
 from tests.avro_interop.vectors import avro_directory
 
 
@@ -48,6 +55,33 @@ def test_a_fingerprint_stands_in_a_single_object() -> None:
     assert message[2:10] == fingerprint(json.loads((place / "test_schema.avsc").read_text()))
 
 
+def test_a_single_object_of_java_is_read() -> None:
+    """Java's message is an event of a class whose wire knows its schema, as the first or as an older one."""
+    place = avro_directory() / "apache-avro-share-test" / "data" / "messageV1"
+    older = json.loads((place / "test_schema.avsc").read_text())
+    newer = older | {"fields": [*older["fields"], {"name": "score", "type": "double", "default": 0.5}]}
+    record = Record("t", 0, 0, 0, None, (place / "test_message.bin").read_bytes())
+    for wire in (Avro(older), Avro(place / "test_schema.avsc"), Avro(newer, older)):
+
+        class TestMessage(Event, namespace="org.apache.avro", topic="t", external=True, wire=wire):
+            id: int
+            name: str
+            tags: tuple[str, ...]
+            score: float = 1.5
+
+        expected = TestMessage(id=42, name="Bill", tags=("dog_lover", "cat_hater"))
+        assert Codec(MemoryRegistry(), [TestMessage], "c").event(record) == expected
+
+    class Unknown(Event, namespace="org.apache.avro", topic="t", external=True, wire=Avro(newer)):
+        id: int
+
+    with pytest.raises(DecodeError) as caught:
+        Codec(MemoryRegistry(), [Unknown], "c").event(record)
+    assert f"single object (C3 01) by a schema with the fingerprint {fingerprint(older).hex()}" in (
+        caught.value.why or ""
+    )
+
+
 WHOLE = [
     f"load_schema_test{n}/A.avsc" for n in ("", *(f"_{n}" for n in (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)))
 ]
@@ -66,14 +100,28 @@ def test_a_type_that_nobody_defines_is_said() -> None:
     assert "Missing" in (caught.value.why or "")
 
 
-def test_every_record_becomes_a_class() -> None:
-    """`choreo schemas import` writes a module for each record schema of the material."""
+def test_every_record_becomes_a_class_with_its_schema() -> None:
+    """`choreo schemas import` writes a module for each record of the material, whose class has the same canonical form.
+
+    None of them is refused.
+    """
     made = 0
-    for path in sorted(avro_directory().rglob("*.avsc")):
+    for path in sorted(path for path in avro_directory().rglob("*") if path.suffix in (".avsc", ".avro")):
         try:
-            schema = record_in(Path(path))
+            schema = record_in(path)
         except SchemaError:
             continue
-        compile(event_source(schema, Place("t")), str(path), "exec")
+        module = ModuleType(f"interop_{made}")
+        sys.modules[module.__name__] = module
+        try:
+            exec(compile(event_source(schema, Place("t")), str(path), "exec"), module.__dict__)
+            (event,) = [
+                kind
+                for kind in vars(module).values()
+                if isinstance(kind, EventType) and issubclass(kind, Event) and kind.__module__ == module.__name__
+            ]
+            assert canonical_form(schema_of(event)) == canonical_form(schema), path
+        finally:
+            del sys.modules[module.__name__]
         made += 1
-    assert made >= 40
+    assert made >= 80

@@ -12,7 +12,7 @@ from choreo.errors import DecodeError, EventError
 from choreo.events.cloudevents import CloudEvent, binary_headers, read_cloud_event, structured
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
-from choreo.events.event import Event
+from choreo.events.event import Event, EventType
 from choreo.events.registry import MemoryRegistry
 from choreo.record import Headers, NewRecord, Record
 from choreo.types import Avro, Bytes, CloudEvents, Json
@@ -212,3 +212,47 @@ def test_fuzzed_cloud_events_raise_nothing_but_decode_errors(value: bytes, kind:
             record = kept(NewRecord("own.clouds", None, body, headers))
             for read in (codec.event_class, codec.event, codec.ids):
                 assert place_of_error(read, record) in (None, record.position)
+
+
+@pytest.mark.parametrize("wire", [None, Json()])
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_the_partition_key_is_the_key_of_the_record(mode: Literal["binary", "structured"], wire: Json | None) -> None:
+    """Who asks for it has the record's key as the extension partitionkey, and nobody else has."""
+    cloud = CloudEvents(mode=mode, partition_key=True)
+    words: dict[str, Any] = {"namespace": "own", "topic": "own.keyed", "key": "key", "cloudevents": cloud}
+    cls: Any = EventType(
+        "Keyed", (Event,), {"__annotations__": {"key": str}}, **words | ({"wire": wire} if wire else {})
+    )
+    new = Codec(MemoryRegistry(), [cls], "c").encode(cls(key="\u00fc1"), IDS)
+    found = read_cloud_event(kept(new))
+    assert found is not None
+    assert found.attributes["partitionkey"].encode() == new.key
+    for event in EVENTS:
+        other = read_cloud_event(kept(Codec(MemoryRegistry(), [type(event)], "c").encode(event, IDS)))
+        assert other is not None
+        assert "partitionkey" not in other.attributes
+
+
+class Shelved(Event, namespace="own", topic="own.shelves", external=True, cloudevents=True,
+              wire=Json(headers={"shelf": "ce_partitionkey", "hops": "ce_hops"})):  # fmt: skip
+    shelf: str
+    hops: int
+    pieces: int
+
+
+def test_an_attribute_may_be_a_field_in_either_mode() -> None:
+    """`headers={field: "ce_NAME"}` reads an attribute or extension, whether it lies in a header or in the JSON."""
+    attributes = {**REQUIRED, "type": "own.Shelved", "partitionkey": "s7", "hops": "3"}
+    binary = NewRecord("own.shelves", None, b'{"pieces":5}', binary_headers(attributes))
+    whole = NewRecord("own.shelves", None, *structured(CloudEvent(attributes, b'{"pieces":5}')))
+    codec = Codec(MemoryRegistry(), [Shelved], "c")
+    for new in (binary, whole):
+        assert codec.event(kept(new)) == Shelved(shelf="s7", hops=3, pieces=5)
+
+
+def test_a_batch_is_refused_by_name(codec: Codec) -> None:
+    """The Kafka binding has no batches: a record that says it is one is an error that says so."""
+    headers = (("content-type", b"application/cloudevents-batch+json"),)
+    with pytest.raises(DecodeError) as caught:
+        codec.event(kept(NewRecord("own.clouds", None, b"[]", headers)))
+    assert "several events, which the Kafka binding does not have" in (caught.value.why or "")

@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from choreo.errors import SchemaError
+from choreo.errors import EventError, SchemaError
 from choreo.events.avro import schema_of, shape_of
 from choreo.events.codec import Codec
-from choreo.events.event import Event
+from choreo.events.event import Event, EventType
 from choreo.events.importing import Place, event_source
 from choreo.events.literals import docstring, literal
 from choreo.events.registry import MemoryRegistry
 from choreo.events.resolution import resolve
+from choreo.events.schema import canonical_form
 from choreo.record import Record
+from choreo.types import AsUnion
 
 ROOT = Path(__file__).parents[2]
 PLACE = Place("bank.transfers")
@@ -239,7 +241,11 @@ def test_a_namespace_within_another_is_kept(made: Any) -> None:
     [
         (record("A", field("x", [NODE, {"type": "map", "values": "int"}])), "x: record | map can't be told apart"),
         (record("A", field("x", {"type": "array", "items": "null"})), r"x\[\] takes no bytes"),
-        (record("A", field("x", record("b.C")), field("y", record("d.C"))), "b.C and d.C|d.C and b.C"),
+        (
+            record("A", field("x", ["string", {"type": "enum", "name": "E", "symbols": ["A"]}])),
+            "x: string | enum can't",
+        ),
+        (record("A", field("x", {"type": "error", "name": "B", "fields": []})), "x: error is no type of a field"),
         (record("A", field("x", "int", default="no")), "x: the default 'no' is no int"),
         (record("A", field("x", ["null", "int"], default="no")), "is of no part of its union"),
         (record("_A", field("x", "int")), "can't begin or end with _"),
@@ -249,6 +255,74 @@ def test_what_no_class_can_say_is_refused(schema: dict[str, Any], says: str) -> 
     """A schema that no event class can stand for is an error with the path of the field."""
     with pytest.raises(SchemaError, match=says):
         event_source(schema, PLACE)
+
+
+C = record("C", field("i", "int"))
+WORD = {"type": "enum", "name": "Word", "symbols": ["A", "B"]}
+ODD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "null last": (record("a.A", field("x", ["string", "null"])), {"x": "s"}),
+    "null in the middle": (record("a.A", field("x", ["string", "null", "long"])), {"x": None}),
+    "null last in a list": (record("a.A", field("x", {"type": "array", "items": ["long", "null"]})), {"x": [1, None]}),
+    "one branch": (record("a.A", field("x", ["string"])), {"x": "s"}),
+    "null as the one branch": (record("a.A", field("x", ["null"])), {"x": None}),
+    "two numbers": (record("a.A", field("x", ["long", "double", "null"])), {"x": 1.5}),
+    "a default that is not first": (record("a.A", field("x", ["null", "string"], default="d")), {"x": None}),
+    "a default that is first": (record("a.A", field("x", ["string", "null", "long"], default="d")), {"x": 3}),
+    "records, the last first": (
+        record("a.A", field("x", [C, "null"]), field("y", ["C", record("D", field("i", "int")), "null"])),
+        {"x": {"i": 1}, "y": ("a.D", {"i": 2})},
+    ),
+    "short names twice": (
+        record("a.A", field("x", C | {"name": "b.C"}), field("y", C | {"name": "d.C"}), field("z", "d.C")),
+        {"x": {"i": 1}, "y": {"i": 2}, "z": {"i": 3}},
+    ),
+    "short names twice in a union": (
+        record("a.A", field("x", [C | {"name": "b.C"}, "null", C | {"name": "d.C"}])),
+        {"x": ("d.C", {"i": 2})},
+    ),
+    "enums and fixed types of other namespaces": (
+        record(
+            "a.A",
+            field("x", WORD | {"name": "b.Word"}),
+            field("y", {"type": "fixed", "name": "b.F", "size": 2}),
+            field("z", record("c.Z", field("w", "b.Word"), field("f", "b.F"), field("own", WORD))),
+        ),
+        {"x": "A", "y": b"ab", "z": {"w": "B", "f": b"cd", "own": "B"}},
+    ),
+    "records that hold each other": (
+        record("a.A", field("b", ["null", record("B", field("a", ["null", "a.A"]))])),
+        {"b": {"a": {"b": {"a": None}}}},
+    ),
+    "a nested class of Java": (record("org.Job$.A", field("x", record("B", field("i", "int")))), {"x": {"i": 1}}),
+    "a fixed type without bytes": (record("a.A", field("x", {"type": "fixed", "name": "Z", "size": 0})), {"x": b""}),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_the_schema_of_the_class_is_that_of_the_file(made: Any, odd: str) -> None:
+    """However odd a schema is, the class has the same canonical form, reads its bodies and writes the same bytes."""
+    schema, datum = ODD[odd]
+    event = made(event_source(schema, PLACE))
+    assert canonical_form(schema_of(event)) == canonical_form(schema)
+    registry = MemoryRegistry()
+    body = body_of(schema, datum)
+    frame = b"\0" + registry.register("t", schema).to_bytes(4, "big")
+    read = Codec(registry, [event], "c").event(Record("bank.transfers", 0, 0, 0, None, frame + body, ()))
+    assert body_of(schema_of(event), shape_of(event).written(read)) == body
+
+
+def test_an_order_of_branches_must_name_them() -> None:
+    """AsUnion that names other branches than the annotation is an error when the class is made, with the names."""
+    for wrong in (AsUnion("string"), AsUnion("string", "null", "null"), AsUnion("null", "long")):
+        with pytest.raises(EventError, match="x: AsUnion names other branches") as caught:
+            EventType("A", (Event,), {"__annotations__": {"x": Annotated[str | None, wrong]}}, namespace="n", topic="t")
+        assert 'AsUnion("string", "null")' in (caught.value.hint or "")
+
+
+def test_no_event_of_ours_has_a_name_that_avro_has_not() -> None:
+    """A $ is for the classes of others."""
+    with pytest.raises(EventError, match=r"no \$ in names"):
+        EventType("A", (Event,), {"__annotations__": {"x": str}}, namespace="n$", topic="t")
 
 
 def test_a_key_must_be_a_field() -> None:

@@ -314,3 +314,18 @@ def test_an_id_of_the_sender_is_the_same_for_the_same_topic() -> None:
 
     record = foreign("erp.prices", b'{"price": 1}', b"tea", [("id", b"77"), ("shop", b"v")])
     assert codec(Priced).ids(record).event_id == uuid5(FOREIGN, "erp.prices 77").bytes
+
+
+def test_a_plain_body_that_begins_as_a_single_object_is_read() -> None:
+    """Two bytes do not make a single object: a body whose first field begins with C3 01 is still a plain one."""
+
+    class Counted(Event, namespace="t", topic="t.counted", external=True, wire=Avro()):
+        pieces: int
+        name: str
+
+    body = BytesIO()
+    fields = [{"name": "pieces", "type": "long"}, {"name": "name", "type": "string"}]
+    schemaless_writer(body, {"type": "record", "name": "A", "fields": fields}, {"pieces": -98, "name": "nine bytes"})
+    assert body.getvalue()[:2] == b"\xc3\x01"
+    record = kept(NewRecord("t.counted", None, body.getvalue()))
+    assert Codec(MemoryRegistry(), [Counted], "c").event(record) == Counted(pieces=-98, name="nine bytes")

@@ -1,7 +1,8 @@
 """The client against a real registry: what it registers is found, what it may not is refused."""
 
 import json
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any
 
 import pytest
 
@@ -9,13 +10,14 @@ from choreo.clock import SystemClock
 from choreo.errors import PublishError, SchemaError, UnknownSchemaError
 from choreo.events.avro import schema_of
 from choreo.events.codec import Codec
-from choreo.events.event import Event
+from choreo.events.event import Event, EventType
 from choreo.events.http_registry import HttpRegistry
 from choreo.events.open import open_registry
 from choreo.events.registry import Entry, RegistryOptions
 from choreo.events.registry_wire import Connection
 from choreo.events.schema import normalised
 from choreo.service.client import fresh_ids
+from choreo.types import Formerly, Int32
 from tests.events.sample import Everything, OrderPlaced, kept
 
 pytestmark = [pytest.mark.registry, pytest.mark.xdist_group("registry")]
@@ -152,3 +154,38 @@ def test_the_cache_of_a_client_is_its_own(registry_url: str, prefix: str) -> Non
         reader.schema(schema_id)
     now[0] += 6
     assert reader.schema(schema_id)["fields"][0]["type"] == "string"
+
+
+class Colour(Enum):
+    RED = "red"
+    OTHER = "other"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Colour":
+        return cls.OTHER
+
+
+def test_what_an_old_writer_registered_a_new_reader_reads(
+    developing: HttpRegistry, registry_url: str, prefix: str
+) -> None:
+    """Earlier names, promotions, defaults and unknown symbols: a reader of the new class asks the registry for the old
+    schema, and reads what was written with it.
+    """
+    words: dict[str, Any] = {"namespace": prefix, "topic": "dyed"}
+    wide = Enum("Colour", {"PINK": "pink", "RED": "red"})
+    fields: dict[str, Any] = {"thing": str, "count": Int32, "colour": wide, "gone": tuple[str, ...]}
+    old: Any = EventType("Dyed", (Event,), {"__annotations__": fields, "__module__": __name__}, **words)
+    body = {
+        "__annotations__": {
+            "cloth": Annotated[str, Formerly("thing")],
+            "count": float,
+            "colour": Colour,
+            "note": str | None,
+        },
+        "__module__": __name__,
+        "note": "none",
+    }
+    new: Any = EventType("Tinted", (Event,), body, **words, formerly="Dyed")
+    record = Codec(developing, (), "c").encode(old(thing="wool", count=3, colour=wide.PINK, gone=("x",)), fresh_ids(1))
+    found = Codec(HttpRegistry(registry_url), [new], "c").event(kept(record))
+    assert found == new(cloth="wool", count=3.0, colour=Colour.OTHER, note="none")
