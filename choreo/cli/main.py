@@ -104,6 +104,7 @@ def code_of(error: ChoreoError) -> int:
 
 COMMANDS: Mapping[str, Lazy | Group] = {
     "init": Lazy("init:init", "Make a small project: two services, a saga, and tests that pass."),
+    "dev": Lazy("dev:dev", "Run the project while it is written: again after each save, on a log that stays."),
     "run": Lazy("run:run", "Run services and saga coordinators: TARGET..., none = the whole project."),
     "demo": Lazy("demo:demo", "Run the sample shop and its order saga, on generated or real orders."),
     "emit": Lazy("emit:emit", "Put events on the log: an event class and its fields, or JSON lines from stdin."),

@@ -1,5 +1,6 @@
 """The project's events as a schema registry sees them: which are ours, under which subject, what a REFERENCE names."""
 
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from choreo.cli.assembly import assemble
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
-from choreo.errors import ConfigError, StartError
+from choreo.errors import ConfigError, SchemaError, StartError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import compatibility
 from choreo.events.event import Event
@@ -73,6 +74,21 @@ def require_schemas(registry: Registry, plans: Iterable[Plan]) -> None:
         )
 
 
+def require_readable(registry: Registry, plans: Iterable[Plan]) -> None:
+    """Raises SchemaError where an event of these, as its class is now, can't be read from what was written before."""
+    services = [plan.service for plan in plans]
+    events = {event for service in services for event in (*service.emitted, *service.handled) if _is_own(event)}
+    for event in sorted(events, key=lambda event: event.contract.full_name):
+        problems = list(breaks(registry, event))
+        if problems:
+            raise SchemaError(
+                f"{event.__name__} can't read the {event.__name__} that was written before",
+                at=_place(event),
+                why="; ".join(problems),
+                hint="a default for a new field, an alias for a renamed one; or a new class for a new meaning",
+            )
+
+
 def named_schema(project: Project, reference: str) -> Named:
     """The schema that a REFERENCE names: an id, SUBJECT[@VERSION], a file, or module:Class.
 
@@ -100,6 +116,17 @@ def _registered(project: Project, reference: str) -> Named:
         raise ConfigError(f"{reference} names no single schema", hint=f"one of {known}")
     name = f"{subject}@{chosen[0].version}" if counted else subject
     return Named(name, project.registry.schema(chosen[0].schema_id))
+
+
+def _place(event: type[Event]) -> str:
+    """file:line:column of the class."""
+    try:
+        lines, number = inspect.getsourcelines(event)
+    except (OSError, TypeError):
+        return f"{event.__module__}.{event.__qualname__}"
+    first = next((n for n, line in enumerate(lines) if line.lstrip().startswith("class ")), 0)
+    column = len(lines[first]) - len(lines[first].lstrip()) + 1
+    return f"{inspect.getsourcefile(event)}:{number + first}:{column}"
 
 
 def _is_own(event: type[Event]) -> bool:
