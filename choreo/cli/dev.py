@@ -51,24 +51,40 @@ class Development:
     def __init__(self, asked: Asked, targets: Sequence[str], files: WatchedFiles, drain_s: float) -> None:
         self._asked, self._targets, self._files, self._drain_s = asked, targets, files, drain_s
         self._ending, self._hurry = threading.Event(), threading.Event()
+        self._spare: Run | None = None
+        """The next run: its process has made its imports by the time of the next save."""
 
     def run(self) -> int:
         """Until SIGTERM or Ctrl-C, a second of which does not wait; answers 0, or 1 where a run had to be killed."""
         with self._signals():
-            saved, began = "", monotonic()
-            while True:
-                seen = self._files.look()
-                run = Run(self._asked, self._targets, self._drain_s)
-                try:
-                    self._attend(run, seen, saved, began)
-                finally:
-                    began = monotonic()
-                    drained = run.end(self._hurry)
-                if self._hurry.is_set():
-                    raise KeyboardInterrupt
-                if self._ending.is_set():
-                    return 0 if drained else NOT_DRAINED
-                saved = self._names(changed(seen, self._files.look()))
+            try:
+                return self._run()
+            finally:
+                if self._spare is not None:
+                    self._spare.end(self._hurry)
+
+    def _run(self) -> int:
+        saved, began = "", monotonic()
+        while True:
+            seen = self._files.look()
+            run = self._next()
+            try:
+                run.begin()
+                self._attend(run, seen, saved, began)
+            finally:
+                began = monotonic()
+                drained = run.end(self._hurry)
+            if self._hurry.is_set():
+                raise KeyboardInterrupt
+            if self._ending.is_set():
+                return 0 if drained else NOT_DRAINED
+            saved = self._names(changed(seen, self._files.look()))
+
+    def _next(self) -> Run:
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.exit_code is None:
+            return spare
+        return Run(self._asked, self._targets, self._drain_s)
 
     def _attend(self, run: Run, seen: Look, saved: str, began: float) -> None:
         """Tell how the run goes, until something is saved or the end is asked for."""
@@ -79,9 +95,9 @@ class Development:
             elif run.news(pause) is News.RUNNING:
                 took = f"in {monotonic() - began:.1f} s"
                 note(f"restarted {took}: {saved} changed" if saved else f"ready {took}: {HOW_TO_GO_ON}")
-                saved = ""
+                saved, self._spare = "", self._next()
             elif run.exit_code is not None:
-                lives = False
+                lives, self._spare = False, self._next()
                 how = f"ended by signal {-run.exit_code}" if run.exit_code < 0 else "not running"
                 note(f"{f'{saved} changed; ' if saved else ''}{how}: waiting for the next save (Ctrl-C ends)")
             looked = monotonic()

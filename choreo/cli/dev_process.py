@@ -1,6 +1,7 @@
 """The process in which `choreo dev` runs a project once: a fresh interpreter, so that it has the code as it is now.
 
-Two pipes tie it to the one that started it: news come from it, and the end of the other, by whatever cause, ends it.
+It is started ahead of time, for Choreo's own imports, and loads the project's code when it is told to begin. Two pipes
+tie it to the one that started it: news come from it, and the end of the other, by whatever cause, ends it.
 """
 
 import multiprocessing
@@ -50,6 +51,11 @@ class Run:
         """How it ended, None while it lives; -N where signal N ended it."""
         return self._process.exitcode
 
+    def begin(self) -> None:
+        """Have it load the project and run it."""
+        with suppress(OSError):  # it is gone, which `exit_code` tells
+            self._tie.send(None)
+
     def news(self, timeout_s: float) -> News | None:
         """What it tells next, within this time; None where it tells nothing or has ended."""
         if not wait([self._news, self._process.sentinel], timeout_s) or not self._news.poll():
@@ -81,13 +87,20 @@ class Run:
 
 
 def run_once(asked: Asked, targets: Sequence[str], drain_s: float, tie: Connection, news: Connection) -> None:
-    """What the process does: the whole run, until the other end of `tie` is closed. Exits with the run's exit code."""
+    """What the process does: once told to begin, the whole run, until the other end of `tie` is closed.
+
+    Exits with the run's exit code.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the other one decides what it means
+    from choreo.cli.dev_work import work  # a second of imports: what is done ahead of time
+
+    try:
+        tie.recv()
+    except EOFError:
+        return
     sys.dont_write_bytecode = True  # Python takes code compiled within the same second for current when sizes agree
     stop = threading.Event()
     threading.Thread(target=_await_end, args=(tie, stop, drain_s), name="tie", daemon=True).start()
-    from choreo.cli.dev_work import work  # a second of imports, for which Ctrl-C must not wait
-
     sys.exit(work(asked, targets, stop, lambda: news.send(News.LOADED), lambda: news.send(News.RUNNING)))
 
 

@@ -96,7 +96,14 @@ def test_a_mistake_is_shown_and_waited_out(project: Path, choreo: Choreo, start:
 
 
 def test_a_handler_is_mended_under_its_event(project: Path, choreo: Choreo, start: Start) -> None:
-    """An event whose handler fails is kept, and handled by the mended code."""
+    """An event whose handler fails is kept while attempts are left, and handled by the mended code."""
+    retry = "    retry = Retry(attempts=10_000, wait_s=0.1, factor=1)\n"
+    save(
+        project / "shop.py",
+        "class TakePayment(Handler[OrderPlaced]):\n",
+        f"class TakePayment(Handler[OrderPlaced]):\n{retry}",
+    )
+    save(project / "shop.py", "import Context, Event, Handler,", "import Context, Event, Handler, Retry,")
     save(project / "shop.py", "if order.total == 0:", "if 1 // order.total == 0:")
     dev = start(*DEV)
     read_until(dev, "ready in ")
@@ -170,6 +177,20 @@ def test_a_save_within_the_same_second_is_loaded(project: Path, start: Start) ->
     os.utime(draft, ns=(SECOND + 1_000_000, SECOND + 1_000_000))
     draft.replace(shop)
     assert "again" in read_until(dev, "restarted in ")
+    end(dev)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
+def test_a_spare_process_that_died_is_replaced(project: Path, start: Start) -> None:
+    """The process that waits for the next save may be killed: the next save starts another."""
+    dev = start(*DEV)
+    read_until(dev, "ready in ")
+    family: list[int] = []
+    while len(family) < 3:  # multiprocessing's own, the run, the spare; ends by the test's own time limit
+        family = [int(pid) for pid in Path(f"/proc/{dev.pid}/task/{dev.pid}/children").read_text().split()]
+    os.kill(family[-1], signal.SIGKILL)
+    save(project / "shop.py", "order.total < 100", "order.total < 900")
+    assert read_until(dev, "restarted in ").endswith("shop.py changed\n")
     end(dev)
 
 

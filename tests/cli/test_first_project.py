@@ -120,7 +120,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_page_works_as_it_reads(reader: Reader) -> None:
     """Every block of the page, from the first command to the last."""
     for block, after in zip(BLOCKS, [*BLOCKS[1:], None], strict=True):
