@@ -1,6 +1,7 @@
 """From targets to things that run: services, a coordinator for each saga spec, and the topics that they need."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.config import service_settings
-from choreo.errors import ConfigError
+from choreo.errors import ConfigError, SpecError
 from choreo.log.interface import Log, Topic, TopicSpec
 from choreo.runtime.plan import Plan, plan_of
 from choreo.runtime.topics import topics_of
@@ -56,14 +57,26 @@ def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -
 def deploy_specs(log: Log, found: Assembly) -> list[str]:
     """Put the project's specs on the log, where instances find the version that they began with; answers the new ones.
 
-    Raises SpecError where a version was deployed with another content.
+    Raises SpecError, with the place in the file, where a version was deployed with another content.
     """
-    current = {name: specs[0] for name, specs in found.specs.items()}
-    return [
-        f"{spec.name} version {spec.version}"
-        for name, spec in current.items()
-        if deploy(log, spec, found.files[name].read_text(encoding="utf-8"))
-    ]
+    current = [(specs[0], found.files[name]) for name, specs in found.specs.items()]
+    return [f"{spec.name} version {spec.version}" for spec, file in current if _deployed(log, spec, file)]
+
+
+def _deployed(log: Log, spec: Spec, file: Path) -> bool:
+    source = file.read_text(encoding="utf-8")
+    try:
+        return deploy(log, spec, source)
+    except SpecError as error:
+        error.at = error.at or _place_of_version(source, file)
+        raise
+
+
+def _place_of_version(source: str, file: Path) -> str:
+    """file:line:column of the spec's version number."""
+    found = re.search(r"^[{\s]*(?:[^#\n]*,\s*)?version\s*:\s*", source, re.MULTILINE)
+    before = source[: found.end()] if found else ""
+    return f"{file}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def settings_of(project: Project, service: Service) -> object:

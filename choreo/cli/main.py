@@ -84,10 +84,15 @@ class Root(Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return FINE
         except ChoreoError as error:
-            if verbose:
-                traceback.print_exception(error)
-            click.echo(f"{type(error).__name__}: {error}", err=True)
-            return code_of(error)
+            return answer_to(error, verbose)
+
+
+def answer_to(error: ChoreoError, verbose: bool) -> int:
+    """Print it for the person at the console, with `verbose` where it was raised too; answers the exit code."""
+    if verbose:
+        traceback.print_exception(error)
+    click.echo(f"{type(error).__name__}: {error}", err=True)
+    return code_of(error)
 
 
 def code_of(error: ChoreoError) -> int:
@@ -98,6 +103,8 @@ def code_of(error: ChoreoError) -> int:
 
 
 COMMANDS: Mapping[str, Lazy | Group] = {
+    "init": Lazy("init:init", "Make a small project: two services, a saga, and tests that pass."),
+    "dev": Lazy("dev:dev", "Run the project while it is written: again after each save, on a log that stays."),
     "run": Lazy("run:run", "Run services and saga coordinators: TARGET..., none = the whole project."),
     "demo": Lazy("demo:demo", "Run the sample shop and its order saga, on generated or real orders."),
     "emit": Lazy("emit:emit", "Put events on the log: an event class and its fields, or JSON lines from stdin."),

@@ -3,8 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
@@ -34,6 +34,8 @@ from choreo.state.memory import MemoryBackends
 from choreo.state.rocks import RocksBackends
 
 NOT_DRAINED = 1
+Watch = Callable[[Sequence[Worker], threading.Event], AbstractContextManager[object]]
+"""Looks at the workers while they run; may set the event, which ends the run."""
 
 
 @command("run")
@@ -62,12 +64,22 @@ def run(
             _refuse_idle(until_idle)
         found = limited(project, assemble(project, targets, project.log))
         if worker is None:
-            _prepare(project, found)
+            prepare(project, found)
             if count > 1:
                 return run_processes(
                     project, count, ["run", *targets, *(["--start-from", start_from] if start_from else [])]
                 )
-        return _run_here(project, found, _options(project, start_from, worker or 0), until_idle)
+        options = run_options(project, start_from, worker or 0)
+        with _stopping(project.config.run.drain_s) as stop:
+            return run_here(project, found, options, stop, _until_idle(project) if until_idle else _unwatched)
+
+
+def _until_idle(project: Project) -> Watch:
+    return lambda workers, stop: Idleness(workers, project.log, SystemClock(), stop)
+
+
+def _unwatched(workers: Sequence[Worker], stop: threading.Event) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 def _refuse_idle(until_idle: bool) -> None:
@@ -79,10 +91,10 @@ def _refuse_idle(until_idle: bool) -> None:
         )
 
 
-def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle: bool) -> int:
-    """Every service in this process, a thread each. Raises what the first that fails raises."""
+def run_here(project: Project, found: Assembly, options: RunOptions, stop: threading.Event, watch: Watch) -> int:
+    """Every service in this process, a thread each, until `stop` is set. Raises what the first that fails raises."""
     clock = SystemClock()
-    with ExitStack() as opened, _stopping(project.config.run.drain_s) as stop:
+    with ExitStack() as opened:
         workers = []
         for service in found.services:
             backends = opened.enter_context(closing(_backends(project, service, options.worker)))
@@ -96,8 +108,7 @@ def _run_here(project: Project, found: Assembly, options: RunOptions, until_idle
             worker.start()
             workers.append(worker)
         note(f"running {', '.join(service.name for service in found.services)} on {project.log.url}")
-        if until_idle:
-            opened.enter_context(Idleness(workers, project.log, clock, stop))
+        opened.enter_context(watch(workers, stop))
         with rare_collections():
             run_workers(workers, clock, stop.is_set)
     handled = sum(worker.handled for worker in workers)
@@ -111,7 +122,8 @@ def _backends(project: Project, service: Service, worker: int) -> Backends:
     return RocksBackends(place_of(project.config.state_dir(), service.name, worker))
 
 
-def _options(project: Project, start_from: str | None, worker: int) -> RunOptions:
+def run_options(project: Project, start_from: str | None, worker: int) -> RunOptions:
+    """How workers run by the settings; `start_from` was asked for on the command line. Raises ConfigError."""
     run = project.config.run
     return RunOptions(
         start_from=_start_from(start_from or run.start_from, project.log.url),
@@ -137,7 +149,7 @@ def _start_from(text: str, log_url: str) -> StartFrom:
     return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
 
 
-def _prepare(project: Project, found: Assembly) -> None:
+def prepare(project: Project, found: Assembly) -> None:
     """Make the topics that are missing, and put the specs on the log.
 
     Raises what the log says, which names the right that these credentials lack; StartError where schemas are missing

@@ -1,6 +1,7 @@
 """The project's events as a schema registry sees them: which are ours, under which subject, what a REFERENCE names."""
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from choreo.cli.assembly import assemble
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
-from choreo.errors import ConfigError
+from choreo.errors import ConfigError, SchemaError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import compatibility
 from choreo.events.event import Event
@@ -16,6 +17,7 @@ from choreo.events.registered import is_own, subject_of
 from choreo.events.registry import Registry
 from choreo.events.schema import normalised
 from choreo.events.schema_files import schema_in
+from choreo.runtime.plan import Plan
 
 FILES = (".avsc", ".avro")
 
@@ -49,6 +51,21 @@ def breaks(registry: Registry, event: type[Event]) -> Iterator[str]:
         yield from (f"{subject} {which}: {problem}" for problem in compatibility(older, schema))
 
 
+def require_readable(registry: Registry, plans: Iterable[Plan]) -> None:
+    """Raises SchemaError where an event of these, as its class is now, can't be read from what was written before."""
+    services = [plan.service for plan in plans]
+    events = {event for service in services for event in (*service.emitted, *service.handled) if is_own(event)}
+    for event in sorted(events, key=lambda event: event.contract.full_name):
+        problems = list(breaks(registry, event))
+        if problems:
+            raise SchemaError(
+                f"{event.__name__} can't read the {event.__name__} that was written before",
+                at=_place(event),
+                why="; ".join(problems),
+                hint="a default for a new field, an alias for a renamed one; or a new class for a new meaning",
+            )
+
+
 def named_schema(project: Project, reference: str) -> Named:
     """The schema that a REFERENCE names: an id, SUBJECT[@VERSION], a file, or module:Class.
 
@@ -76,3 +93,18 @@ def _registered(project: Project, reference: str) -> Named:
         raise ConfigError(f"{reference} names no single schema", hint=f"one of {known}")
     name = f"{subject}@{chosen[0].version}" if counted else subject
     return Named(name, project.registry.schema(chosen[0].schema_id))
+
+
+def _place(event: type[Event]) -> str:
+    """file:line:column of the class."""
+    try:
+        lines, number = inspect.getsourcelines(event)
+    except (OSError, TypeError):
+        return f"{event.__module__}.{event.__qualname__}"
+    first = next((n for n, line in enumerate(lines) if line.lstrip().startswith("class ")), 0)
+    column = len(lines[first]) - len(lines[first].lstrip()) + 1
+    return f"{inspect.getsourcefile(event)}:{number + first}:{column}"
+
+
+def _is_own(event: type[Event]) -> bool:
+    return event.contract.framed and not event.contract.external and not event.contract.abstract

@@ -60,3 +60,14 @@ def process(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths} | environment, **pipes)  # type: ignore[call-overload, no-any-return]  # keywords in a dict
+
+
+def read_until(running: "subprocess.Popen[str]", words: str) -> str:
+    """Lines of stderr up to the one that holds these words."""
+    assert running.stderr is not None
+    said = ""
+    for line in running.stderr:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(f"{words!r} never came; it said:\n{said}")

@@ -3,7 +3,6 @@
 import json
 import logging
 import signal
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from choreo.cli.run import _start_from
 from choreo.clock import to_micros
 from choreo.errors import ConfigError
 from choreo.runtime.options import no_faults
-from tests.cli.conftest import Choreo, process
+from tests.cli.conftest import Choreo, process, read_until
 
 RUN = ("run", "shop.py", "order.yaml")
 POINTS = ["checkpoint.begun", "checkpoint.appended", "checkpoint.committed", "checkpoint.stored"]
@@ -25,17 +24,6 @@ def statuses(choreo: Choreo) -> dict[str, str]:
     """How each saga stands."""
     rows = [json.loads(line) for line in choreo("sagas", "list", "--json").stdout.splitlines()]
     return {row["key"]: row["status"] for row in rows}
-
-
-def read_until(running: "subprocess.Popen[str]", words: str) -> str:
-    """Lines of stderr up to the one that holds these words."""
-    assert running.stderr is not None
-    said = ""
-    for line in running.stderr:
-        said += line
-        if words in line:
-            return said
-    raise AssertionError(f"{words!r} never came; it said:\n{said}")
 
 
 def test_a_run_takes_events_of_other_processes_and_drains(project: Path, choreo: Choreo) -> None:

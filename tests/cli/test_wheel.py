@@ -1,4 +1,4 @@
-"""The built wheel is whole: its demo runs where there is no checkout."""
+"""The built wheel is whole: its demo and the project of its `init` run where there is no checkout."""
 
 import json
 import os
@@ -9,18 +9,41 @@ from pathlib import Path
 
 import pytest
 
+from choreo.cli.init import FILES
 from tests.cli.conftest import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
-@pytest.mark.slow
-def test_the_demo_runs_from_a_wheel(tmp_path: Path) -> None:
-    """The wheel carries the sample shop, its saga and its contracts, and no test; `choreo demo` works from it."""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    wheel = next(tmp_path.glob("choreo-*.whl"))
+    with zipfile.ZipFile(next(directory.glob("choreo-*.whl"))) as packed:
+        packed.extractall(directory / "site")
+    return next(directory.glob("choreo-*.whl"))
+
+
+def run(wheel: Path, work: Path, *arguments: str) -> str:
+    """What `choreo ARGUMENTS` of the wheel prints, run in `work`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CHOREO_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "choreo", *arguments],
+        cwd=work,
+        env=environment | {"PYTHONPATH": str(wheel.parent / "site")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_demo_runs_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
+    """The wheel carries the sample shop, its saga and its contracts, and no test; `choreo demo` works from it."""
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
-        packed.extractall(tmp_path / "site")
     assert "choreo/demo/project/saga_specs/order_fulfilment.yaml" in names
     assert "choreo/demo/project/services/shop/world/service.py" in names
     assert any(name.startswith("choreo/demo/project/schemas/shop/") for name in names)
@@ -29,12 +52,12 @@ def test_the_demo_runs_from_a_wheel(tmp_path: Path) -> None:
         f"{wheel.name.removesuffix('-py3-none-any.whl')}.dist-info",
     }
     assert not [name for name in names if "__pycache__" in name]
-    work = tmp_path / "work"
-    work.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CHOREO_")}
-    demo = [sys.executable, "-m", "choreo", "demo", "--count", "10", "--json"]
-    done = subprocess.run(
-        demo, cwd=work, env=environment | {"PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["orders"] == 10
+    assert json.loads(run(wheel, tmp_path, "demo", "--count", "10", "--json"))["orders"] == 10
+
+
+def test_a_project_is_made_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
+    """The wheel carries every file of the starter; what `choreo init` writes from it is what it writes from here."""
+    run(wheel, tmp_path, "init", "starter")
+    written = {file: (tmp_path / "starter" / file).read_bytes() for file in FILES}
+    assert written == {file: (ROOT / "starter" / file).read_bytes() for file in FILES}
+    run(wheel, tmp_path / "starter", "check")
