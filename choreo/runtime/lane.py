@@ -11,20 +11,23 @@ from choreo.state.values import ValueCodec
 class TaskLane:
     """What bound stores and timers of a task's handlers read and write."""
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, partition: int) -> None:
+        self.partition = partition
+        """The number of its task."""
         self.key = b""
         self.now = 0
         self._entries = entries
-        self._place: object = ""
+        self.place: object = ""
+        """What errors name: the position of the input, or which timer it is."""
         self._writes: dict[bytes, Change] = {}
         self.timers: dict[bytes, int | None] = {}
 
     def enter(self, key: bytes, now: int, place: object) -> None:
         """Begin a handling of an event with this key; `place` is what errors name."""
-        self.key, self.now, self._place = key, now, place
+        self.key, self.now, self.place = key, now, place
 
     def where(self) -> str:
-        return f"{self._place}, key {self.key.decode(errors='replace')!r}"
+        return f"{self.place}, key {self.key.decode(errors='replace')!r}"
 
     def read(self, key: bytes, codec: ValueCodec) -> Any:
         change = self._writes.get(key, MISSING)

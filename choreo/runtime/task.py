@@ -19,6 +19,7 @@ from choreo.runtime.intake import Input, Intake
 from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.ledger import Ledger
+from choreo.runtime.observer import Observer
 from choreo.runtime.parking import RETRY, Parking, Waiting
 from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
@@ -74,6 +75,10 @@ class Task:
         self._ledger = Ledger(plan.service, partition, entries)
         self._questions: list[Question] = []
         self._refusal: str | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of failures from here on; a task that is rebuilt by a replay tells nobody."""
+        self._ledger.observer = observer
 
     @property
     def crowded(self) -> bool:
@@ -284,7 +289,7 @@ class Task:
         return self._moved(given.key, flight, flight.start())
 
     def _crew(self) -> Handlings:
-        return Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs)
+        return Handlings(self.plan, TaskLane(self.entries, self.partition), self._codec, self._needs)
 
     def _moved(self, key: bytes, flight: Flight, landing: Landing | None) -> bool:
         """A flight went on as far as it could. Answers whether its key is free again."""

@@ -3,7 +3,6 @@
 `poll` asks the log, `step` does everything else and answers when it wants to be called again.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,6 +15,16 @@ from choreo.runtime.build import build_of
 from choreo.runtime.committer import Committer
 from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
+from choreo.runtime.observer import (
+    Assigned,
+    HandOverFailed,
+    IntakeClosed,
+    IntakeOpened,
+    Released,
+    TaskWaits,
+    WorkerEnded,
+    WorkerStarted,
+)
 from choreo.runtime.opening import Opening
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
 from choreo.runtime.outside import InlineOutside, LoopOutside, Outside
@@ -24,7 +33,6 @@ from choreo.runtime.topics import check_topics
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 
-logger = logging.getLogger("choreo.runtime")
 FLIGHT_POLL = 2000
 """Microseconds until the outside is asked again for what has ended."""
 POLL_AGAIN = 1000
@@ -49,6 +57,9 @@ class Worker:
         self.tasks: dict[int, LiveTask] = {}
         self.turns = 0
         """Steps that have ended."""
+        self.stepped_at = 0
+        """When the last of them was (microseconds); 0 before the start."""
+        self.ended = False
         self._closed_handled = 0
         self._site = site
         options = options or RunOptions()
@@ -83,6 +94,27 @@ class Worker:
         return bool(self.tasks) and not self._openings
 
     @property
+    def restoring(self) -> dict[int, tuple[int, int]]:
+        """Tasks that are being opened, and their changelog records (done, total)."""
+        return {number: opening.progress for number, opening in self._openings.copy().items()}
+
+    @property
+    def incomplete(self) -> dict[int, list[str]]:
+        """Tasks that can't open, and the topics whose partition somebody else has."""
+        return self._assignment.incomplete()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is a member of its group and every task that it can open is open."""
+        joined = self._member is not None and not self.ended and self._member.identity() is not None
+        return joined and not self._openings and self._assignment.epoch == self._seen_epoch
+
+    @property
+    def refused(self) -> int:
+        """Checkpoints that were refused since the start."""
+        return self._committer.refused
+
+    @property
     def member(self) -> Member:
         assert self._member is not None, "start comes first"  # a programming error of the caller
         return self._member
@@ -95,6 +127,8 @@ class Worker:
         membership = Membership(self.service.scope, self.plan.topics, instance, self._options.session_timeout_s)
         self._member = self._site.log.join(membership, self)
         self._frontier = Frontier(self._site.log, self)
+        self.stepped_at = self._site.clock.now()
+        self._site.observer.saw(WorkerStarted(self.service.name, self.stepped_at))
 
     def poll(self, timeout_s: float = 0.0) -> list[Record]:
         """Records for the next step; waits at most `timeout_s` for the first. Assignments change in here."""
@@ -116,6 +150,7 @@ class Worker:
         if self._committer.due(more=more):
             self._commit()
         self.turns += 1
+        self.stepped_at = self._site.clock.now()
         return self._next_due(now, more)
 
     def stop(self) -> None:
@@ -134,6 +169,9 @@ class Worker:
         self._committer.close()
         self._outside.close()
         self._needs.close()
+        if self.stepped_at and not self.ended:
+            self._site.observer.saw(WorkerEnded(self.service.name, self._site.clock.now()))
+        self.ended = True
 
     # -- what the log tells, inside poll -------------------------------------------------------------------------------
 
@@ -142,6 +180,7 @@ class Worker:
         try:
             offsets = self._start_offsets(committed)
             self._assignment.add(offsets)
+            self._site.observer.saw(Assigned(self.service.name, tuple(offsets), self._site.clock.now()))
             return offsets
         except Exception as error:  # a callback must not raise: the next step does
             self._failure = error
@@ -151,15 +190,17 @@ class Worker:
         """These go to somebody else after this: commit what is done, then let go."""
         try:
             self._commit()
-        except Exception:  # a callback must not raise, and what was not committed is taken again by the next owner
-            logger.warning(
-                "%s: what was done could not be committed before a hand-over", self.service.name, exc_info=True
-            )
+        except Exception as error:  # a callback must not raise; what was not committed is taken again by the next owner
+            self._site.observer.saw(HandOverFailed(self.service.name, error, self._site.clock.now()))
         finally:
-            self.lost(partitions)
+            self._let_go(partitions, lost=False)
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """These are somebody else's: drop everything about them."""
+        self._let_go(partitions, lost=True)
+
+    def _let_go(self, partitions: Sequence[TopicPartition], *, lost: bool) -> None:
+        self._site.observer.saw(Released(self.service.name, tuple(partitions), lost, self._site.clock.now()))
         self._assignment.remove(partitions)
         self._drop({tp.partition for tp in partitions})
         if self._frontier is not None:
@@ -187,13 +228,14 @@ class Worker:
 
     def _open_tasks(self) -> None:
         """Begin, continue and finish the opening of tasks that are complete."""
-        self._seen_epoch = self._assignment.epoch
+        news, self._seen_epoch = self._assignment.epoch != self._seen_epoch, self._assignment.epoch
         for number, offsets in self._assignment.complete().items():
             if number not in self.tasks and number not in self._openings:
                 self._openings[number] = Opening(self.plan, number, offsets, self._site, self._options)
                 self.member.pause(offsets)
-        for number, topics in self._assignment.incomplete().items():
-            logger.info("task %s-%d waits: its %s is elsewhere", self.service.name, number, ", ".join(topics))
+        for number, topics in self._assignment.incomplete().items() if news else ():
+            waits = TaskWaits(self.service.name, number, tuple(topics), self._site.clock.now())
+            self._site.observer.saw(waits)
         for number, opening in list(self._openings.items()):
             if opening.step():
                 del self._openings[number]
@@ -253,11 +295,13 @@ class Worker:
         if live.closed == live.paused:
             return
         live.paused = live.closed
+        name, number, now = self.service.name, live.task.partition, self._site.clock.now()
         if live.paused:
             why = live.task.halted or f"{live.task.parked:,} inputs are parked"
-            logger.error("task %s-%d takes nothing more in: %s", self.service.name, live.task.partition, why)
+            self._site.observer.saw(IntakeClosed(name, number, why, now))
             self.member.pause(live.inputs.partitions)
         else:
+            self._site.observer.saw(IntakeOpened(name, number, now))
             self.member.resume(live.inputs.partitions)
 
     def _next_due(self, now: int, more: bool) -> int:
