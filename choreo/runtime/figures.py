@@ -133,7 +133,7 @@ def _running(worker: Worker, live: LiveTask) -> TaskFigures:
     return TaskFigures(
         partition=task.partition,
         state=state,
-        why=task.halted or (f"{task.parked:,} inputs are parked" if task.full else ""),
+        why=_why(live),
         inputs=tuple(InputFigures(*tp, worker.position(tp)) for tp in live.inputs.partitions),
         handled=task.handled,
         uncommitted=task.since,
@@ -143,3 +143,10 @@ def _running(worker: Worker, live: LiveTask) -> TaskFigures:
         parked=task.parked,
         in_flight=len(task.flights),
     )
+
+
+def _why(live: LiveTask) -> str:
+    """Without the text of the error: that may quote the event; it is in the log and in the dead letter."""
+    if live.task.halted is not None:
+        return live.task.halted.partition(": ")[0]
+    return f"{live.task.parked:,} inputs are parked" if live.task.full else ""
