@@ -80,10 +80,10 @@ def figures_of(worker: Worker) -> WorkerFigures:
     """What can be said of a worker now. Never raises for what it is doing meanwhile."""
     for _ in range(LOOKS):
         try:
-            return _figures(worker, _tasks(worker), worker.handled)
+            return _figures(worker, _tasks(worker), worker.handled, settled=worker.settled)
         except (RuntimeError, LookupError, LogError):  # its tasks changed while we looked
             continue
-    return _figures(worker, (), 0)
+    return _figures(worker, (), 0, settled=False)
 
 
 def with_ends(figures: WorkerFigures, ends: Mapping[TopicPartition, int]) -> WorkerFigures:
@@ -105,12 +105,12 @@ def inputs_of(figures: Iterable[WorkerFigures]) -> list[TopicPartition]:
     return sorted(found)
 
 
-def _figures(worker: Worker, tasks: tuple[TaskFigures, ...], handled: int) -> WorkerFigures:
+def _figures(worker: Worker, tasks: tuple[TaskFigures, ...], handled: int, *, settled: bool) -> WorkerFigures:
     return WorkerFigures(
         service=worker.service.name,
         started=worker.stepped_at > 0,
         ended=worker.ended,
-        settled=worker.settled,
+        settled=settled,
         stepped_at=worker.stepped_at,
         handled=handled,
         checkpoints=worker.checkpoints,

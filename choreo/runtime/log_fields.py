@@ -18,7 +18,7 @@ ATTRIBUTE = "choreo"
 Fields = Mapping[str, object]
 
 
-def about(**fields: object) -> dict[str, Fields]:
+def about(**fields: object) -> dict[str, Any]:
     """The `extra` of a log call: `logger.info(text, extra=about(service="payments", task=3))`."""
     return {ATTRIBUTE: {name: value for name, value in fields.items() if value is not None}}
 

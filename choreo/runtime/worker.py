@@ -73,6 +73,7 @@ class Worker:
         self._committer = Committer(service.scope, site, self._options, reach, self._rewind)
         self._outside = outside or (InlineOutside() if self._options.inline_calls else LoopOutside())
         self._failure: Exception | None = None
+        self._joined = False
         self._waiting = False
         """Whether a task waits for what the log has yet to hand out."""
         self._member: Member | None = None
@@ -106,8 +107,8 @@ class Worker:
     @property
     def settled(self) -> bool:
         """Whether it is a member of its group and every task that it can open is open."""
-        joined = self._member is not None and not self.ended and self._member.identity() is not None
-        return joined and not self._openings and self._assignment.epoch == self._seen_epoch
+        joined = self._joined and not self.ended and self.member.identity() is not None
+        return joined and self._assignment.complete().keys() <= self.tasks.keys()
 
     @property
     def refused(self) -> int:
@@ -180,6 +181,7 @@ class Worker:
         try:
             offsets = self._start_offsets(committed)
             self._assignment.add(offsets)
+            self._joined = True
             self._site.observer.saw(Assigned(self.service.name, tuple(offsets), self._site.clock.now()))
             return offsets
         except Exception as error:  # a callback must not raise: the next step does
@@ -201,6 +203,7 @@ class Worker:
 
     def _let_go(self, partitions: Sequence[TopicPartition], *, lost: bool) -> None:
         self._site.observer.saw(Released(self.service.name, tuple(partitions), lost, self._site.clock.now()))
+        self._joined = False
         self._assignment.remove(partitions)
         self._drop({tp.partition for tp in partitions})
         if self._frontier is not None:

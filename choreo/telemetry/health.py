@@ -43,7 +43,7 @@ def readiness(workers: Sequence[WorkerFigures], stopping: bool = False) -> Verdi
             unready = [f"task {worker.service}-{t.partition} {_why(t)}" for t in worker.tasks if t.state != "running"]
             problems += unready
             if not worker.settled and not unready:
-                problems.append(f"{worker.service}: its worker has no assignment yet")
+                problems.append(f"{worker.service}: its worker is still taking up its tasks")
     return Verdict(not problems, tuple(problems))
 
 

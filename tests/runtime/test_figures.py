@@ -1,6 +1,7 @@
 """Figures of a worker, as another thread reads them: lag, age, parked, in flight, state."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from choreo.log.memory import MemoryLog
 from choreo.record import NewRecord, TopicPartition
 from choreo.runtime import opening
 from choreo.runtime.figures import InputFigures, TaskFigures, figures_of, inputs_of, with_ends
+from choreo.runtime.opening import Opening
 from tests.runtime.test_async import Bank, HeldOutside
 from tests.runtime.test_log_fields import Ride, Rode
 from tests.runtime.town import NOON, Town
@@ -157,3 +159,29 @@ def test_figures_can_be_read_while_the_worker_works() -> None:
 
 def _record(town: Town) -> NewRecord:
     return Codec(town.registry, (), town.log.cluster_id()).encode(Filled(jar="j"), Ids(b"e" * 16, "story", at=NOON))
+
+
+def test_a_worker_is_not_settled_between_its_assignment_and_its_last_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever another thread looks while tasks are opened, the worker is not settled, until all of them run."""
+    town = Town(Service("jam", handlers=[Seal]), partitions=4)
+    worker = town.workers[0]
+    looks: list[tuple[bool, int]] = []
+    begin, finish = Opening.__init__, Opening.finish
+
+    def look() -> None:
+        looks.append((figures_of(worker).settled, len(worker.tasks)))
+
+    def beginning(self: Opening, *arguments: Any) -> None:
+        look()
+        begin(self, *arguments)
+
+    def finishing(self: Opening, *arguments: Any) -> Any:
+        look()
+        return finish(self, *arguments)
+
+    monkeypatch.setattr(Opening, "__init__", beginning)
+    monkeypatch.setattr(Opening, "finish", finishing)
+    look()
+    town.time.settle()
+    assert [settled for settled, _ in looks] == [False] * 9
+    assert figures_of(worker).settled
