@@ -32,7 +32,7 @@ def work(asked: Asked, targets: Sequence[str], stop: threading.Event, loaded: Te
     while True:
         try:
             # What handlers raise is shown: live it would be noise, since attempts go on; here one looks for it.
-            with _for_development(open_project(asked)) as project, telling(verbose=True):
+            with _for_development(open_project(asked)) as project, telling("debug"):
                 return _run(project, targets, stop, loaded, running)
         except StateInUseError as error:
             if stop.is_set() or monotonic() >= until:

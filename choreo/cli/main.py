@@ -132,7 +132,12 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         },
     ),
     "services": Group(
-        "services", "Services of the project.", {"list": Lazy("services:list_services", "Every service.")}
+        "services",
+        "Services of the project.",
+        {
+            "list": Lazy("services:list_services", "Every service."),
+            "lag": Lazy("lag:show_lag", "How far each task is behind, and since when."),
+        },
     ),
     "dead-letters": Group(
         "dead-letters",

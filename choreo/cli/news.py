@@ -1,42 +1,32 @@
-"""What the runtime tells on its way (restores, retries, waits), on stderr while a command runs."""
+"""What a running command tells on its way, on stderr: one line a log record, for people or for programs."""
 
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from choreo.telemetry.log_lines import COMMAND, ConsoleLines, JsonLines, Origin, Sparing
+
 LOGGER = logging.getLogger("choreo")
-SPARING_S = 1.0
-
-
-class Sparing(logging.Filter):
-    """Lets the same piece of news about the same thing through once a second: progress, not a flood."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[tuple[object, ...], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this line is shown; warnings always are."""
-        about = record.args[:1] if isinstance(record.args, tuple) else ()
-        news = (record.name, record.msg, *about)
-        if record.levelno > logging.INFO or record.created - self._said.get(news, 0.0) >= SPARING_S:
-            self._said[news] = record.created
-            return True
-        return False
+say = logging.getLogger(COMMAND).info
+"""One line about the run itself; plain text on a console."""
 
 
 @contextmanager
-def telling(verbose: bool) -> Iterator[None]:
-    """Show what the runtime logs, from INFO on; with `verbose`, from DEBUG on."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+def telling(level: str, *, as_json: bool = False, worker: int | None = None) -> Iterator[Origin]:
+    """Show what Choreo and its handlers log from `level` on, and what everybody else logs from WARNING on.
+
+    `worker` is the number of this process, where there are several. Yields what names the services that run here.
+    """
+    handler, origin = logging.StreamHandler(sys.stderr), Origin(worker)
+    handler.setFormatter(JsonLines() if as_json else ConsoleLines())
     handler.addFilter(Sparing())
-    before = LOGGER.level
-    LOGGER.addHandler(handler)
-    LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
+    handler.addFilter(origin)
+    before, root = LOGGER.level, logging.getLogger()
+    root.addHandler(handler)
+    LOGGER.setLevel(level.upper())
     try:
-        yield
+        yield origin
     finally:
-        LOGGER.removeHandler(handler)
+        root.removeHandler(handler)
         LOGGER.setLevel(before)

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import FrameType
 
-from choreo.cli.output import note
+from choreo.cli.news import say
 from choreo.cli.project import Project
 from choreo.errors import ConfigError
+from choreo.telemetry.endpoint import LOOPBACK, Address, Endpoint
+from choreo.telemetry.family import FamilyWatch
 
 LOOK_EVERY_S = 0.2
 KILL_AFTER_S = 5.0
@@ -28,21 +31,43 @@ def require_kafka(project: Project, count: int) -> None:
         )
 
 
-def run_processes(project: Project, count: int, arguments: Sequence[str]) -> int:
+def health_of_children(health: Address, count: int) -> list[Address]:
+    """Where each of `count` children serves its own health: on the ports behind that of all, for this machine only.
+
+    Raises ConfigError where there are no such ports.
+    """
+    if not 0 < health.port <= 65_535 - count:
+        raise ConfigError(
+            f"--health {health} leaves no ports for {count} processes",
+            why=f"port P serves all of them together, P+1 to P+{count} one each",
+            hint=f"a port from 1 to {65_535 - count:,}",
+        )
+    return [Address(LOOPBACK, health.port + 1 + number) for number in range(count)]
+
+
+def run_processes(project: Project, count: int, arguments: Sequence[str], health: Address | None = None) -> int:
     """Run `choreo ARGUMENTS --worker 0..N-1`. Ends when all have ended; one that fails stops the others.
 
-    Answers the exit code of the first that failed.
+    With `health` each child serves its own, and this process that of all. Answers the exit code of the first that
+    failed.
     """
+    children_health = health_of_children(health, count) if health is not None else []
     config = project.config
     environment = os.environ | {"CHOREO_LOG_URL": config.log.url, "CHOREO_REGISTRY_URL": config.registry_url()}
+    environment["CHOREO_HEALTH_LISTEN"] = ""  # one address is for one process
     if config.profile:
         environment["CHOREO_PROFILE"] = config.profile
     chosen = ["--config", str(config.file)] if config.file else []
     verbose = ["-v"] if project.output.verbose else []
     command = [sys.executable, "-m", "choreo", *arguments, *chosen, *verbose]
-    children = [subprocess.Popen([*command, "--worker", str(number)], env=environment) for number in range(count)]
-    note(f"started {count} processes: {', '.join(str(child.pid) for child in children)}")
-    return _Family(children, config.run.drain_s).wait()
+    own = [["--worker", str(number)] for number in range(count)]
+    for each, address in zip(own, children_health, strict=False):
+        each += ["--health", str(address)]
+    endpoint = Endpoint(health, FamilyWatch(children_health)) if health is not None else nullcontext()
+    children = [subprocess.Popen([*command, *each], env=environment) for each in own]
+    say(f"started {count} processes: {', '.join(str(child.pid) for child in children)}")
+    with endpoint:
+        return _Family(children, config.run.drain_s).wait()
 
 
 class _Family:
@@ -81,7 +106,7 @@ class _Family:
             failed = [child for child in self._children if child.poll() not in (None, 0)]
             if failed and not code:
                 code = abs(failed[0].returncode)
-                note(f"process {failed[0].pid} ended with {failed[0].returncode}: stopping the others")
+                say(f"process {failed[0].pid} ended with {failed[0].returncode}: stopping the others")
                 self._stop()
             if self._stopped_at is not None and time.monotonic() - self._stopped_at > self._drain_s + KILL_AFTER_S:
                 break

@@ -141,6 +141,9 @@ def _fitted(name: Name, declared: Field[Any], said: _Said) -> object:
     least = declared.metadata.get("at_least")
     if least is not None and isinstance(value, int | float) and value < least:
         raise ConfigError(f"{name} = {value} is too small", at=said.origin, hint=f"at least {least}")
+    choices = declared.metadata.get("one_of")
+    if choices is not None and value not in choices:
+        raise ConfigError(f"{name} = {value!r} is none of {', '.join(choices)}", at=said.origin)
     return value
 
 

@@ -18,6 +18,11 @@ def at_least(bound: float, default: Any) -> Any:
     return field(default=default, metadata={"at_least": bound})
 
 
+def one_of(default: str, *others: str) -> Any:
+    """A dataclass field that takes `default` or one of the others."""
+    return field(default=default, metadata={"one_of": (default, *others)})
+
+
 @dataclass(frozen=True)
 class ProjectSection:
     """What the project consists of: modules or files of services, globs of saga specs, the contracts' directory."""
@@ -75,6 +80,25 @@ class RunSection:
 
 
 @dataclass(frozen=True)
+class LoggingSection:
+    """What a run writes to stderr: `format` console or json (one object a line), from which `level` on."""
+
+    format: str = one_of("console", "json")
+    level: str = one_of("info", "debug", "warning", "error")
+
+
+@dataclass(frozen=True)
+class HealthSection:
+    """Probes and status over HTTP: `listen` is PORT (this machine only) or HOST:PORT; empty: nobody listens.
+
+    A process is not live any more when one of its workers has made no step for `stalled_s`.
+    """
+
+    listen: str = ""
+    stalled_s: float = at_least(1, 60.0)
+
+
+@dataclass(frozen=True)
 class TopicSection:
     """How a topic is made; replication 0 means min(3, brokers), retention is `forever` or a duration such as 7d."""
 
@@ -103,6 +127,8 @@ SINGLE: Mapping[str, type] = {
     "log": LogSection,
     "registry": RegistrySection,
     "run": RunSection,
+    "logging": LoggingSection,
+    "health": HealthSection,
 }
 """Sections with a fixed set of keys."""
 MULTIPLE: Mapping[str, type] = {"topics": TopicSection, "downstreams": DownstreamSection}
@@ -140,6 +166,8 @@ class Config:
     log: LogSection
     registry: RegistrySection
     run: RunSection
+    logging: LoggingSection
+    health: HealthSection
     topics: Mapping[str, TopicSection]
     downstreams: Mapping[str, DownstreamSection]
     kafka: Mapping[str, str]

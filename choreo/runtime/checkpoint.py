@@ -1,6 +1,7 @@
 """The checkpoint: the one place where what handlers wrote down becomes true."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
 from choreo.record import NewRecord
@@ -10,6 +11,13 @@ from choreo.runtime.options import FaultPoint, RunOptions
 from choreo.runtime.task import Portion
 from choreo.state.changelog import changelog_records
 from choreo.state.meta import meta_entry
+
+
+class Written(NamedTuple):
+    """What a checkpoint wrote: events and dead letters, and records on the changelog."""
+
+    outputs: int
+    entries: int
 
 
 class Checkpoint:
@@ -23,7 +31,7 @@ class Checkpoint:
 
     def commit(
         self, writer: Writer, member: Member, identity: Identity, tasks: Sequence[LiveTask], *, epoch: int, now: int
-    ) -> None:
+    ) -> Written:
         """Make the tasks' portions visible, then true in their stores.
 
         1. the outputs, 2. one changelog record per dirty key, 3. one journal record per task,
@@ -54,6 +62,7 @@ class Checkpoint:
         for live, portion, receipt in zip(tasks, portions, receipts, strict=True):  # 5
             self._store(live, portion, receipt, now)
         self._reach("checkpoint.stored")
+        return Written(sum(len(p.outputs) for p in portions), sum(len(p.logged) for p in portions))
 
     def _portion(self, live: LiveTask) -> Portion:
         portion = live.task.portion()

@@ -18,6 +18,8 @@ from choreo.log.interface import Identity, Member, Writer
 from choreo.resilience.dead_letter import shortened
 from choreo.runtime.checkpoint import Checkpoint
 from choreo.runtime.live import LiveTask
+from choreo.runtime.log_fields import about
+from choreo.runtime.observer import Committed, Reason, Refused
 from choreo.runtime.options import FaultPoint, RunOptions, Site
 from choreo.runtime.pace import Pace
 from choreo.runtime.plan import Plan
@@ -41,7 +43,7 @@ class Committer:
         """So many checkpoints are yet to be made of one input each: one of them can't be published."""
         self.done = 0
         self.refused = 0
-        self._scope = scope
+        self._scope, self._name = scope, scope.removeprefix("choreo.")
         self._site = site
         self._rewind = rewind
         self._checkpoint = Checkpoint(scope, options, reach)
@@ -50,6 +52,7 @@ class Committer:
         self._instance = ""
         self._identity: Identity | None = None
         self._fenced = 0
+        self._why: Reason | None = None
         self._buried = False
         """Whether the input of the next checkpoint is a dead letter, because it could not be published."""
 
@@ -85,7 +88,9 @@ class Committer:
         quiet = all(live.announced and live.task.quiet for live in self.busy.values())
         flights = any(task.flights for task in tasks)
         now = self._site.clock.now()
-        return self.cautious > 0 or self._pace.due(now, since, size, more=more, quiet=quiet, flights=flights)
+        why = self._pace.due(now, since, size, more=more, quiet=quiet, flights=flights)
+        self._why = "cautious" if self.cautious > 0 else why
+        return self._why is not None
 
     def next_due(self) -> int:
         """When to ask again (microseconds), NEVER where nothing waits."""
@@ -101,6 +106,7 @@ class Committer:
         if not tasks or self._writer is None:
             return
         identity, self._identity = self._identity or member.identity(), None
+        why, self._why = self._why, None
         if identity is None:
             return
         since = {live.task.partition: live.task.since for live in tasks if live.task.dirty}
@@ -108,15 +114,18 @@ class Committer:
         self._pace.settled()
         try:
             now = self._site.clock.now()
-            self._checkpoint.commit(self._writer, member, identity, tasks, epoch=epoch, now=now)
+            written = self._checkpoint.commit(self._writer, member, identity, tasks, epoch=epoch, now=now)
         except FencedError as error:
+            self._refused(tasks, error)
             self._buried = False
             self._drop_writer(error)
             self._take_back(tasks)
         except TransactionAbortedError as error:
+            self._refused(tasks, error)
             self._take_back(tasks)
             self._answer(error, tasks, since)
         except PublishError as error:
+            self._refused(tasks, error)
             self._take_back(tasks)
             self._find_culprit(tasks, since, error)
         else:
@@ -124,6 +133,13 @@ class Committer:
             self._fenced = 0
             self._buried = False
             self.cautious = max(self.cautious - 1, 0)
+            took, ended = tuple(live.task.partition for live in tasks), self._site.clock.now()
+            counts = (sum(since.values()), written.outputs, written.entries)
+            self._site.observer.saw(Committed(self._name, took, *counts, why or "hand-over", ended - now, ended))
+
+    def _refused(self, tasks: Sequence[LiveTask], error: Exception) -> None:
+        now = self._site.clock.now()
+        self._site.observer.saw(Refused(self._name, tuple(live.task.partition for live in tasks), error, now))
 
     def _take_back(self, tasks: Sequence[LiveTask]) -> None:
         self.refused += 1
@@ -139,7 +155,7 @@ class Committer:
                 why="it has the same instance id: a copy of the state directory, or the same --worker number twice",
                 hint="stop one of them",
             ) from error
-        logger.warning("%s was fenced: %s", self._instance, error)
+        logger.warning("%s was fenced: %s", self._instance, error, extra=about(service=self._name))
         self.close()
 
     def _answer(self, error: TransactionAbortedError, tasks: Sequence[LiveTask], since: Mapping[int, int]) -> None:
@@ -151,7 +167,12 @@ class Committer:
             raise cause
         else:
             self._buried = False
-            logger.warning("a checkpoint of %s was refused, its inputs are taken again: %s", self._scope, error)
+            logger.warning(
+                "a checkpoint of %s was refused, its inputs are taken again: %s",
+                self._scope,
+                error,
+                extra=about(service=self._name),
+            )
             if not isinstance(error, StaleMemberError):
                 self._check_topics(tasks[0].task.plan)
 
@@ -166,7 +187,12 @@ class Committer:
         `since` counts the inputs of each task in the checkpoint that failed.
         """
         if sum(since.values()) > 1:
-            logger.warning("a checkpoint of %s can't be published, looking for the input: %s", self._scope, error)
+            logger.warning(
+                "a checkpoint of %s can't be published, looking for the input: %s",
+                self._scope,
+                error,
+                extra=about(service=self._name),
+            )
             self.cautious = sum(since.values())
             self._buried = False
             return
@@ -176,7 +202,12 @@ class Committer:
                 why=error.message,
                 hint=error.hint,
             ) from error
-        logger.warning("an input of %s can't be published and goes to the dead letters: %s", self._scope, error)
+        logger.warning(
+            "an input of %s can't be published and goes to the dead letters: %s",
+            self._scope,
+            error,
+            extra=about(service=self._name),
+        )
         for live in tasks:
             if live.task.partition in since:
                 live.task.refuse_next(shortened(str(error)))

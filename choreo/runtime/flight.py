@@ -1,6 +1,5 @@
 """A flight: one input from its first attempt until it is settled or must wait. It may stop for recorded calls."""
 
-import logging
 from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from choreo.runtime.ledger import Ledger
 from choreo.runtime.parking import FLYING, Waiting, place_of, tried
 from choreo.runtime.plan import Invocation
 from choreo.service.calls import Call, PlainCall
-
-logger = logging.getLogger("choreo.runtime")
 
 Work = Generator[Call[object], object, Waiting | None]
 
@@ -108,12 +105,12 @@ class Flight:
             self.crew.lane.drop()
             if isinstance(failure.error, DivergenceError):
                 raise failure.error from failure
-            logger.debug("attempt %d at %s failed", self._attempts, place_of(given.waiting), exc_info=failure.error)
             if isinstance(failure.error, BreakerOpen):
                 self._attempts -= 1  # a call that was not made is no attempt
                 until = self._ledger.now + round(failure.error.wait_s * 1_000_000)
                 return tried(given.waiting, self._attempts, failure.error, self.book.kept, until)
             wait_s = next_wait_s(failure, self._attempts)
+            self._ledger.failed(given, failure.invocation, self._attempts, failure.error, wait_s)
             if wait_s is None:
                 return (yield from self._exhausted(failure))
             if wait_s > 0:

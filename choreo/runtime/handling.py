@@ -9,10 +9,11 @@ from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, caused_by, derive_id
 from choreo.events.event import Event
 from choreo.log.interface import MAX_RECORD_BYTES
-from choreo.record import NewRecord
+from choreo.record import NewRecord, Position
 from choreo.runtime.calls import AtOnce, CallBook, Recorded, Replay, unlimited
 from choreo.runtime.intake import Input
 from choreo.runtime.lane import TaskLane
+from choreo.runtime.log_fields import HandlingLog, event_name, id_fields, place_fields
 from choreo.runtime.plan import Invocation, Plan
 from choreo.service.calls import Asked, BoundDownstream, Call
 from choreo.service.context import Context, effects_of
@@ -51,7 +52,9 @@ class Handlings:
         self.calls = CurrentCalls(replay)
         self._service = plan.service.name
         self._codec = codec
-        self._logs = [logging.getLogger(f"choreo.{plan.service.name}.{s.name}") for s in plan.service.signatures]
+        self._logs = [self._log(signature.name) for signature in plan.service.signatures]
+        self._running: tuple[Invocation, tuple[object, ...], Ids, int] | None = None
+        """What runs now, for the records of its log."""
         self._handlers = [self._bound(signature.handler, signature, needs) for signature in plan.service.signatures]
 
     def _bound(self, handler: Any, signature: Any, needs: Needs) -> Any:
@@ -74,6 +77,7 @@ class Handlings:
         for invocation in given.invocations:
             number, signature, method = invocation
             ctx = Context(given.ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
+            self._running = (invocation, given.arguments, given.ids, attempt)
             try:
                 answer = getattr(self._handlers[number], method.name)(*given.arguments, ctx)
                 self._gather(outcome, invocation, answer, ctx, given.ids)
@@ -89,6 +93,7 @@ class Handlings:
         for invocation in invocations:
             number, signature, method = invocation
             ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
+            self._running = (invocation, arguments, ids, attempt)
             try:
                 answer = getattr(self._handlers[number], method.name)(*arguments, ctx)
                 if method.asynchronous:
@@ -97,6 +102,20 @@ class Handlings:
             except Exception as error:
                 raise Failed(invocation, error) from error
         return outcome
+
+    def _log(self, handler: str) -> logging.Logger:
+        return HandlingLog(logging.getLogger(f"choreo.{self._service}.{handler}"), self._fields)
+
+    def _fields(self) -> dict[str, object]:
+        """What the records of `ctx.log` carry."""
+        fields: dict[str, object] = {"service": self._service, "task": self.lane.partition}
+        if self._running is not None:
+            invocation, arguments, ids, attempt = self._running
+            fields |= {"handler": invocation.signature.name, "event": event_name(arguments, invocation.method.name)}
+            fields |= id_fields(ids) | {"attempt": attempt}
+        if isinstance(self.lane.place, Position):
+            fields |= place_fields(self.lane.place)
+        return fields
 
     def _gather(self, outcome: Outcome, invocation: Invocation, answer: Any, ctx: Context, ids: Ids) -> None:
         """Take over what a method returned and said through its context."""

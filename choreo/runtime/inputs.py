@@ -46,6 +46,13 @@ class Inputs:
         queue = self._queues[partition]
         return queue[0][0].offset if queue else self._polled.position(partition)
 
+    def oldest_ms(self) -> int | None:
+        """When the oldest record at hand was written (milliseconds), None where there is none.
+
+        Raises IndexError where another thread takes the last one meanwhile.
+        """
+        return min((queue[0][0].timestamp_ms for queue in self._queues.values() if queue), default=None)
+
     def unsure(self, frontier: Frontier) -> list[TopicPartition]:
         """Inputs that may still hold a cause of the record to hand out next: empty ones, not known to be read up to an
         end seen since that was polled. What nobody answers waits for no cause.

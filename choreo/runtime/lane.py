@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from choreo.clock import to_datetime
+from choreo.record import Position
 from choreo.runtime.entries import Change, Entries
 from choreo.runtime.parking import Waiting, place_of
 from choreo.service.store import MISSING
@@ -13,7 +14,9 @@ from choreo.state.values import ValueCodec
 class TaskLane:
     """What bound stores and timers of a task's handlers read and write."""
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, partition: int) -> None:
+        self.partition = partition
+        """The number of its task."""
         self.key = b""
         self.now = 0
         self.moment = to_datetime(0)
@@ -22,6 +25,11 @@ class TaskLane:
         self._waiting: Waiting | None = None
         self._writes: dict[bytes, Change] = {}
         self.timers: dict[bytes, int | None] = {}
+
+    @property
+    def place(self) -> Position | str:
+        """What errors name: the position of the input, or which timer it is."""
+        return "" if self._waiting is None else place_of(self._waiting)
 
     def enter(self, key: bytes, now: int, waiting: Waiting) -> None:
         """Begin a handling of an input with this key."""
@@ -34,8 +42,7 @@ class TaskLane:
             self.now, self.moment = now, to_datetime(now)
 
     def where(self) -> str:
-        place = "" if self._waiting is None else place_of(self._waiting)
-        return f"{place}, key {self.key.decode(errors='replace')!r}"
+        return f"{self.place}, key {self.key.decode(errors='replace')!r}"
 
     def read(self, key: bytes, codec: ValueCodec) -> Any:
         change = self._writes.get(key, MISSING)

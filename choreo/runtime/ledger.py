@@ -9,6 +9,9 @@ from choreo.runtime.entries import Entries
 from choreo.runtime.handling import Outcome
 from choreo.runtime.intake import STORY, Input, story_of
 from choreo.runtime.lane import TaskLane
+from choreo.runtime.log_fields import event_name
+from choreo.runtime.observer import SILENT, AttemptFailed, DeadLettered, Observer, Subject
+from choreo.runtime.plan import Invocation
 from choreo.service.service import Service
 
 
@@ -19,6 +22,7 @@ class Ledger:
         self.now = 0
         """What handlings are told (microseconds)."""
         self.outputs: list[NewRecord] = []
+        self.observer: Observer = SILENT
         self._service = service
         self._partition = partition
         self._entries = entries
@@ -50,7 +54,8 @@ class Ledger:
             if kept is not None:
                 original = Record(kept.topic, self._partition, -1, self.now // 1000, kept.key, kept.value, kept.headers)
             if original is not None:
-                self.bury(original, "unmatched", ChoreoError(reason), given.waiting.attempts)
+                subject = self._subject(given, None)
+                self._bury(original, "unmatched", ChoreoError(reason), given.waiting.attempts, subject)
         if record is not None:
             self.outputs.extend(_relayed(record, given.ids, topic, key) for topic, key in outcome.relays)
 
@@ -62,15 +67,34 @@ class Ledger:
     def bury_input(self, given: Input, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
         """Make a dead letter of an input; a timer leaves one without bytes."""
         original = given.waiting.record or Record("", self._partition, -1, 0, given.key, None)
-        self.bury(original, door, error, attempts, handler)
+        self._bury(original, door, error, attempts, self._subject(given, handler))
 
-    def bury(self, record: Record, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
+    def bury(self, record: Record, door: Door, error: Exception, attempts: int) -> None:
         """Write a dead letter: the record's bytes intact, with cause and origin."""
+        subject = Subject(self._service.name, self._partition, None, None, record.position, None)
+        self._bury(record, door, error, attempts, subject)
+
+    def failed(
+        self, given: Input, invocation: Invocation, attempt: int, error: Exception, wait_s: float | None
+    ) -> None:
+        """Tell of an attempt that failed; `wait_s` as `next_wait_s` answers it."""
+        wait_us = None if wait_s is None else round(wait_s * 1_000_000)
+        subject = self._subject(given, invocation.signature.name)
+        self.observer.saw(AttemptFailed(subject, attempt, error, wait_us, self.now))
+
+    def _subject(self, given: Input, handler: str | None) -> Subject:
+        record = given.waiting.record
+        event = event_name(given.arguments, given.invocations[0].method.name)
+        place = None if record is None else record.position
+        return Subject(self._service.name, self._partition, handler, event, place, given.ids)
+
+    def _bury(self, record: Record, door: Door, error: Exception, attempts: int, subject: Subject) -> None:
         origin = Position(record.topic, record.partition, record.offset)
         letter = DeadLetter(
-            self._service.name, door, type(error).__name__, describe(error), origin, attempts, self.now, handler
+            self._service.name, door, type(error).__name__, describe(error), origin, attempts, self.now, subject.handler
         )
         self.outputs.extend(letter.records(record, f"{self._service.scope}.dead-letters"))
+        self.observer.saw(DeadLettered(subject, door, error, attempts, self.now))
 
 
 def _relayed(record: Record, ids: Ids, topic: str, key: bytes) -> NewRecord:

@@ -1,6 +1,5 @@
 """Opening a task: its backend, wiped where it can't be trusted, restored from its changelog, in steps."""
 
-import logging
 from collections.abc import Mapping
 
 from choreo.events.codec import Codec
@@ -10,6 +9,7 @@ from choreo.runtime.frontier import Positions
 from choreo.runtime.inputs import Inputs
 from choreo.runtime.journal import last_page
 from choreo.runtime.live import LiveTask
+from choreo.runtime.observer import Restored, Restoring, StoreWiped
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
 from choreo.runtime.task import Task
@@ -17,7 +17,6 @@ from choreo.service.needs import Needs
 from choreo.state.meta import Facts, TaskMeta, read_meta, wipe_reason
 from choreo.state.restore import Restore
 
-logger = logging.getLogger("choreo.runtime")
 RESTORE_STEP = 20_000
 """Changelog records applied between two polls."""
 TELL_EVERY = 1_000_000
@@ -35,8 +34,8 @@ class Opening:
         self.early: list[tuple[Record, int]] = []
         """Records that were polled before the task was ready."""
         self._plan = plan
-        self._name = f"{plan.service.name}-{partition}"
-        self._backend = site.backends.open(self._name)
+        self._observer = site.observer
+        self._backend = site.backends.open(f"{plan.service.name}-{partition}")
         changelog = TopicPartition(f"{plan.service.scope}.changelog", partition)
         topic = site.log.topics()[changelog.topic]
         now = site.clock.now()
@@ -52,7 +51,7 @@ class Opening:
         meta = read_meta(self._backend)
         reason = wipe_reason(meta, facts) if meta is not None else None
         if reason is not None:
-            logger.warning("task %s: its store is wiped and restored: %s", self._name, reason)
+            self._observer.saw(StoreWiped(plan.service.name, partition, reason, now))
             self._backend.wipe()
             meta = None
         self._fresh = TaskMeta(
@@ -67,6 +66,7 @@ class Opening:
             build=options.build,
         )
         self._clock = site.clock
+        self._began_at = now
         self._told_at = 0
         self._restore = Restore(site.log, self._backend, changelog, meta or self._fresh)
 
@@ -74,17 +74,23 @@ class Opening:
         """Restore a little more; True when it is done."""
         done = self._restore.step(RESTORE_STEP)
         read, total = self._restore.progress
-        now = self._clock.now()
-        if done and total:
-            logger.info("task %s: restored %d changelog records", self._name, total)
+        name, now = self._plan.service.name, self._clock.now()
+        if done:
+            self._observer.saw(Restored(name, self.partition, total, now - self._began_at, now))
         elif total and now - self._told_at >= TELL_EVERY:
             self._told_at = now
-            logger.info("task %s: restoring, %d of %d changelog records", self._name, read, total)
+            self._observer.saw(Restoring(name, self.partition, read, total, now))
         return done
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changelog records (done, total)."""
+        return self._restore.progress
 
     def finish(self, codec: Codec, needs: Needs, polled: Positions) -> LiveTask:
         """The task, ready for input."""
         task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
+        task.observe(self._observer)
         meta = read_meta(self._backend) or self._fresh
         # A store that was restored has the entries of its last checkpoint, not its own note of that checkpoint's
         # number.

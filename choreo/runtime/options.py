@@ -1,12 +1,14 @@
 """How a worker runs: settings and the parts that it is given."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from choreo.clock import Clock
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
+from choreo.runtime.observer import Observer
+from choreo.runtime.reporter import Reporter
 from choreo.state.backend import Backends
 
 StartFrom = Literal["earliest", "latest"] | int | None
@@ -21,6 +23,8 @@ class Site:
     registry: Registry
     backends: Backends
     clock: Clock
+    observer: Observer = field(default_factory=Reporter)
+    """Is told what happens; by default it goes to the log `choreo.runtime`."""
 
 
 @dataclass(frozen=True, kw_only=True)

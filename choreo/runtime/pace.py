@@ -1,6 +1,7 @@
 """When a checkpoint is due: soon after the input ran dry, at the latest after a while or so many inputs. Pure."""
 
 from choreo.clock import NEVER
+from choreo.runtime.observer import Reason
 from choreo.runtime.options import RunOptions
 
 
@@ -23,20 +24,23 @@ class Pace:
         self._ran_dry = 0
         self._waits = self._dry
 
-    def due(self, now: int, inputs: int, changed_bytes: int, *, more: bool, quiet: bool, flights: bool) -> bool:
-        """Whether what was done since the last checkpoint should be committed now; `more` says that there is more
-        at hand, `quiet` that nothing changed but the place, `flights` that handlings wait for calls.
+    def due(
+        self, now: int, inputs: int, changed_bytes: int, *, more: bool, quiet: bool, flights: bool
+    ) -> Reason | None:
+        """Why what was done since the last checkpoint should be committed now, if it should; `more` says that there is
+        more at hand, `quiet` that nothing changed but the place, `flights` that handlings wait for calls.
         """
         self._since = min(self._since, now)
         self._waits = self._quiet if quiet else max(self._dry, self._flights) if flights else self._dry
         if more or inputs != self._seen:
             self._seen, self._ran_dry = inputs, now
-        return (
-            (not more and now - self._ran_dry >= self._waits)
-            or (now - self._since >= self._interval and not quiet)
-            or inputs >= self._most
-            or changed_bytes >= self._most_bytes
-        )
+        if not more and now - self._ran_dry >= self._waits:
+            return "dry"
+        if now - self._since >= self._interval and not quiet:
+            return "interval"
+        if inputs >= self._most:
+            return "records"
+        return "bytes" if changed_bytes >= self._most_bytes else None
 
     def next_due(self) -> int:
         """When to ask again, NEVER where nothing waits."""

@@ -18,6 +18,7 @@ from choreo.runtime.intake import Input, Intake
 from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.ledger import Ledger
+from choreo.runtime.observer import Observer
 from choreo.runtime.parking import RETRY, Parking, Waiting
 from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
@@ -78,6 +79,10 @@ class Task:
         self._ledger = Ledger(plan.service, partition, entries)
         self._questions: list[Question] = []
         self._refusal: str | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of failures from here on; a task that is rebuilt by a replay tells nobody."""
+        self._ledger.observer = observer
 
     @property
     def offsets(self) -> dict[TopicPartition, int]:
@@ -332,7 +337,8 @@ class Task:
         return None
 
     def _crew(self) -> Handlings:
-        crew = Handlings(self.plan, TaskLane(self.entries), self._codec, self._needs, lambda: self.recorded)
+        lane = TaskLane(self.entries, self.partition)
+        crew = Handlings(self.plan, lane, self._codec, self._needs, lambda: self.recorded)
         crew.calls.at_once = self.at_once
         return crew
 

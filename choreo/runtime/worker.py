@@ -3,7 +3,6 @@
 `poll` asks the log, `step` does everything else and answers when it wants to be called again.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,6 +16,16 @@ from choreo.runtime.calling import LoopOutside
 from choreo.runtime.committer import Committer
 from choreo.runtime.frontier import Frontier
 from choreo.runtime.live import SLICE, LiveTask
+from choreo.runtime.observer import (
+    Assigned,
+    HandOverFailed,
+    IntakeClosed,
+    IntakeOpened,
+    Released,
+    TaskWaits,
+    WorkerEnded,
+    WorkerStarted,
+)
 from choreo.runtime.opening import Opening
 from choreo.runtime.options import FaultPoint, RunOptions, Site, no_faults
 from choreo.runtime.outside import InlineOutside, Outside
@@ -25,7 +34,6 @@ from choreo.runtime.topics import check_topics
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 
-logger = logging.getLogger("choreo.runtime")
 POLL_AGAIN = 1000
 """Microseconds until the log is asked again for what a task waits for."""
 
@@ -48,6 +56,9 @@ class Worker:
         self.tasks: dict[int, LiveTask] = {}
         self.turns = 0
         """Steps that have ended."""
+        self.stepped_at = 0
+        """When the last of them was (microseconds); 0 before the start."""
+        self.ended = False
         self._closed_handled = 0
         self._site = site
         options = options or RunOptions()
@@ -61,6 +72,7 @@ class Worker:
         self._committer = Committer(service.scope, site, self._options, reach, self._rewind)
         self._outside = outside or self._made_outside()
         self._failure: Exception | None = None
+        self._joined = False
         self._waiting = False
         """Whether a task waits for what the log has yet to hand out."""
         self._plenty = False
@@ -84,6 +96,27 @@ class Worker:
         return bool(self.tasks) and not self._openings
 
     @property
+    def restoring(self) -> dict[int, tuple[int, int]]:
+        """Tasks that are being opened, and their changelog records (done, total)."""
+        return {number: opening.progress for number, opening in self._openings.copy().items()}
+
+    @property
+    def incomplete(self) -> dict[int, list[str]]:
+        """Tasks that can't open, and the topics whose partition somebody else has."""
+        return self._assignment.incomplete()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is a member of its group and every task that it can open is open."""
+        joined = self._joined and not self.ended and self.member.identity() is not None
+        return joined and self._assignment.complete().keys() <= self.tasks.keys()
+
+    @property
+    def refused(self) -> int:
+        """Checkpoints that were refused since the start."""
+        return self._committer.refused
+
+    @property
     def member(self) -> Member:
         assert self._member is not None, "start comes first"  # a programming error of the caller
         return self._member
@@ -96,6 +129,8 @@ class Worker:
         membership = Membership(self.service.scope, self.plan.topics, instance, self._options.session_timeout_s)
         self._member = self._site.log.join(membership, self)
         self._frontier = Frontier(self._site.log, self)
+        self.stepped_at = self._site.clock.now()
+        self._site.observer.saw(WorkerStarted(self.service.name, self.stepped_at))
 
     def poll(self, timeout_s: float = 0.0) -> list[Record]:
         """Records for the next step; waits at most `timeout_s` for the first. Assignments change in here."""
@@ -119,6 +154,7 @@ class Worker:
         if self._committer.due(more=more):
             self._commit()
         self.turns += 1
+        self.stepped_at = self._site.clock.now()
         return self._next_due(now, more)
 
     def stop(self) -> None:
@@ -137,6 +173,9 @@ class Worker:
         self._committer.close()
         self._outside.close()
         self._needs.close()
+        if self.stepped_at and not self.ended:
+            self._site.observer.saw(WorkerEnded(self.service.name, self._site.clock.now()))
+        self.ended = True
 
     # -- what the log tells, inside poll -------------------------------------------------------------------------------
 
@@ -145,6 +184,8 @@ class Worker:
         try:
             offsets = self._start_offsets(committed)
             self._assignment.add(offsets)
+            self._joined = True
+            self._site.observer.saw(Assigned(self.service.name, tuple(offsets), self._site.clock.now()))
             return offsets
         except Exception as error:  # a callback must not raise: the next step does
             self._failure = error
@@ -154,15 +195,18 @@ class Worker:
         """These go to somebody else after this: commit what is done, then let go."""
         try:
             self._commit()
-        except Exception:  # a callback must not raise, and what was not committed is taken again by the next owner
-            logger.warning(
-                "%s: what was done could not be committed before a hand-over", self.service.name, exc_info=True
-            )
+        except Exception as error:  # a callback must not raise; what was not committed is taken again by the next owner
+            self._site.observer.saw(HandOverFailed(self.service.name, error, self._site.clock.now()))
         finally:
-            self.lost(partitions)
+            self._let_go(partitions, lost=False)
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """These are somebody else's: drop everything about them."""
+        self._let_go(partitions, lost=True)
+
+    def _let_go(self, partitions: Sequence[TopicPartition], *, lost: bool) -> None:
+        self._site.observer.saw(Released(self.service.name, tuple(partitions), lost, self._site.clock.now()))
+        self._joined = False
         self._assignment.remove(partitions)
         self._drop({tp.partition for tp in partitions})
         if self._frontier is not None:
@@ -191,13 +235,14 @@ class Worker:
 
     def _open_tasks(self) -> None:
         """Begin, continue and finish the opening of tasks that are complete."""
-        self._seen_epoch = self._assignment.epoch
+        news, self._seen_epoch = self._assignment.epoch != self._seen_epoch, self._assignment.epoch
         for number, offsets in self._assignment.complete().items():
             if number not in self.tasks and number not in self._openings:
                 self._openings[number] = Opening(self.plan, number, offsets, self._site, self._options)
                 self.member.pause(offsets)
-        for number, topics in self._assignment.incomplete().items():
-            logger.info("task %s-%d waits: its %s is elsewhere", self.service.name, number, ", ".join(topics))
+        for number, topics in self._assignment.incomplete().items() if news else ():
+            waits = TaskWaits(self.service.name, number, tuple(topics), self._site.clock.now())
+            self._site.observer.saw(waits)
         for number, opening in list(self._openings.items()):
             if opening.step():
                 del self._openings[number]
@@ -266,9 +311,12 @@ class Worker:
 
     def _gate(self, live: LiveTask) -> None:
         """Hold back the inputs of a task that takes nothing in; let them flow again when it does."""
+        name, number, now = self.service.name, live.task.partition, self._site.clock.now()
         if live.closed and not live.alarmed:
             why = live.task.halted or f"{live.task.parked:,} inputs are parked"
-            logger.error("task %s-%d takes nothing more in: %s", self.service.name, live.task.partition, why)
+            self._site.observer.saw(IntakeClosed(name, number, why, now))
+        elif live.alarmed and not live.closed:
+            self._site.observer.saw(IntakeOpened(name, number, now))
         live.alarmed = live.closed
         held = live.closed or live.sated
         if held == live.paused:

@@ -2,13 +2,18 @@
 
 import json
 import signal
+import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from choreo.telemetry.endpoint import Address
 from tests.cli.conftest import Choreo, process
 from tests.kafka.fixtures import kafka_bootstrap as kafka_bootstrap
 from tests.kafka.fixtures import kafka_url as kafka_url
+from tests.telemetry.test_endpoint import asked
 
 pytestmark = pytest.mark.kafka
 RUN = ("run", "shop.py", "order.yaml")
@@ -56,3 +61,52 @@ def test_two_processes_share_the_work_and_stop_together(choreo: Choreo) -> None:
     assert running.returncode == 0, said
     assert said.count("handled") == 2
     assert choreo("replay", "verify", "shop.py", "order.yaml").stdout.count("clean") == 3
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports, one behind the other, on which nobody listens."""
+    while True:
+        with ExitStack() as reserved, suppress(OSError, OverflowError):
+            first = reserved.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            for more in range(1, count):
+                reserved.enter_context(socket.create_server(("127.0.0.1", first + more)))
+            return int(first)
+
+
+@pytest.mark.usefixtures("placed")
+def test_two_processes_are_watched_as_one(choreo: Choreo) -> None:
+    """The parent of --workers 2 is ready when both are; its status holds both, with every task once and no lag left.
+
+    What an input's transactions leave at its end, markers, is no lag either, nor for `services lag`.
+    """
+    port = free_ports(3)
+    running = process(*RUN, "--start-from", "earliest", "--workers", "2", "--health", f"127.0.0.1:{port}")
+    address = Address("127.0.0.1", port)
+
+    def ask(path: str) -> tuple[int, Any]:
+        assert running.poll() is None, running.communicate()
+        try:
+            return asked(address, path)[:2]
+        except OSError:  # it does not listen yet
+            return 0, None
+
+    while ask("/readyz")[0] != 200:  # ends by the test's own time limit
+        pass
+    while statuses(choreo) != OUTCOMES:
+        assert running.poll() is None, running.communicate()
+    lags: list[int | None] = [None]
+    while any(lags) or None in lags:
+        workers = ask("/status")[1]["workers"]
+        lags = [service["lag"] for worker in workers for service in worker["services"]]
+    assert [worker["worker"] for worker in workers] == [0, 1]
+    for number in range(3):
+        tasks = [task["task"] for worker in workers for task in worker["services"][number]["tasks"]]
+        assert sorted(tasks) == [0, 1, 2, 3]
+    assert asked(Address("127.0.0.1", port + 2), "/status")[1]["worker"] == 1
+    assert ask("/healthz")[0] == 200
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, said
+    rows = [json.loads(line) for line in choreo("services", "lag", *RUN[1:], "--json").stdout.splitlines()]
+    assert {row["lag"] for row in rows} == {0}
+    assert any(each["committed"] != each["end"] for row in rows for each in row["inputs"])

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from choreo.cli.faults import fault_point
-from choreo.cli.news import Sparing
 from choreo.cli.run import _start_from
 from choreo.clock import to_micros
 from choreo.errors import ConfigError
 from choreo.runtime.options import no_faults
+from choreo.telemetry.log_lines import Sparing
 from tests.cli.conftest import Choreo, process, read_until
 
 RUN = ("run", "shop.py", "order.yaml")

@@ -66,6 +66,13 @@ class Town:
             worker.abandon()
         self.start()
 
+    def lose_stores(self) -> None:
+        """Everybody dies without committing, loses their disks and starts again."""
+        for worker in self.workers:
+            worker.abandon()
+        self.backends = {service.name: MemoryBackends() for service in self.services}
+        self.start()
+
     def tell(self, *events: Event, ids: Ids | None = None) -> None:
         codec = Codec(self.registry, (), self.log.cluster_id())
         self.log.append([codec.encode(event, ids or fresh_ids(self.clock.now(), "story")) for event in events])

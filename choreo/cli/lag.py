@@ -1,0 +1,110 @@
+"""`choreo services lag`: how far behind each task is and how old its last checkpoint, from the log alone."""
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import click
+
+from choreo.cli.assembly import assemble
+from choreo.cli.options import command
+from choreo.cli.output import Row
+from choreo.cli.project import Project
+from choreo.clock import SystemClock
+from choreo.errors import LogUnavailableError
+from choreo.log.interface import Log
+from choreo.record import Record, TopicPartition
+from choreo.runtime.plan import Plan
+
+WAIT_S = 5.0
+"""How long a record that should be there is waited for."""
+LOOK_BACK = 100
+"""Offsets from the end of a journal in which its last record is looked for: markers and aborted ones lie there too."""
+COLUMNS = ["service", "task", "lag", "oldest_s", "checkpoint_age_s"]
+
+
+@command("lag")
+@click.argument("targets", nargs=-1, metavar="[TARGET...]")
+def show_lag(project: Project, targets: Sequence[str]) -> None:
+    """How far each task of these services is behind, and since when; touches no running process.
+
+    LAG counts offsets from the first event that no checkpoint has; OLDEST S is how long ago that was written,
+    CHECKPOINT AGE S how long ago the last checkpoint with work in it was made.
+    """
+    found, known = assemble(project, targets), project.log.topics()
+    rows: list[Row] = []
+    for plan in found.plans():
+        if all(topic in known for topic in plan.topics):
+            rows += _tasks(project.log, plan, known[plan.topics[0]].partitions)
+        else:
+            missing = ", ".join(topic for topic in plan.topics if topic not in known)
+            rows.append({"service": plan.service.name, "missing": missing})
+    project.output.listing(rows, COLUMNS, empty="no services")
+
+
+class _Input(NamedTuple):
+    """One input of a task. `lag` in offsets."""
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int
+    lag: int
+    oldest_s: float | None
+
+
+def _tasks(log: Log, plan: Plan, count: int) -> Iterator[Row]:
+    partitions = [TopicPartition(topic, number) for topic in plan.topics for number in range(count)]
+    committed, starts, ends = (
+        log.committed(plan.service.scope, partitions),
+        log.starts(partitions),
+        log.ends(partitions),
+    )
+    now_ms = SystemClock().now() // 1000
+    for number in range(count):
+        inputs = []
+        for topic in plan.topics:
+            tp = TopicPartition(topic, number)
+            first = _first(log, tp, max(committed[tp] or 0, starts[tp]), ends[tp])
+            lag = 0 if first is None else ends[tp] - first.offset
+            inputs.append(_Input(topic, number, committed[tp], ends[tp], lag, _age_s(first, now_ms)))
+        yield {
+            "service": plan.service.name,
+            "task": number,
+            "lag": sum(each.lag for each in inputs),
+            "oldest_s": max((each.oldest_s for each in inputs if each.oldest_s is not None), default=None),
+            "checkpoint_age_s": _age_s(_last(log, TopicPartition(f"{plan.service.scope}.journal", number)), now_ms),
+            "inputs": [each._asdict() for each in inputs],
+        }
+
+
+def _first(log: Log, tp: TopicPartition, start: int, end: int) -> Record | None:
+    """The first record from `start` on; None where only markers and aborted ones lie there."""
+    return next(_records(log, tp, start, end, 1), None)
+
+
+def _last(log: Log, tp: TopicPartition) -> Record | None:
+    """The last record of a journal, None where there is none, or no journal."""
+    if tp.topic not in log.topics():
+        return None
+    start, end = log.starts([tp])[tp], log.ends([tp])[tp]
+    return max(_records(log, tp, max(start, end - LOOK_BACK), end, LOOK_BACK), key=attrgetter("offset"), default=None)
+
+
+def _records(log: Log, tp: TopicPartition, start: int, end: int, limit: int) -> Iterator[Record]:
+    if start >= end:
+        return
+    with log.reader({tp: start}) as reader:
+        while (before := reader.position(tp)) < end:
+            records = reader.read(WAIT_S, limit)
+            yield from (record for record in records if record.offset < end)
+            if not records and reader.position(tp) == before:
+                raise LogUnavailableError(
+                    f"nothing came from {tp} for {WAIT_S:g} s",
+                    at=log.url,
+                    hint="is a transaction left open on it? choreo doctor looks at the log",
+                )
+
+
+def _age_s(record: Record | None, now_ms: int) -> float | None:
+    return None if record is None else max(now_ms - record.timestamp_ms, 0) / 1000

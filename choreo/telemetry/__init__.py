@@ -1,0 +1,1 @@
+"""What operators look at: log lines, health, status. Listens to the runtime, which does not know it."""
