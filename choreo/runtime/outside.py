@@ -10,6 +10,7 @@ from typing import NamedTuple
 from choreo.runtime.calls import Recorded, failure, result
 from choreo.runtime.task import Question
 from choreo.service.calls import PlainCall
+from choreo.service.eventloop import to_end
 
 
 class Reply(NamedTuple):
@@ -43,7 +44,8 @@ class InlineOutside(Outside):
         self._replies: list[Reply] = []
 
     def ask(self, partition: int, question: Question) -> None:
-        self._replies.append(Reply(partition, question, asyncio.run(_made(question.call))))
+        recorded = to_end(lambda: asyncio.run(_made(question.call)))
+        self._replies.append(Reply(partition, question, recorded))
 
     def replies(self) -> list[Reply]:
         replies, self._replies = self._replies, []
