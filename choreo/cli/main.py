@@ -122,6 +122,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "list": Lazy("sagas:list_sagas", "Every instance: status and what it waits for."),
             "show": Lazy("sagas:show_saga", "One instance in one line, and its steps."),
             "why": Lazy("sagas:explain_saga", "Why an instance waits: for which event, from whom, until when."),
+            "schema": Lazy("editors:show_spec_schema", "The JSON Schema of a spec, for editors."),
         },
     ),
     "services": Group(
@@ -153,7 +154,24 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "import": Lazy("schemas_import:import_schema", "Write the class of an event that someone else owns."),
         },
     ),
-    "config": Group("config", "Settings.", {"show": Lazy("config:show", "Each setting, and where it came from.")}),
+    "config": Group(
+        "config",
+        "Settings.",
+        {
+            "show": Lazy("config:show", "Each setting, and where it came from."),
+            "schema": Lazy("editors:show_config_schema", "The JSON Schema of choreo.toml, for editors."),
+        },
+    ),
+    "completion": Group(
+        "completion",
+        "Scripts by which a shell completes this command.",
+        {
+            "bash": Lazy("completion:for_bash", "For bash, 4 or newer."),
+            "zsh": Lazy("completion:for_zsh", "For zsh."),
+            "fish": Lazy("completion:for_fish", "For fish."),
+            "names": Lazy("completion:show_names", "The project's names, as the scripts ask for them."),
+        },
+    ),
 }
 
 HELP = """Event-driven choreography: services that react to events, sagas that undo.

@@ -65,6 +65,10 @@ class Finder:
         """The saga specs that the project's globs find."""
         return spec_files(self._config)
 
+    def service_names(self) -> list[str]:
+        """What the project's services can be called as targets; their code is not loaded."""
+        return [_short(entry) for entry in self._config.project.services]
+
     def event(self, target: str) -> type["Event"]:
         """The one event class that a target names. Raises ConfigError."""
         found = self.find([target])
