@@ -69,14 +69,29 @@ class Modules:
                     why=f"looked for {target} in {', '.join(sys.path[:3])}",
                     hint="a module is written with dots from the project's directory; a file ends in .py",
                 ) from error
-            raise _broken(target, error) from error
+            raise self._broken(target, error) from error
         except ChoreoError:
             raise
         except Exception as error:
-            raise _broken(target, error) from error
+            raise self._broken(target, error) from error
         if root is not None and module.__file__ and Path(module.__file__).resolve().parent != _directory(name, root):
             raise ConfigError(f"{target}: another module is called {name}", at=module.__file__, hint="rename the file")
         return module
+
+    def _broken(self, target: str, error: Exception) -> ConfigError:
+        """A module that fails while it is imported: the place in the user's own code, and what it said."""
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+        own = [frame for frame in frames if self._is_own(frame.filename)] or frames[1:]
+        place = f"{own[-1].filename}:{own[-1].lineno}:{(own[-1].colno or 0) + 1}" if own else None
+        if isinstance(error, SyntaxError):
+            place = f"{error.filename}:{error.lineno}:{error.offset or 1}"
+        return ConfigError(
+            f"{target} can't be imported: {type(error).__name__}: {error}", at=place, hint="-v shows the traceback"
+        )
+
+    def _is_own(self, filename: str) -> bool:
+        path = Path(filename)
+        return "site-packages" not in path.parts and any(path.is_relative_to(one) for one in self._directories)
 
 
 def spec_files(config: Config) -> list[Path]:
@@ -105,14 +120,3 @@ def _attribute(module: ModuleType, name: str, target: str) -> object:
         )
     found: object = getattr(module, name)
     return found
-
-
-def _broken(target: str, error: Exception) -> ConfigError:
-    """A module that fails while it is imported: the place in the user's own code, and what it said."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    place = f"{frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else None
-    if isinstance(error, SyntaxError):
-        place = f"{error.filename}:{error.lineno}"
-    return ConfigError(
-        f"{target} can't be imported: {type(error).__name__}: {error}", at=place, hint="-v shows the traceback"
-    )
