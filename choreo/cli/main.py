@@ -4,6 +4,7 @@ Nothing of Choreo's weight is imported here, so that `choreo --help` answers at 
 """
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -184,4 +185,7 @@ cli = everywhere(Root("choreo", HELP, COMMANDS))
 
 def main() -> NoReturn:
     """The entry point of the `choreo` script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A console of another encoding shows what it lacks as \xNN: a key in Greek must not end a listing.
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli.main()

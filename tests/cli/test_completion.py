@@ -1,9 +1,7 @@
 """Shell completion: the scripts are loaded in real shells, which then complete."""
 
 import os
-import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -132,6 +130,8 @@ def test_zsh_completes(shop: Path, choreo: Choreo) -> None:
 
 def typed_in_zsh(shop: Path, typed: str, shown: str) -> bool:
     """Whether the line becomes what it should while one types it."""
+    import pty  # not on Windows, where there is no zsh either
+
     child, terminal = pty.fork()
     if child == 0:  # pragma: no cover
         os.chdir(shop)
@@ -146,6 +146,8 @@ def typed_in_zsh(shop: Path, typed: str, shown: str) -> bool:
 
 def _read(terminal: int, wanted: str) -> bool:
     """Read until this stands there, with what moves the cursor taken away."""
+    import select
+
     seen, until = "", monotonic() + PATIENCE_S
     while wanted not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x09\x0b-\x1f]", "", seen):
         ready, _, _ = select.select([terminal], [], [], until - monotonic()) if until > monotonic() else ([], [], [])
