@@ -1,7 +1,8 @@
 """Shows a demo run at the console: live progress on stderr; at the end the summary and what to try next on stdout."""
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -23,10 +24,12 @@ from choreo.demo.summary import STATUSES, Glimpse, Summary, Watch, readable
 
 
 @contextmanager
-def progress(stream: TextIO, *, force_terminal: bool | None = None) -> Iterator[Watch]:
+def progress(
+    stream: TextIO, *, force_terminal: bool | None = None, now: Callable[[], float] = time.monotonic
+) -> Iterator[Watch]:
     """A live line on `stream`: orders placed of all, the clock of the run, sagas by status, pace and time left.
 
-    Nothing is shown where `stream` is no terminal, unless `force_terminal` says that it is one.
+    Nothing is shown where `stream` is no terminal, unless `force_terminal` says that it is one. `now` gives seconds.
     """
     columns = (
         SpinnerColumn(),
@@ -35,7 +38,8 @@ def progress(stream: TextIO, *, force_terminal: bool | None = None) -> Iterator[
         TextColumn("orders  {task.fields[moment]}  {task.fields[counts]}"),
         _Pace(),
     )
-    with Progress(*columns, console=Console(file=stream, force_terminal=force_terminal), transient=True) as bar:
+    console = Console(file=stream, force_terminal=force_terminal)
+    with Progress(*columns, console=console, transient=True, get_time=now) as bar:
         task = bar.add_task("", total=None, moment="", counts="")
 
         def watch(glimpse: Glimpse, /) -> None:
