@@ -55,8 +55,10 @@ def _dead_letters(project: Project, services: Sequence[str]) -> Iterator[tuple[d
                 f"service {service} has no dead-letter topic", hint=f"known: {', '.join(known) or 'none'}"
             )
     codec, bodies = Codec(project.registry, (), project.log.cluster_id()), Bodies(project.registry)
-    for record in whole(read_to_end(project.log, [known[service] for service in services] or topics)):
-        yield _row(record, codec, bodies), record
+    wanted = [known[service] for service in services] or topics
+    with project.progress.of("dead letters", "records") as reached:
+        for record in whole(read_to_end(project.log, wanted, reached)):
+            yield _row(record, codec, bodies), record
 
 
 def _row(record: Record, codec: Codec, bodies: Bodies) -> dict[str, Any]:

@@ -46,9 +46,7 @@ def demo(project: Project, orders: Path | None, count: int, seed: int, partition
     with _stage(project) as staged, ExitStack() as opened:
         backends = opened.enter_context(closing(_backends(staged)))
         stage = Stage(staged.log, staged.registry, backends, partitions or staged.config.topic("").partitions)
-        summary = _played(
-            stage, rows, wall=wall_time or staged.config.log.url.startswith("kafka:"), quiet=project.output.as_json
-        )
+        summary = _played(stage, rows, wall=wall_time or staged.config.log.url.startswith("kafka:"), project=project)
         url = staged.config.log.url
     if project.output.as_json:
         print_json(summary, sys.stdout)
@@ -87,13 +85,16 @@ def _backends(project: Project) -> Backends:
     return ProjectBackends(project.config.state_dir())
 
 
-def _played(stage: Stage, rows: list[Row], *, wall: bool, quiet: bool) -> Summary:
+def _played(stage: Stage, rows: list[Row], *, wall: bool, project: Project) -> Summary:
     play = run_wall if wall else run_virtual
-    if quiet or not sys.stderr.isatty():
-        note(f"{len(rows):,} orders on {stage.log.url}, {stage.partitions} partitions")
+    if project.output.as_json or project.output.quiet:
         return play(stage, rows)
-    with progress(sys.stderr) as watch:
-        return play(stage, rows, watch)
+    if sys.stderr.isatty():
+        with progress(sys.stderr) as watch:
+            return play(stage, rows, watch)
+    note(f"{len(rows):,} orders on {stage.log.url}, {stage.partitions} partitions")
+    with project.progress.of("demo", "orders") as told:
+        return play(stage, rows, lambda glimpse: told(sum(glimpse.statuses.values()), glimpse.orders))
 
 
 def _next(summary: Summary, url: str) -> list[tuple[str, str]]:

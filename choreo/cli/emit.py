@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import click
 from pydantic import ValidationError
 
 from choreo.cli.options import command
+from choreo.cli.progress import Told, untold
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.clock import SystemClock
@@ -42,22 +44,33 @@ def emit(project: Project, target: str, fields: Sequence[str], correlation_id: s
     if topic not in project.log.topics():
         project.log.create_topics([TopicSpec(topic, project.config.topic(topic).partitions, FOREVER)])
     codec = Codec(project.registry, [event], project.log.cluster_id())
+    # On a terminal the lines of the events themselves say how far it is.
+    shown: AbstractContextManager[Told] = nullcontext(untold)
+    if not sys.stdout.isatty():
+        shown = project.progress.of(event.contract.full_name, "events")
+    with shown as told:
+        for number, batch in enumerate(_batches(_events(event, fields))):
+            _put(project, codec, batch, correlation_id)
+            told(number * BATCH + len(batch))
+
+
+def _put(project: Project, codec: Codec, events: Sequence[Event], correlation_id: str | None) -> None:
+    """Append these events in one go, and say where they lie."""
     clock = SystemClock()
-    for batch in _batches(_events(event, fields)):
-        made = [(one, fresh_ids(clock.now(), correlation_id)) for one in batch]
-        positions = project.log.append([codec.encode(one, ids) for one, ids in made])
-        for (one, ids), position in zip(made, positions, strict=True):
-            event_id, key = str(UUID(bytes=ids.event_id)), (key_of(one) or b"").decode("utf-8", "backslashreplace")
-            row = {
-                "event": event.contract.full_name,
-                "key": key,
-                "event_id": event_id,
-                "correlation_id": ids.correlation_id,
-                "topic": position.topic,
-                "partition": position.partition,
-                "offset": position.offset,
-            }
-            project.output.thing(row, [f"{event.contract.full_name} {key} at {position}, event id {event_id}"])
+    made = [(one, fresh_ids(clock.now(), correlation_id)) for one in events]
+    positions = project.log.append([codec.encode(one, ids) for one, ids in made])
+    for (one, ids), position in zip(made, positions, strict=True):
+        event_id, key = str(UUID(bytes=ids.event_id)), (key_of(one) or b"").decode("utf-8", "backslashreplace")
+        row = {
+            "event": type(one).contract.full_name,
+            "key": key,
+            "event_id": event_id,
+            "correlation_id": ids.correlation_id,
+            "topic": position.topic,
+            "partition": position.partition,
+            "offset": position.offset,
+        }
+        project.output.thing(row, [f"{type(one).contract.full_name} {key} at {position}, event id {event_id}"])
 
 
 def _events(event: type[Event], fields: Sequence[str]) -> Iterator[Event]:

@@ -28,6 +28,7 @@ def fault_point(environment: Mapping[str, str]) -> FaultPoint:
             if left == 0:
                 sys.stderr.write(f"fault {place}: kill -9 {os.getpid()}\n")
                 sys.stderr.flush()
-                os.kill(os.getpid(), signal.SIGKILL)
+                # Where there is no SIGKILL (Windows), any other signal ends a process as abruptly.
+                os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
     return reach

@@ -4,6 +4,7 @@ Nothing of Choreo's weight is imported here, so that `choreo --help` answers at 
 """
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -129,6 +130,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "list": Lazy("sagas:list_sagas", "Every instance: status and what it waits for."),
             "show": Lazy("sagas:show_saga", "One instance in one line, and its steps."),
             "why": Lazy("sagas:explain_saga", "Why an instance waits: for which event, from whom, until when."),
+            "schema": Lazy("editors:show_spec_schema", "The JSON Schema of a spec, for editors."),
         },
     ),
     "services": Group(
@@ -165,7 +167,24 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "import": Lazy("schemas_import:import_schema", "Write the class of an event that someone else owns."),
         },
     ),
-    "config": Group("config", "Settings.", {"show": Lazy("config:show", "Each setting, and where it came from.")}),
+    "config": Group(
+        "config",
+        "Settings.",
+        {
+            "show": Lazy("config:show", "Each setting, and where it came from."),
+            "schema": Lazy("editors:show_config_schema", "The JSON Schema of choreo.toml, for editors."),
+        },
+    ),
+    "completion": Group(
+        "completion",
+        "Scripts by which a shell completes this command.",
+        {
+            "bash": Lazy("completion:for_bash", "For bash, 4 or newer."),
+            "zsh": Lazy("completion:for_zsh", "For zsh."),
+            "fish": Lazy("completion:for_fish", "For fish."),
+            "names": Lazy("completion:show_names", "The project's names, as the scripts ask for them."),
+        },
+    ),
 }
 
 HELP = """Event-driven choreography: services that react to events, sagas that undo.
@@ -178,4 +197,7 @@ cli = everywhere(Root("choreo", HELP, COMMANDS))
 
 def main() -> NoReturn:
     """The entry point of the `choreo` script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A console of another encoding shows what it lacks as \xNN: a key in Greek must not end a listing.
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli.main()

@@ -20,6 +20,7 @@ COMMON = (
     click.Option(["--profile"], metavar="NAME", help="Lay [profile.NAME] over the settings."),
     click.Option(["--config", "config_file"], metavar="FILE", help="Another choreo.toml or pyproject.toml."),
     click.Option(["--json", "as_json"], is_flag=True, help="One JSON object a line on stdout."),
+    click.Option(["--quiet", "-q", "quiet"], is_flag=True, help="No progress on stderr."),
     click.Option(["--verbose", "-v", "verbose"], count=True, help="More on stderr; errors with their traceback."),
 )
 COMMON_NAMES = tuple(str(option.name) for option in COMMON)
@@ -58,5 +59,6 @@ def _project(common: dict[str, Any]) -> "Project":
             common["profile"],
             bool(common["as_json"]),
             bool(common["verbose"]),
+            bool(common["quiet"]),
         )
     )

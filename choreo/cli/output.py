@@ -14,8 +14,8 @@ Row = Mapping[str, object]
 class Output:
     """Writes listings and single things, as people or programs want them."""
 
-    def __init__(self, as_json: bool, verbose: bool, stream: TextIO) -> None:
-        self.as_json, self.verbose, self._stream = as_json, verbose, stream
+    def __init__(self, as_json: bool, verbose: bool, stream: TextIO, *, quiet: bool = False) -> None:
+        self.as_json, self.verbose, self.quiet, self._stream = as_json, verbose, quiet, stream
 
     def listing(self, rows: Iterable[Row], columns: Sequence[str], empty: str = "") -> None:
         """One line a row: people see these columns, programs every key. `empty` goes to stderr."""

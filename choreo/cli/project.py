@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from choreo.cli.output import Output
+from choreo.cli.progress import Progress
 from choreo.config import Config, Sources, load
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ class Project:
     def __init__(self, config: Config, output: Output) -> None:
         self.config, self.output = config, output
         self._open = ExitStack()
+
+    @property
+    def progress(self) -> Progress:
+        """Says on stderr how far something long is; nothing with --json or --quiet."""
+        silent = self.output.as_json or self.output.quiet
+        return Progress(sys.stderr, terminal=sys.stderr.isatty(), silent=silent)
 
     @cached_property
     def log(self) -> "Log":
@@ -59,9 +66,10 @@ class Asked:
     profile: str | None = None
     as_json: bool = False
     verbose: bool = False
+    quiet: bool = False
 
 
 def open_project(asked: Asked) -> Project:
     """Read the settings, from where the command was given. Raises ConfigError."""
     sources = Sources(Path.cwd(), os.environ, asked.flags, SPELLING, asked.file, asked.profile)
-    return Project(load(sources), Output(asked.as_json, asked.verbose, sys.stdout))
+    return Project(load(sources), Output(asked.as_json, asked.verbose, sys.stdout, quiet=asked.quiet))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
+from choreo.cli.progress import Told, untold
 from choreo.errors import ConfigError, DecodeError, LogUnavailableError
 from choreo.events.registry import Registry
 from choreo.events.strict import Reader
@@ -16,20 +17,22 @@ WAIT_S = 10.0
 MAGIC, FRAME = 0, 5
 
 
-def read_to_end(log: Log, topics: Iterable[str]) -> Iterator[Record]:
-    """Every committed record of these topics that is there now, in order within a partition."""
+def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterator[Record]:
+    """Every committed record of these topics that is there now, in order within a partition. `told`: offsets read."""
     known = log.topics()
     every = [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
     starts, ends = log.starts(every), log.ends(every)
     waiting = {tp: ends[tp] for tp in every if ends[tp] > starts[tp]}
     if not waiting:
         return
+    total = sum(ends[tp] - starts[tp] for tp in every)
     with log.reader({tp: starts[tp] for tp in waiting}) as reader:
         while waiting:
             before = {tp: reader.position(tp) for tp in waiting}
             records = reader.read(WAIT_S)
             yield from (r for r in records if r.offset < ends[r.topic_partition])
             waiting = {tp: end for tp, end in waiting.items() if reader.position(tp) < end}
+            told(total - sum(end - max(reader.position(tp), starts[tp]) for tp, end in waiting.items()), total)
             if not records and waiting and all(reader.position(tp) == before[tp] for tp in waiting):
                 raise LogUnavailableError(
                     f"nothing came from {next(iter(waiting))} for {WAIT_S:g} s",

@@ -103,8 +103,9 @@ def _sentence(wait: Mapping[str, Any]) -> str:
 def _instances(project: Project, sagas: Iterable[str]) -> list[dict[str, Any]]:
     """How every instance stands, by saga and key."""
     told: dict[tuple[str, bytes | None], list[Record]] = {}
-    for record in read_to_end(project.log, _topics(project, sagas)):
-        told.setdefault((record.topic, record.key), []).append(record)
+    with project.progress.of("sagas", "records") as reached:
+        for record in read_to_end(project.log, _topics(project, sagas), reached):
+            told.setdefault((record.topic, record.key), []).append(record)
     reading = _Reading(project)
     rows = [row for records in told.values() if (row := next(reading.rows(reversed(records)), None)) is not None]
     reading.close(rows)
@@ -115,12 +116,13 @@ def _one(project: Project, instance_id: str, saga: str | None) -> tuple[dict[str
     """How one instance stands, and all that happened to it. Raises ConfigError where the id is none or ambiguous."""
     found: dict[str, list[Record]] = {}
     names: list[Name] = []
-    for record in read_to_end(project.log, _topics(project, [saga] if saga else [])):
-        key = (record.key or b"").decode("utf-8", "backslashreplace")
-        name = Name(record.topic.removeprefix(PREFIX).removesuffix(SUFFIX), key)
-        if key.startswith(instance_id):
-            found.setdefault("\0".join(name), []).append(record)
-        names.append(name)
+    with project.progress.of("sagas", "records") as reached:
+        for record in read_to_end(project.log, _topics(project, [saga] if saga else []), reached):
+            key = (record.key or b"").decode("utf-8", "backslashreplace")
+            name = Name(record.topic.removeprefix(PREFIX).removesuffix(SUFFIX), key)
+            if key.startswith(instance_id):
+                found.setdefault("\0".join(name), []).append(record)
+            names.append(name)
     key = one_of({name.key for name in names}, instance_id, "sagas", "choreo sagas list")
     owners = sorted({name.saga for name in names if name.key == key})
     if len(owners) > 1:

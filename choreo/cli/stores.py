@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from choreo.cli.progress import Progress
 from choreo.clock import SystemClock
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
@@ -48,8 +49,8 @@ class ProjectBackends(Backends):
 class LiveStores:
     """The stores of one service as its workers left them; where none is here, what its changelog says."""
 
-    def __init__(self, state_dir: Path, service: Service, log: Log) -> None:
-        self._service, self._log = service, log
+    def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
+        self._service, self._log, self._progress = service, log, progress
         self._open = ExitStack()
         places = [place_of(state_dir, service.name), *sorted(state_dir.glob(f"{service.name}@*"))]
         if any(state_dir.glob(f"{service.name}-[0-9]*")):
@@ -96,8 +97,11 @@ class LiveStores:
         )
         restore = Restore(self._log, backend, changelog, meta)
         try:
-            while not restore.step(RESTORE_STEP):
-                pass
+            with self._progress.of(f"restoring {task}", "changelog records") as told:
+                done = False
+                while not done:
+                    done = restore.step(RESTORE_STEP)
+                    told(*restore.progress)
         finally:
             restore.close()
         return backend

@@ -4,20 +4,18 @@ TARGET is a name in choreo.toml, module[:attr], file.py[:attr], spec.yaml, `saga
 shop) or nothing (everything).
 """
 
-import importlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from inspect import isabstract
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from choreo.config import Config
+from choreo.config.modules import Modules, spec_files
 from choreo.config.sections import did_you_mean
-from choreo.errors import ChoreoError, ConfigError
+from choreo.errors import ConfigError
 
 if TYPE_CHECKING:
     from choreo.events.event import Event
@@ -43,11 +41,7 @@ class Finder:
 
     def __init__(self, config: Config, here: Path) -> None:
         self._config, self._here = config, here
-        self._packages: set[str] = set()
-        """Top packages and modules that were loaded for a target: whose events the project may speak of."""
-        for directory in (config.directory, here):
-            if str(directory) not in sys.path:
-                sys.path.insert(0, str(directory))
+        self._modules = Modules(config.directory, here)
 
     def find(self, targets: Sequence[str]) -> Targets:
         """Everything that the targets name; without one, everything that choreo.toml names. Raises ConfigError."""
@@ -69,8 +63,11 @@ class Finder:
 
     def spec_files(self) -> list[Path]:
         """The saga specs that the project's globs find."""
-        root = self._config.directory
-        return sorted({path for pattern in self._config.project.sagas for path in root.glob(pattern)})
+        return spec_files(self._config)
+
+    def service_names(self) -> list[str]:
+        """What the project's services can be called as targets; their code is not loaded."""
+        return [_short(entry) for entry in self._config.project.services]
 
     def event(self, target: str) -> type["Event"]:
         """The one event class that a target names. Raises ConfigError."""
@@ -98,7 +95,7 @@ class Finder:
     def _is_ours(self, cls: type) -> bool:
         """Whether a class is of a loaded package, and still what its module says."""
         module = sys.modules.get(cls.__module__)
-        if module is None or cls.__module__.partition(".")[0] not in self._packages:
+        if module is None or cls.__module__.partition(".")[0] not in self._modules.packages:
             return False
         return getattr(module, cls.__qualname__, cls) is cls
 
@@ -108,7 +105,7 @@ class Finder:
         elif target == ALL_SPECS:
             found.specs += [path for path in self.spec_files() if path not in found.specs]
         elif target.endswith(SPEC_SUFFIXES):
-            found.specs.append(self._existing(target))
+            found.specs.append(self._modules.file(target))
         elif not self._add_named(target, found):
             self._add_code(target, found)
 
@@ -116,9 +113,8 @@ class Finder:
         from choreo.events.event import Event
         from choreo.service.service import Service
 
-        place, _, attribute = target.partition(":")
-        module = self._module(place, target)
-        things = [_attribute(module, attribute, target)] if attribute else list(vars(module).values())
+        attribute = target.partition(":")[2]
+        module, things = self._modules.find(target)
         before = len(found.services)
         for thing in things:
             if isinstance(thing, Service) and thing not in found.services:
@@ -136,7 +132,7 @@ class Finder:
         from choreo.demo.shop import load_shop
 
         shop = load_shop()
-        self._packages.add("services")
+        self._modules.packages.add("services")
         found.services += [service for service in shop.services if service not in found.services]
         found.specs.append(shop.spec)
 
@@ -166,89 +162,11 @@ class Finder:
         found.services.append(called[name])
         return True
 
-    def _module(self, place: str, target: str) -> ModuleType:
-        """The module; of a package without services, its `service` module."""
-        if place.endswith(".py"):
-            return self._load(*_module_of(self._existing(place)), target)
-        module = self._load(place, None, target)
-        if ":" not in target and hasattr(module, "__path__") and importlib.util.find_spec(f"{place}.service"):
-            return self._load(f"{place}.service", None, target)
-        return module
-
-    def _load(self, name: str, root: Path | None, target: str) -> ModuleType:
-        if root is not None and str(root) not in sys.path:
-            sys.path.insert(0, str(root))
-        self._packages.add(name.partition(".")[0])
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-                raise ConfigError(
-                    f"there is no module {error.name}",
-                    why=f"looked for {target} in {', '.join(sys.path[:3])}",
-                    hint="a module is written with dots from the project's directory; a file ends in .py",
-                ) from error
-            raise self._broken(target, error) from error
-        except ChoreoError:
-            raise
-        except Exception as error:
-            raise self._broken(target, error) from error
-        if root is not None and module.__file__ and Path(module.__file__).resolve().parent != _directory(name, root):
-            raise ConfigError(f"{target}: another module is called {name}", at=module.__file__, hint="rename the file")
-        return module
-
-    def _broken(self, target: str, error: Exception) -> ConfigError:
-        """A module that fails while it is imported: the place in the user's own code, and what it said."""
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-        own = [frame for frame in frames if self._is_own(frame.filename)] or frames[1:]
-        place = f"{own[-1].filename}:{own[-1].lineno}:{(own[-1].colno or 0) + 1}" if own else None
-        if isinstance(error, SyntaxError):
-            place = f"{error.filename}:{error.lineno}:{error.offset or 1}"
-        return ConfigError(
-            f"{target} can't be imported: {type(error).__name__}: {error}", at=place, hint="-v shows the traceback"
-        )
-
-    def _is_own(self, filename: str) -> bool:
-        path = Path(filename)
-        roots = (self._config.directory, self._here)
-        return any(path.is_relative_to(root) for root in roots) and "site-packages" not in path.parts
-
-    def _existing(self, target: str) -> Path:
-        """A file as seen from here, else from the project's directory."""
-        looked = [directory / target for directory in dict.fromkeys([self._here, self._config.directory])]
-        for path in looked:
-            if path.is_file():
-                return path.resolve()
-        raise ConfigError(f"there is no file {target}", why="looked for " + ", ".join(str(path) for path in looked))
-
-
-def _module_of(path: Path) -> tuple[str, Path]:
-    """The dotted name of a file and the directory from which it is imported: the first one that is no package."""
-    root, parts = path.parent, [path.stem]
-    while (root / "__init__.py").is_file():
-        parts.insert(0, root.name)
-        root = root.parent
-    return ".".join(parts), root
-
-
-def _directory(name: str, root: Path) -> Path:
-    return root.joinpath(*name.split(".")[:-1]).resolve()
-
 
 def _short(entry: str) -> str:
     """What an entry of choreo.toml is called: `services.orders.service:orders` is orders."""
     place, _, attribute = entry.partition(":")
     return attribute or place.removesuffix(".py").removesuffix(".service").replace("/", ".").rpartition(".")[2]
-
-
-def _attribute(module: ModuleType, name: str, target: str) -> object:
-    if not hasattr(module, name):
-        public = [word for word in vars(module) if not word.startswith("_")]
-        raise ConfigError(
-            f"{target}: {module.__name__} has no {name}", at=module.__file__, hint=did_you_mean(name, public)
-        )
-    found: object = getattr(module, name)
-    return found
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:

@@ -1,32 +1,45 @@
 """Shows a demo run at the console: live progress on stderr; at the end the summary and what to try next on stdout."""
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from choreo.clock import to_datetime
 from choreo.demo.summary import STATUSES, Glimpse, Summary, Watch, readable
 
 
 @contextmanager
-def progress(stream: TextIO, *, force_terminal: bool | None = None) -> Iterator[Watch]:
-    """A live line on `stream`: orders placed of all, the clock of the run, sagas by status.
+def progress(
+    stream: TextIO, *, force_terminal: bool | None = None, now: Callable[[], float] = time.monotonic
+) -> Iterator[Watch]:
+    """A live line on `stream`: orders placed of all, the clock of the run, sagas by status, pace and time left.
 
-    Nothing is shown where `stream` is no terminal, unless `force_terminal` says that it is one.
+    Nothing is shown where `stream` is no terminal, unless `force_terminal` says that it is one. `now` gives seconds.
     """
     columns = (
         SpinnerColumn(),
-        BarColumn(24),
+        BarColumn(16),
         MofNCompleteColumn(),
         TextColumn("orders  {task.fields[moment]}  {task.fields[counts]}"),
-        TimeElapsedColumn(),
+        _Pace(),
     )
-    with Progress(*columns, console=Console(file=stream, force_terminal=force_terminal), transient=True) as bar:
+    console = Console(file=stream, force_terminal=force_terminal)
+    with Progress(*columns, console=console, transient=True, get_time=now) as bar:
         task = bar.add_task("", total=None, moment="", counts="")
 
         def watch(glimpse: Glimpse, /) -> None:
@@ -40,6 +53,15 @@ def progress(stream: TextIO, *, force_terminal: bool | None = None) -> Iterator[
             )
 
         yield watch
+
+
+class _Pace(ProgressColumn):
+    """Orders a second, and the time left at that pace."""
+
+    def render(self, task: Task) -> Text:
+        if not task.speed or task.time_remaining is None:
+            return Text("")
+        return Text(f"{task.speed:,.0f}/s, {readable(task.time_remaining)} left")
 
 
 def print_summary(summary: Summary, next_commands: Sequence[tuple[str, str]], stream: TextIO) -> None:

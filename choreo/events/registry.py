@@ -190,10 +190,9 @@ class DirectoryRegistry(Registry):
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                with suppress(FileExistsError):
-                    os.link(draft, self._path / f"{schema_id}{_SUFFIX}")
+                _put_in_place(draft, self._path / f"{schema_id}{_SUFFIX}")
             finally:
-                draft.unlink()
+                draft.unlink(missing_ok=True)
         except OSError as error:
             raise SchemaError(
                 f"the schema of {subject} can't be registered",
@@ -201,6 +200,16 @@ class DirectoryRegistry(Registry):
                 why=str(error),
                 hint="make the directory writable, with room left on its disk",
             ) from error
+
+
+def _put_in_place(draft: Path, place: Path) -> None:
+    """Give a whole file its name, unless there is one of that name already."""
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, place)
+    except (OSError, AttributeError):  # this file system, or this Python, has no links
+        if not place.exists():
+            draft.replace(place)  # who does so at the same time has written the same
 
 
 def from_query(options: RegistryOptions, query: Mapping[str, str], at: str) -> RegistryOptions:

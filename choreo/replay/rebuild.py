@@ -1,8 +1,9 @@
 """Rebuild a task's entries from the log: its inputs in the order of its journal, through the code that runs live."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
-from choreo.errors import DivergenceError
+from choreo.errors import DecodeError, DivergenceError
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
@@ -32,14 +33,18 @@ class Rebuild:
         codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
         self.task = Task(self._plan, partition, Entries(scratch), codec, self._needs)
         self._scratch = scratch
+        self.checkpoints = 0
+        """How many there are to redo, once it runs: the number of the last one."""
         self._cursors: dict[str, Cursor] = {}
 
     def run(self) -> Iterator[tuple[Page, list[NewRecord]]]:
         """Redo one checkpoint after the other; yields each page of the journal and what it published."""
         journal = Cursor(self._log, TopicPartition(f"{self._plan.service.scope}.journal", self._partition))
         try:
-            expected = 1
-            for page in read_pages(journal.rest()):
+            expected, records = 1, journal.rest()
+            with suppress(DecodeError):  # said below, in its turn
+                self.checkpoints = max((page.checkpoint for page in read_pages(records[-1:])), default=0)
+            for page in read_pages(records):
                 if page.checkpoint != expected:
                     raise DivergenceError(
                         f"the journal goes from checkpoint {expected - 1} to {page.checkpoint}",

@@ -13,8 +13,8 @@ from choreo.state.changelog import entries
 from choreo.state.keys import split_key
 from choreo.state.memory import MemoryBackends
 
-Progress = Callable[[int, int], None]
-"""Told the partition and how many checkpoints of it were redone."""
+Progress = Callable[[int, int, int], None]
+"""Told the partition, how many checkpoints of it were redone, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def verify(
                 verdict.checkpoints += 1
                 verdict.builds.add(page.build)
                 if progress is not None:
-                    progress(partition, done)
+                    progress(partition, done, rebuild.checkpoints)
         except DivergenceError as error:
             verdict.divergences.append(str(error))
             continue

@@ -17,6 +17,7 @@ from choreo.runtime.calls import Recorded, failure, result, unlimited
 from choreo.runtime.gate import Entry, Gates
 from choreo.runtime.task import Question
 from choreo.service.calls import Asked, PlainCall
+from choreo.service.eventloop import to_end
 
 HEAR_AGAIN = 2000
 """Microseconds until the outside is asked again for what has ended."""
@@ -115,7 +116,7 @@ class InlineOutside(Outside):
 
     def _made(self, call: PlainCall) -> tuple[Recorded, Exception | None]:
         try:
-            value = call.make() if call.blocking else asyncio.run(awaiting(call))
+            value = call.make() if call.blocking else to_end(lambda: asyncio.run(awaiting(call)))
         except Exception as error:  # the handler's to catch, wherever it runs
             return failure(call.asked.name, call.use, error), error
         return result(call.asked.name, call.use, value, call.codec), None

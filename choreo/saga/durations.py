@@ -13,8 +13,10 @@ UNITS = {
 }
 """Microseconds in each unit; a year is 365 days."""
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|y)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w|y)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+PATTERN = f"none|{_WHOLE.pattern}"
+"""What `parse_duration` reads, as a regular expression."""
 
 
 def parse_duration(text: str) -> int | None:

@@ -1,94 +1,78 @@
 """From YAML nodes to a `RawSpec`: known keys, right shapes, durations. Names are looked up by `checking.py`."""
 
-import re
-from collections.abc import Iterable
-
 from choreo.saga.durations import parse_duration
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawCompensation, RawEmission, RawSpec, RawStep
 from choreo.saga.rules import OnTimeout
+from choreo.saga.shapes import (
+    CANCELLATION_KEYS,
+    COMPENSATION_KEYS,
+    EMISSION_KEYS,
+    NO_COMPENSATION,
+    ON_TIMEOUT,
+    RETRY_KEYS,
+    SAGA_NAME,
+    SPEC_KEYS,
+    STEP_KEYS,
+    TIMEOUT_KEYS,
+    Shape,
+)
+from choreo.saga.shapes import Keys as Known
 from choreo.saga.yaml import Items, Node, Table, Text
 
-SPEC_KEYS = (
-    "saga",
-    "version",
-    "namespace",
-    "starts_on",
-    "correlate_by",
-    "remember",
-    "within",
-    "deadline",
-    "cancels_on",
-    "keep_early",
-    "keep_ended",
-    "refuse_again",
-    "steps",
-)
-STEP_KEYS = (
-    "name",
-    "after",
-    "when",
-    "emit",
-    "completes_on",
-    "fails_on",
-    "unknown_on",
-    "within",
-    "deadline",
-    "on_timeout",
-    "compensate",
-    "pivot",
-)
-COMPENSATE_KEYS = ("emit", "with", "done_on", "fails_on", "within", "attempts", "wait")
-SAGA_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 EVERY_EVENT = ""
 
 
-class Keys:
-    """The keys of one table, taken one by one; an unknown key is a problem at once."""
+WORDS = (Shape.WORD, Shape.EVENT, Shape.EXPRESSION, Shape.SAGA_NAME, Shape.STEP_NAME)
 
-    def __init__(self, table: Table, problems: Problems, what: str, known: Iterable[str]) -> None:
-        self._entries, self._problems, self._what = table.entries, problems, what
-        self.place = table.place
+
+class Keys:
+    """The keys of one table, taken one by one, each in the shape that it is declared with; an unknown key, and one that
+    is missing, is a problem at once.
+    """
+
+    def __init__(self, table: Table, problems: Problems, what: str, known: Known) -> None:
+        self._entries, self._problems, self._what, self._known = table.entries, problems, what, known
         for key, _ in table.entries.values():
             if key.value not in known:
                 cure = did_you_mean(key.value, known, f"known are {', '.join(known)}")
                 problems.add(key.place, "unknown-key", f"{what} has no key {key.value}", cure)
+        for name, wanted in known.items():
+            if wanted.required and name not in table.entries:
+                said, cure = wanted.missing or f"{what} has no {name}", wanted.cure or f"add {name}:"
+                problems.add(table.place, "missing-key", said, cure)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._entries
-
-    def node(self, key: str) -> Node | None:
+    def node(self, key: str, *shapes: Shape) -> Node | None:
         """The value of `key`, whatever it is."""
+        assert self._known[key].shape in shapes, f"{key} is declared as another shape, and editors go by that"
         found = self._entries.get(key)
         return found[1] if found else None
 
-    def text(self, key: str, *, required: bool = False) -> Text | None:
+    def text(self, key: str, *shapes: Shape) -> Text | None:
         """One word. None, with the problem noted, for anything else."""
-        node = self.node(key)
-        if node is None:
-            if required:
-                self._problems.add(self.place, "missing-key", f"{self._what} has no {key}", f"add {key}:")
-            return None
-        if isinstance(node, Text) and node.value:
+        node = self.node(key, *(shapes or WORDS))
+        if node is None or (isinstance(node, Text) and node.value):
             return node
         self._problems.add(node.place, "wrong-shape", f"{key} takes one word here")
         return None
 
     def names(self, key: str) -> tuple[Text, ...]:
-        """One word or a list of them; () where the key is missing."""
-        node = self.node(key)
+        """One word or a list of them, not an empty one where the key must be there; () where the key is missing."""
+        node = self.node(key, Shape.NAMES, Shape.EVENTS)
         if node is None:
             return ()
         if isinstance(node, Text) and node.value:
             return (node,)
-        if isinstance(node, Items) and all(isinstance(item, Text) and item.value for item in node.values):
-            return tuple(item for item in node.values if isinstance(item, Text))
+        if isinstance(node, Items) and (node.values or not self._known[key].required):
+            words = tuple(item for item in node.values if isinstance(item, Text) and item.value)
+            if len(words) == len(node.values):
+                return words
         self._problems.add(node.place, "wrong-shape", f"{key} takes one name or a list of names")
         return ()
 
     def limit(self, key: str) -> Limit | None:
         """A duration; None where the key is missing."""
-        text = self.text(key)
+        text = self.text(key, Shape.DURATION)
         if text is None:
             return None
         try:
@@ -99,7 +83,7 @@ class Keys:
 
     def number(self, key: str, default: int) -> int:
         """A whole number of at least 1."""
-        text = self.text(key)
+        text = self.text(key, Shape.NUMBER)
         if text is None:
             return default
         if text.value.isdecimal() and int(text.value) >= 1:
@@ -109,7 +93,7 @@ class Keys:
 
     def flag(self, key: str) -> bool:
         """True or false; false where the key is missing."""
-        text = self.text(key)
+        text = self.text(key, Shape.FLAG)
         if text is not None and text.value not in ("true", "false"):
             self._problems.add(text.place, "wrong-shape", f"{key} is true or false, not {text.value}")
         return text is not None and text.value == "true"
@@ -118,16 +102,15 @@ class Keys:
 def read_spec(table: Table, problems: Problems) -> RawSpec | None:
     """The spec of a file's top table; None where not even its name, start or key can be read. Fills `problems`."""
     keys = Keys(table, problems, "a saga", SPEC_KEYS)
-    name = keys.text("saga", required=True)
+    name = keys.text("saga")
     if name and not SAGA_NAME.fullmatch(name.value):
         said = f"{name.value} is not a saga's name: lower-case letters, digits and _ only"
         problems.add(name.place, "not-a-name", said)
-    keys.text("version", required=True)
-    starts_on = keys.text("starts_on", required=True)
+    starts_on = keys.text("starts_on")
     namespace = keys.text("namespace")
-    cancels_on, refused = _cancellation(keys.node("cancels_on"), problems)
+    cancels_on, refused = _cancellation(keys.node("cancels_on", Shape.CANCELLATION), problems)
     correlate_by = _correlation(keys, problems)
-    steps = _steps(keys, problems)
+    steps = _steps(keys, table, problems)
     if name is None or starts_on is None:
         return None
     return RawSpec(
@@ -150,16 +133,18 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
 
 
 def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...]:
-    node = keys.node("correlate_by")
+    node = keys.node("correlate_by", Shape.CORRELATION)
     if isinstance(node, Table):
         pairs = []
+        if not node.entries:
+            problems.add(node.place, "wrong-shape", "correlate_by takes a field, or a table: event -> field")
         for key, value in node.entries.values():
             if isinstance(value, Text) and value.value:
                 pairs.append((key, value))
             else:
                 problems.add(value.place, "wrong-shape", f"correlate_by: {key.value} takes the name of a field")
         return tuple(pairs)
-    text = keys.text("correlate_by", required=True)
+    text = keys.text("correlate_by", Shape.CORRELATION)
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
 
 
@@ -167,15 +152,15 @@ def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, R
     if not isinstance(node, Table):
         emission = _emission(node, None, problems) if node is not None else None
         return (emission.event if emission else None), None
-    keys = Keys(node, problems, "cancels_on", ("event", "refused"))
-    refused = keys.node("refused")
-    return keys.text("event", required=True), _emission(refused, None, problems) if refused is not None else None
+    keys = Keys(node, problems, "cancels_on", CANCELLATION_KEYS)
+    refused = keys.node("refused", Shape.EMISSION)
+    return keys.text("event"), _emission(refused, None, problems) if refused is not None else None
 
 
-def _steps(keys: Keys, problems: Problems) -> tuple[RawStep, ...]:
-    node = keys.node("steps")
+def _steps(keys: Keys, table: Table, problems: Problems) -> tuple[RawStep, ...]:
+    node = keys.node("steps", Shape.STEPS)
     if not isinstance(node, Items) or not node.values:
-        place = node.place if node is not None else keys.place
+        place = node.place if node is not None else table.place
         cure = "steps: [{name: ..., completes_on: ...}]"
         problems.add(place, "no-steps", "a saga has a list of at least one step", cure)
         return ()
@@ -191,13 +176,10 @@ def _steps(keys: Keys, problems: Problems) -> tuple[RawStep, ...]:
 
 def _step(table: Table, problems: Problems) -> RawStep | None:
     keys = Keys(table, problems, "a step", STEP_KEYS)
-    name = keys.text("name", required=True)
-    emit = keys.node("emit")
-    compensate = keys.node("compensate")
-    says_none = isinstance(compensate, Text) and compensate.value == "none"
-    if "completes_on" not in keys:
-        cure = "add completes_on: the event that ends it"
-        problems.add(table.place, "missing-key", "a step has no completes_on", cure)
+    name = keys.text("name")
+    emit = keys.node("emit", Shape.EMISSION)
+    compensate = keys.node("compensate", Shape.COMPENSATION)
+    says_none = isinstance(compensate, Text) and compensate.value == NO_COMPENSATION
     if name is None:
         return None
     return RawStep(
@@ -210,7 +192,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         unknown_on=keys.names("unknown_on"),
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
-        on_timeout=_on_timeout(keys.node("on_timeout"), problems),
+        on_timeout=_on_timeout(keys.node("on_timeout", Shape.TIMEOUT), problems),
         compensate=None if compensate is None or says_none else _compensation(compensate, problems),
         says_compensate=compensate is not None,
         pivot=keys.flag("pivot"),
@@ -220,12 +202,12 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
 def _on_timeout(node: Node | None, problems: Problems) -> OnTimeout:
     if node is None:
         return OnTimeout()
-    if isinstance(node, Text) and node.value in ("fail", "escalate", "retry"):
+    if isinstance(node, Text) and node.value in ON_TIMEOUT:
         return {"fail": OnTimeout(), "escalate": OnTimeout("escalate")}.get(node.value, OnTimeout("retry", 3))
     if isinstance(node, Table):
-        retry = Keys(node, problems, "on_timeout", ("retry",)).node("retry")
+        retry = Keys(node, problems, "on_timeout", TIMEOUT_KEYS).node("retry", Shape.RETRY)
         if isinstance(retry, Table):
-            keys = Keys(retry, problems, "retry", ("attempts", "wait"))
+            keys = Keys(retry, problems, "retry", RETRY_KEYS)
             wait = keys.limit("wait")
             return OnTimeout("retry", keys.number("attempts", 3), (wait.micros or 0) if wait else 0)
     cure = "on_timeout: fail, escalate, or {retry: {attempts: 3, wait: 30s}}"
@@ -238,14 +220,9 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         cure = "compensate: {emit: ..., done_on: ...}, or none"
         problems.add(node.place, "wrong-shape", "a compensation is a table, or none", cure)
         return None
-    keys = Keys(node, problems, "compensate", COMPENSATE_KEYS)
-    emit = keys.node("emit")
-    if emit is None:
-        keys.text("emit", required=True)
-    if "done_on" not in keys:
-        cure = "add done_on: the event that says so"
-        problems.add(node.place, "missing-key", "compensate does not say when it is done", cure)
-    emission = _emission(emit, keys.node("with"), problems) if emit is not None else None
+    keys = Keys(node, problems, "compensate", COMPENSATION_KEYS)
+    emit = keys.node("emit", Shape.EMISSION)
+    emission = _emission(emit, keys.node("with", Shape.MAPPINGS), problems) if emit is not None else None
     if emission is None:
         return None
     return RawCompensation(
@@ -260,8 +237,8 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
 
 def _emission(node: Node | None, mappings: Node | None, problems: Problems) -> RawEmission | None:
     if isinstance(node, Table):
-        keys = Keys(node, problems, "emit", ("event", "with"))
-        event, mappings = keys.text("event", required=True), keys.node("with") or mappings
+        keys = Keys(node, problems, "emit", EMISSION_KEYS)
+        event, mappings = keys.text("event"), keys.node("with", Shape.MAPPINGS) or mappings
         return RawEmission(event, _mappings(mappings, problems)) if event else None
     if isinstance(node, Text) and node.value:
         return RawEmission(node, _mappings(mappings, problems))

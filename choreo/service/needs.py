@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from choreo.errors import ServiceError
+from choreo.service.eventloop import to_end
 from choreo.service.service import Service
 
 
@@ -62,7 +63,8 @@ class Needs:
     def _run(self, coroutine: Any) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-        return self._loop.run_until_complete(coroutine)
+        loop = self._loop
+        return to_end(lambda: loop.run_until_complete(coroutine))
 
     def close(self) -> None:
         """Close everything, in reverse."""

@@ -44,7 +44,7 @@ class DirectoryLock:
                 return
             pause(PAUSE_S)
         os.close(self._file)
-        holder = path.read_text().strip() or "unknown"
+        holder = path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
         raise StateInUseError(
             f"the state directory {directory} is in use",
             why=f"process {holder} has it open",

@@ -133,9 +133,9 @@ class RocksBackends(Backends):
         try:
             if not path.exists():
                 fresh = path.with_suffix(".new")
-                fresh.write_text(self._new_id())
+                fresh.write_text(self._new_id(), encoding="ascii")
                 fresh.replace(path)  # whole or not at all
-            return path.read_text().strip()
+            return path.read_text(encoding="ascii").strip()
         except OSError as error:
             raise _ours(error, path) from error
 

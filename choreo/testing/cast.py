@@ -26,6 +26,8 @@ class Cast:
     """The lifecycle event of each saga, by its name."""
     specs: tuple[str, ...]
     """Digests of the specs."""
+    settings: Mapping[str, object]
+    """The services' own settings, by service, of those that need any and were given some."""
 
     @property
     def own(self) -> tuple[Service, ...]:
@@ -33,12 +35,19 @@ class Cast:
         return self.services[: len(self.services) - len(self.sagas)]
 
 
-def cast_of(services: Sequence[Service], sagas: Iterable[str | Path], given: Mapping[str, object]) -> Cast:
+def cast_of(
+    services: Sequence[Service],
+    sagas: Iterable[str | Path],
+    given: Mapping[str, object],
+    settings: Mapping[str, object],
+) -> Cast:
     """The services, `given` in place of their own dependencies, and the coordinators of these specs.
 
-    Raises ConfigError for a dependency that nobody needs and for a spec that is not there, and SpecError.
+    Raises ConfigError for a dependency that nobody needs, for settings of nobody and for a spec that is not there, and
+    SpecError.
     """
     _check_needed(services, given)
+    _check_settings(services, settings)
     catalogue = _catalogue(services)
     coordinators, lifecycles, digests = [], {}, []
     for path in sagas:
@@ -47,7 +56,9 @@ def cast_of(services: Sequence[Service], sagas: Iterable[str | Path], given: Map
         lifecycles[spec.name] = lifecycle_event(spec.name)
         digests.append(spec.digest)
     replaced = [_without_idle_settings(service.using(**given), given) for service in services]
-    return Cast((*replaced, *coordinators), lifecycles, tuple(digests))
+    wanted = [service.name for service in replaced if service.settings is not None]
+    found = {name: settings[name] for name in wanted if name in settings}
+    return Cast((*replaced, *coordinators), lifecycles, tuple(digests), found)
 
 
 def _check_needed(services: Sequence[Service], given: Mapping[str, object]) -> None:
@@ -61,6 +72,14 @@ def _check_needed(services: Sequence[Service], given: Mapping[str, object]) -> N
                 why=f"they need {', '.join(sorted(known)) or 'nothing'}",
                 hint=f"did you mean {near[0]}?" if near else None,
             )
+
+
+def _check_settings(services: Sequence[Service], settings: Mapping[str, object]) -> None:
+    having = [service.name for service in services if service.settings is not None]
+    for name in settings:
+        if name not in having:
+            said = f"Scenario(settings={{{name!r}: ...}}): none of these services is called {name} and has settings"
+            raise ConfigError(said, why=f"those with settings are {', '.join(having) or 'none'}")
 
 
 def _without_idle_settings(service: Service, given: Mapping[str, object]) -> Service:

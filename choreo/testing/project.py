@@ -1,12 +1,11 @@
-"""The project of choreo.toml as a scenario: what the fixture `scenario` gives."""
+"""The project of choreo.toml as a scenario, with the settings of its services: what the fixture `scenario` gives."""
 
-import importlib
-import importlib.util
 import os
-import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from choreo.config import Sources, load
+from choreo.config import Config, Sources, load, service_settings
+from choreo.config.modules import Modules, spec_files
 from choreo.errors import ConfigError
 from choreo.service.service import Service
 from choreo.testing.scenario import Scenario
@@ -22,22 +21,36 @@ def project_scenario(start: Path) -> Scenario:
             why="no choreo.toml in this directory or above it names services",
             hint='[project] services = ["services.orders"], or make Scenario(orders, ...) in a fixture of your own',
         )
-    if str(config.directory) not in sys.path:
-        sys.path.insert(0, str(config.directory))
-    services = [service for entry in config.project.services for service in _services(entry, config.directory)]
-    specs = sorted({path for pattern in config.project.sagas for path in config.directory.glob(pattern)})
-    return Scenario(*dict.fromkeys(services), sagas=specs)
+    modules = Modules(config.directory)
+    services = dict.fromkeys(s for entry in config.project.services for s in _services(modules, entry))
+    return Scenario(*services, sagas=spec_files(config), settings=_SettingsOfProject(config, services))
 
 
-def _services(entry: str, directory: Path) -> list[Service]:
+class _SettingsOfProject(Mapping[str, object]):
+    """The settings of each service that has some, by its name; read when asked for: a test that replaces what needs
+    them sets no secrets.
+    """
+
+    def __init__(self, config: Config, services: Mapping[Service, None]) -> None:
+        self._config = config
+        self._models = {service.name: service.settings for service in services if service.settings is not None}
+
+    def __getitem__(self, name: str) -> object:
+        return service_settings(self._config, name, self._models[name], os.environ)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._models
+
+
+def _services(modules: Modules, entry: str) -> list[Service]:
     """The services of one entry: `services.orders`, `services.orders.service:orders` or `shop.py`."""
-    place, _, attribute = entry.partition(":")
-    if place.endswith(".py"):
-        place = ".".join((directory / place).resolve().relative_to(directory.resolve()).with_suffix("").parts)
-    module = importlib.import_module(place)
-    if not attribute and hasattr(module, "__path__") and importlib.util.find_spec(f"{place}.service"):
-        module = importlib.import_module(f"{place}.service")
-    things = [getattr(module, attribute, None)] if attribute else list(vars(module).values())
+    module, things = modules.find(entry)
     found = [thing for thing in things if isinstance(thing, Service)]
     if not found:
         raise ConfigError(f"{entry} of [project] services holds no service", at=module.__file__)

@@ -143,7 +143,8 @@ class Rehearsal:
             inline_calls=True,
         )
         site = Site(self._log, self._registry, MemoryBackends(), self.clock)
-        self._workers = [_worker(service, site, options) for service in self._everybody]
+        given = self._cast.settings
+        self._workers = [_worker(service, site, options, given.get(service.name)) for service in self._everybody]
         for worker in self._workers:
             worker.start()
         self._time = VirtualTime(self.clock, self._workers)
@@ -183,12 +184,13 @@ def _stores(service: Service) -> list[Store[object, object]]:
     return list({id(s): s for signature in service.signatures for s in signature.stores.values()}.values())
 
 
-def _worker(service: Service, site: Site, options: RunOptions) -> Worker:
+def _worker(service: Service, site: Site, options: RunOptions, settings: object) -> Worker:
     try:
-        return Worker(service, site, options)
+        return Worker(service, site, options, settings=settings)
     except ValidationError as error:
+        replaced = f"using({', '.join(f'{name}=...' for name in service.provide)})"
         raise ConfigError(
             f"the settings of {service.name} lack {', '.join(str(one['loc'][0]) for one in error.errors())}",
-            why="a scenario reads no configuration",
-            hint=f"replace what needs them: using({', '.join(f'{name}=...' for name in service.provide)})",
+            why="only the fixture `scenario` reads the project's configuration",
+            hint=f'replace what needs them: {replaced}; or Scenario(..., settings={{"{service.name}": ...}})',
         ) from error

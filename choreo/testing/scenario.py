@@ -34,7 +34,8 @@ class Scenario(World):
     them come to different outcomes, the step fails. One looks at the world of the first number.
 
     `sagas` are paths of specs, seen from the working directory or from above the services' code. `start` is when the
-    story begins, aware; 2026-03-02 12:00 UTC where it isn't given.
+    story begins, aware; 2026-03-02 12:00 UTC where it isn't given. `settings` are the services' own, by service:
+    `{"payments": PaymentSettings(...)}`; whoever is not in it has the defaults of its class.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Scenario(World):
         sagas: Iterable[str | Path] = (),
         start: datetime | None = None,
         partitions: Sequence[int] = (1, 5),
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self._services, self._specs = services, tuple(sagas)
+        self._settings = settings or {}
         self._start = start or START
         self._partitions = tuple(dict.fromkeys(partitions))
         self._given: dict[str, object] = {}
@@ -156,7 +159,7 @@ class Scenario(World):
     def _stage(self) -> list[Performance]:
         """The performances; on first use everybody starts."""
         if not self._performances:
-            cast = cast_of(self._services, self._specs, self._given)
+            cast = cast_of(self._services, self._specs, self._given, self._settings)
             rehearsals: list[Rehearsal] = []
             weakref.finalize(self, _close, rehearsals)
             for count in self._partitions:

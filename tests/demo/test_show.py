@@ -1,6 +1,7 @@
 """What a run shows: durations as people say them, the summary for people and for programs, what to try next."""
 
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -82,6 +83,17 @@ def test_json_is_one_object_with_every_number() -> None:
         "stuck": 0,
     }
     assert (found["orders"], found["events_per_s"], found["time"]) == (1000, 4000, "virtual time")
+
+
+def test_progress_shows_pace_and_time_left() -> None:
+    """Orders a second, and how long the rest takes at that pace."""
+    stream, seconds = StringIO(), 100.0
+    with progress(stream, force_terminal=True, now=lambda: seconds) as watch:
+        for _ in range(3):
+            placed = round(seconds - 100) * 10
+            watch(Glimpse(orders=200, now=1_519_862_400_000_000, handled=900, statuses={"completed": placed}))
+            seconds += 5.0
+    assert re.search(r"10/s, 1\d\.\d s left", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()))
 
 
 def test_progress_shows_how_far_a_run_is() -> None:

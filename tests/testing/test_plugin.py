@@ -33,6 +33,30 @@ SAGA = """
   {name: reserve, completes_on: StockReserved, compensate: none}]}
 """
 
+SETTINGS = """
+from choreo import Context, Event, Handler, Service, Settings
+
+class TillEvent(Event, namespace="shop", topic="till", key="customer", abstract=True):
+    customer: str
+class Asked(TillEvent): ...
+class Answered(TillEvent):
+    greeting: str
+class TillSettings(Settings):
+    greeting: str
+    token: str
+class Till:
+    def __init__(self, greeting: str, token: str) -> None:
+        self.says = f"{greeting} {token}"
+def open_till(settings: TillSettings) -> Till:
+    return Till(settings.greeting, settings.token)
+class Greet(Handler[Asked]):
+    till: Till
+    def handle(self, asked: Asked, ctx: Context) -> Answered:
+        return Answered(customer=asked.customer, greeting=self.till.says)
+
+till = Service("till", handlers=[Greet], settings=TillSettings, provide={"till": open_till})
+"""
+
 
 def run(directory: Path, test: str, *options: str) -> str:
     """What pytest says of this test, alone in a directory, with the plugin loaded."""
@@ -87,6 +111,30 @@ def test_a_failure_points_at_the_line_of_the_test(scenario):
     assert '>       scenario.then_saga("order", "o1", "completed")' in said
     assert "there is no saga order o1" in said
     assert "performance.fail(" not in said, "the plumbing is hidden"
+
+
+def test_scenario_has_the_settings_of_the_project(tmp_path: Path) -> None:
+    """A service gets [settings.X] and its variables as it does live; without them the error says where they go; a test
+    that replaces what needs them sets none.
+    """
+    (tmp_path / "shop.py").write_text(SETTINGS, encoding="utf-8")
+    (tmp_path / "choreo.toml").write_text(
+        '[project]\nservices = ["shop.py"]\n[settings.till]\ngreeting = "servus"\n', encoding="utf-8"
+    )
+    test = """
+from shop import Asked, Answered, Till
+def test_live(scenario, monkeypatch):
+    monkeypatch.setenv("TILL_TOKEN", "t")
+    scenario.when(Asked(customer="c")).then(Answered(customer="c", greeting="servus t"))
+def test_replaced(scenario):
+    scenario.using(till=Till("moin", "-")).when(Asked(customer="c")).then(Answered(customer="c", greeting="moin -"))
+def test_missing(scenario):
+    scenario.when(Asked(customer="c"))
+"""
+    said = run(tmp_path, test)
+    assert "1 failed, 2 passed" in said
+    assert "settings of till: token: Field required" in said
+    assert "try  set TILL_TOKEN, or the field in [settings.till]" in said
 
 
 def test_without_a_project_the_fixture_says_what_it_needs(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_store_that_depends_on_the_partitions_is_a_failure() -> None:
 
 def test_sagas_that_stand_elsewhere_are_a_failure(filling: Path) -> None:
     """Worlds in which one saga went another way come apart, by name and key."""
-    cast = cast_of([boxes], [filling], {})
+    cast = cast_of([boxes], [filling], {}, {})
     first, other = (Performance(Rehearsal(cast, count, to_micros(START))) for count in (1, 5))
     try:
         first.rehearsal.tell(Put(box="a"), "when")

@@ -1,0 +1,111 @@
+"""The JSON Schema of a saga spec, for editors: what `reading.py` would say of a file's shape, while it is written.
+
+Made from the tables by which the reader goes. Names are looked up by `choreo check`: an editor offers the events that
+it is given, and refuses none.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from choreo.saga.durations import PATTERN
+from choreo.saga.shapes import (
+    CANCELLATION_KEYS,
+    COMPENSATION_KEYS,
+    EMISSION_KEYS,
+    NO_COMPENSATION,
+    ON_TIMEOUT,
+    RETRY_KEYS,
+    SAGA_NAME,
+    SPEC_KEYS,
+    STEP_KEYS,
+    TIMEOUT_KEYS,
+    Key,
+    Shape,
+)
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+WORD = {"type": "string", "minLength": 1}
+EXPRESSION = {"type": ["string", "number", "boolean"], "minLength": 1}
+ALWAYS = (Shape.STEPS, Shape.RETRY)
+"""These must be there, too; the reader says so in words of their own."""
+
+
+def spec_schema(events: Iterable[str] = ()) -> dict[str, Any]:
+    """The schema (draft 2020-12) of a spec. `events` are full names (`shop.OrderPlaced`) that an editor shall offer,
+    with and without their namespaces.
+    """
+    offered = sorted({name for full in events for name in (full, full.rpartition(".")[2])})
+    event = {"anyOf": [{"enum": offered}, WORD]} if offered else WORD
+    return {"$schema": DRAFT, "title": "A saga of Choreo", **_Shapes(event).table(SPEC_KEYS)}
+
+
+class _Shapes:
+    """Each shape as a schema."""
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self._event = event
+
+    def table(self, keys: Mapping[str, Key]) -> dict[str, Any]:
+        """A table with these keys and no others."""
+        return {
+            "type": "object",
+            "properties": {name: {"description": key.says, **self._value(key)} for name, key in keys.items()},
+            "required": [name for name, key in keys.items() if key.required or key.shape in ALWAYS],
+            "additionalProperties": False,
+        }
+
+    def _value(self, key: Key) -> dict[str, Any]:
+        """How the value of this key is written."""
+        shape = key.shape
+        if shape in (Shape.EVENTS, Shape.NAMES):
+            one = self._event if shape is Shape.EVENTS else WORD
+            return _any(one, {"type": "array", "items": one, "minItems": int(key.required)})
+        return self._compound(shape) if shape in _COMPOUND else self._simple(shape)
+
+    def _simple(self, shape: Shape) -> dict[str, Any]:
+        found: dict[Shape, Mapping[str, Any]] = {
+            Shape.WORD: WORD,
+            Shape.SAGA_NAME: {"type": "string", "pattern": f"^(?:{SAGA_NAME.pattern})$"},
+            Shape.STEP_NAME: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            Shape.EVENT: self._event,
+            Shape.EXPRESSION: EXPRESSION,
+            Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
+            Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
+            Shape.FLAG: {"enum": [True, False, "true", "false"]},
+        }
+        return dict(found[shape])
+
+    def _compound(self, shape: Shape) -> dict[str, Any]:
+        mappings = {"type": "object", "additionalProperties": EXPRESSION}
+        if shape is Shape.MAPPINGS:
+            return mappings
+        if shape is Shape.CORRELATION:
+            return _any(WORD, {"type": "object", "additionalProperties": WORD, "minProperties": 1})
+        if shape is Shape.EMISSION:
+            return _any(self._event, self.table(EMISSION_KEYS))
+        if shape is Shape.CANCELLATION:
+            return _any(self._event, self.table(CANCELLATION_KEYS))
+        if shape is Shape.COMPENSATION:
+            return _any({"const": NO_COMPENSATION}, self.table(COMPENSATION_KEYS))
+        if shape is Shape.TIMEOUT:
+            return _any({"enum": list(ON_TIMEOUT)}, self.table(TIMEOUT_KEYS))
+        if shape is Shape.RETRY:
+            return self.table(RETRY_KEYS)
+        assert shape is Shape.STEPS
+        return {"type": "array", "minItems": 1, "items": self.table(STEP_KEYS)}
+
+
+_COMPOUND = (
+    Shape.MAPPINGS,
+    Shape.CORRELATION,
+    Shape.EMISSION,
+    Shape.CANCELLATION,
+    Shape.COMPENSATION,
+    Shape.TIMEOUT,
+    Shape.RETRY,
+    Shape.STEPS,
+)
+
+
+def _any(*schemas: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [dict(schema) for schema in schemas]}

@@ -1,0 +1,128 @@
+"""The keys of a spec: how each is written, whether it must be there, and what it says. The reader and the JSON Schema
+for editors both go by these tables; what the words mean is left to `checking.py`.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import NamedTuple
+
+SAGA_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+ON_TIMEOUT = ("fail", "escalate", "retry")
+NO_COMPENSATION = "none"
+
+
+class Shape(Enum):
+    """How a value is written."""
+
+    WORD = auto()
+    SAGA_NAME = auto()
+    STEP_NAME = auto()
+    EVENT = auto()
+    """The name of one event."""
+    EVENTS = auto()
+    """One name or a list of them."""
+    NAMES = auto()
+    """One name of a step or field, or a list of them."""
+    EXPRESSION = auto()
+    """CEL over `saga.*` and `steps.*.*`."""
+    DURATION = auto()
+    NUMBER = auto()
+    """A whole number of at least 1."""
+    FLAG = auto()
+    CORRELATION = auto()
+    """One field for all events, or a table: event -> field."""
+    MAPPINGS = auto()
+    """A table: field -> expression."""
+    EMISSION = auto()
+    """An event's name, or a table with EMISSION_KEYS."""
+    CANCELLATION = auto()
+    """An event's name, or a table with CANCELLATION_KEYS."""
+    COMPENSATION = auto()
+    """`none`, or a table with COMPENSATION_KEYS."""
+    TIMEOUT = auto()
+    """One of ON_TIMEOUT, or a table with TIMEOUT_KEYS."""
+    RETRY = auto()
+    """A table with RETRY_KEYS."""
+    STEPS = auto()
+    """A list of at least one table with STEP_KEYS."""
+
+
+class Key(NamedTuple):
+    """One key of a table. `missing` and `cure` are for one that must be there, where the plain words do not do."""
+
+    shape: Shape
+    says: str
+    required: bool = False
+    missing: str = ""
+    cure: str = ""
+
+
+Keys = Mapping[str, Key]
+
+SPEC_KEYS: Keys = {
+    "saga": Key(Shape.SAGA_NAME, "The saga's name: lower-case letters, digits and _.", required=True),
+    "version": Key(Shape.NUMBER, "Counts up with each change; instances keep the one they began with.", required=True),
+    "namespace": Key(Shape.WORD, "Put before every event name that has no dot."),
+    "starts_on": Key(Shape.EVENT, "The event that starts an instance.", required=True),
+    "correlate_by": Key(
+        Shape.CORRELATION,
+        "The field whose value is the instance's key: one that every event has, or a field by event.",
+        required=True,
+    ),
+    "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
+    "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
+    "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
+    "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
+    "keep_early": Key(Shape.DURATION, "How long an event is kept that comes before its instance starts; 1d."),
+    "keep_ended": Key(Shape.DURATION, "How long an ended instance is kept whole; 30d."),
+    "refuse_again": Key(Shape.DURATION, "How long a key that has ended is not started again; 365d."),
+    "steps": Key(Shape.STEPS, "What has to happen. Steps without after: begin at once, in parallel."),
+}
+STEP_KEYS: Keys = {
+    "name": Key(Shape.STEP_NAME, "The step's name: letters, digits and _.", required=True),
+    "after": Key(Shape.NAMES, "The steps that must be done before this one begins."),
+    "when": Key(Shape.EXPRESSION, "The step is skipped where this is false: CEL over saga.* and steps.NAME.*."),
+    "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
+    "completes_on": Key(
+        Shape.EVENTS,
+        "The event that ends the step well.",
+        required=True,
+        cure="add completes_on: the event that ends it",
+    ),
+    "fails_on": Key(Shape.EVENTS, "The event that says that it certainly did not happen."),
+    "unknown_on": Key(Shape.EVENTS, "The event that says that it may have happened: it is undone like a timeout."),
+    "within": Key(Shape.DURATION, "How long the step may wait for its answer; none: for ever, on purpose."),
+    "deadline": Key(Shape.DURATION, "When the step must be done, from the start of the instance."),
+    "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
+    "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
+    "pivot": Key(Shape.FLAG, "From this step on the saga only goes forward; a cancellation is refused."),
+}
+COMPENSATION_KEYS: Keys = {
+    "emit": Key(Shape.EMISSION, "The event that asks for the undo.", required=True),
+    "with": Key(Shape.MAPPINGS, "Where fields of the emitted event come from: field -> expression."),
+    "done_on": Key(
+        Shape.EVENTS,
+        "The event that says that it is undone.",
+        required=True,
+        missing="compensate does not say when it is done",
+        cure="add done_on: the event that says so",
+    ),
+    "fails_on": Key(Shape.EVENTS, "The event that says that the undo failed: it is asked for again."),
+    "within": Key(Shape.DURATION, "How long to wait for the answer before asking again."),
+    "attempts": Key(Shape.NUMBER, "How often to ask in all before the saga is stuck; 3."),
+    "wait": Key(Shape.DURATION, "How long to wait between two attempts; 30s."),
+}
+EMISSION_KEYS: Keys = {
+    "event": Key(Shape.EVENT, "The event to emit.", required=True),
+    "with": Key(Shape.MAPPINGS, "Where its fields come from: field -> expression. Fields of one name fill themselves."),
+}
+CANCELLATION_KEYS: Keys = {
+    "event": Key(Shape.EVENT, "The event that asks to cancel.", required=True),
+    "refused": Key(Shape.EMISSION, "The event that answers where it is too late."),
+}
+TIMEOUT_KEYS: Keys = {"retry": Key(Shape.RETRY, "Ask again by emitting the step's event anew.")}
+RETRY_KEYS: Keys = {
+    "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
+    "wait": Key(Shape.DURATION, "How long to wait before asking again."),
+}
