@@ -108,7 +108,7 @@ class Codec:
                 if name == HEADER:
                     return unpack(value)
             given, headers = foreign_ids(self._cluster_id, record), record.headers
-            if isinstance(taken := self._take(record), Taken):
+            if self._foreign and isinstance(taken := self._take(record), Taken):
                 given = wire_ids(taken.cls.contract.topic, taken.wire, taken.body, given)
                 headers = (*headers, *taken.said)
             return plain_ids(headers, given) if headers else given

@@ -22,7 +22,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha1
 from struct import Struct
 from struct import error as StructError
-from typing import Generic, NamedTuple, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from choreo.errors import DecodeError, PublishError
@@ -44,7 +44,6 @@ _NO_STEP = 0xFFFF
 FOREIGN = UUID("6f3c1f0e-52a0-5c1b-9b0e-7a4f0a2d9c11")
 """The UUID namespace of the ids of foreign records (RFC 9562, section 5.5)."""
 
-_FOREIGN_SHA = sha1(FOREIGN.bytes, usedforsecurity=False)
 _BLAKE = blake2b(digest_size=16)
 _UUID_FREE = ~(0xF << 76 | 0x3 << 62)
 _UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
@@ -150,33 +149,27 @@ def _uuid8(data: bytes) -> bytes:
     return (int.from_bytes(digest.digest(), "big") & _UUID_FREE | _UUID_8).to_bytes(16, "big")
 
 
-class Marks(TypedDict, total=False):
-    """What the emitter says of an event, beside whose effect it is."""
-
-    request_id: bytes | None
-    attempt: int
-    cancelled: bool
-    saga: SagaMark | None
-
-
-def caused_by(parent: Ids, event_id: bytes, at: int, **marks: Unpack[Marks]) -> Ids:
+def caused_by(parent: Ids, event_id: bytes, at: int) -> Ids:
     """The ids of an event that `parent` caused: in the same story, and emitted after it (`at`: microseconds)."""
-    caused = parent.event_id
-    at = max(at, parent.at + 1)
-    if not marks:
-        return _new(Ids, (event_id, parent.correlation_id, caused, None, 1, at, False, None, None))
-    return Ids(event_id, parent.correlation_id, caused, at=at, **marks)
+    _, story, _, _, _, before, _, _, _ = parent
+    at = at if at > before else before + 1
+    return _new(Ids, (event_id, story, parent[0], None, 1, at, False, None, None))
 
 
 def foreign_ids(cluster_id: str, record: Record) -> Ids:
     """The ids of a record that carries none: made from its position, so that reading it twice gives the same ids."""
-    name = f"{cluster_id}/{record.topic}/{record.partition}/{record.offset}"
-    digest = _FOREIGN_SHA.copy()  # what uuid5 does, in a third of its time
-    digest.update(name.encode())
+    topic, partition, offset, timestamp_ms, _, _, _ = record
+    digest = _foreign_sha(cluster_id, topic, partition).copy()  # what uuid5 does, in a third of its time
+    digest.update(b"%d" % offset)
     event_id = (int.from_bytes(digest.digest()[:16], "big") & _UUID_FREE | _UUID_5).to_bytes(16, "big")
     text = event_id.hex()
     text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    return _new(Ids, (event_id, text, None, None, 1, max(record.timestamp_ms, 0) * 1000, False, None, None))
+    return _new(Ids, (event_id, text, None, None, 1, max(timestamp_ms, 0) * 1000, False, None, None))
+
+
+@lru_cache(maxsize=4096)
+def _foreign_sha(cluster_id: str, topic: str, partition: int) -> Any:
+    return sha1(FOREIGN.bytes + f"{cluster_id}/{topic}/{partition}/".encode(), usedforsecurity=False)
 
 
 def _pack_all(ids: Ids) -> bytes:

@@ -122,7 +122,7 @@ class Flight:
     ) -> Generator[Call[object], object, Failed | None]:
         """One attempt; answers how it failed. What an attempt that ended well wrote down is settled."""
         given, crew = self.given, self.crew
-        crew.enter(given, self._ledger.now)
+        crew.lane.enter(given.key, self._ledger.now, given.waiting)
         self.book.begin_attempt()
         try:
             outcome = yield from crew.drive(invocations, arguments, given.ids, number)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Coroutine, Generator, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
 from choreo.events.codec import Codec
@@ -34,14 +34,17 @@ class Failed(Exception):  # a control value between handling and task, never sho
         self.invocation, self.error = invocation, error
 
 
-class Outcome(NamedTuple):
+class Outcome:
     """What a handling wants published, and why its event is a dead letter, where it says so."""
 
-    outputs: list[NewRecord]
-    unmatched: list[tuple[str, NewRecord | None]]
-    """Reasons; with a record where it is not the handled one that is the dead letter."""
-    relays: list[tuple[str, bytes]]
-    """Topic and key under which the input is handed on."""
+    __slots__ = ("outputs", "relays", "unmatched")
+
+    def __init__(self) -> None:
+        self.outputs: list[NewRecord] = []
+        self.unmatched: Sequence[tuple[str, NewRecord | None]] = ()
+        """Reasons; with a record where it is not the handled one that is the dead letter."""
+        self.relays: Sequence[tuple[str, bytes]] = ()
+        """Topic and key under which the input is handed on."""
 
 
 class Handlings:
@@ -64,23 +67,20 @@ class Handlings:
         made.__dict__.update({name: BoundDownstream(d, self.calls) for name, d in signature.downstreams.items()})
         return made
 
-    def enter(self, given: Input, now: int) -> None:
-        """Begin an attempt at `given`: what its handlers write is kept or dropped by the caller, in the lane."""
-        self.lane.enter(given.key, now, given.waiting)
-
     def run(self, given: Input, attempt: int) -> Outcome:
         """Run its methods in order, each as `method(*arguments, ctx)`. None of them is asynchronous.
 
         Raises Failed for the first that raises.
         """
-        outcome = Outcome([], [], [])
-        for invocation in given.invocations:
+        outcome = Outcome()
+        _, ids, arguments, invocations, _, _ = given
+        for invocation in invocations:
             number, signature, method = invocation
-            ctx = Context(given.ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
-            self._running = (invocation, given.arguments, given.ids, attempt)
+            ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
+            self._running = (invocation, arguments, ids, attempt)
             try:
-                answer = getattr(self._handlers[number], method.name)(*given.arguments, ctx)
-                self._gather(outcome, invocation, answer, ctx, given.ids)
+                answer = getattr(self._handlers[number], method.name)(*arguments, ctx)
+                self._gather(outcome, invocation, answer, ctx, ids)
             except Exception as error:
                 raise Failed(invocation, error) from error
         return outcome
@@ -89,7 +89,7 @@ class Handlings:
         self, invocations: Sequence[Invocation], arguments: tuple[object, ...], ids: Ids, attempt: int
     ) -> Generator[Call[Any], Any, Outcome]:
         """As `run`, for methods of either kind: yields what an asynchronous one awaits, to be sent the answer."""
-        outcome = Outcome([], [], [])
+        outcome = Outcome()
         for invocation in invocations:
             number, signature, method = invocation
             ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
@@ -122,34 +122,33 @@ class Handlings:
         outputs, made = outcome.outputs, 0
         if answer is not None:
             for event in (answer,) if type(answer) in invocation.method.emits else self._checked(invocation, answer):
-                outputs.append(self._record(event, caused_by(ids, self._derived(ids, invocation, made), self.lane.now)))
+                event_id = derive_id(ids.event_id, self._service, invocation.signature.name, made)
+                outputs.append(self._record(event, caused_by(ids, event_id, self.lane.now)))
                 made += 1
         effects = effects_of(ctx)
         if effects is None:
             return
         for emission in effects.emissions:
-            outputs.append(self._emitted(emission, ids, self._derived(ids, invocation, made)))
+            event_id = derive_id(ids.event_id, self._service, invocation.signature.name, made)
+            outputs.append(self._emitted(emission, ids, event_id))
             made += 1
-        for reason, kept, its in effects.dead_letters:
-            outcome.unmatched.append((reason, self._codec.encode(kept, its or ids) if kept is not None else None))
-        outcome.relays.extend(effects.relays)
-
-    def _derived(self, ids: Ids, invocation: Invocation, index: int) -> bytes:
-        return derive_id(ids.event_id, self._service, invocation.signature.name, index)
+        encode = self._codec.encode
+        outcome.unmatched = [
+            *outcome.unmatched,
+            *(
+                (reason, None if kept is None else encode(kept, its or ids))
+                for reason, kept, its in effects.dead_letters
+            ),
+        ]
+        outcome.relays = [*outcome.relays, *effects.relays]
 
     def _emitted(self, emission: Emission, ids: Ids, event_id: bytes) -> NewRecord:
-        its = caused_by(
-            ids,
-            event_id,
-            self.lane.now,
-            request_id=emission.request_id,
-            attempt=emission.attempt,
-            cancelled=emission.cancelled,
-            saga=emission.saga,
-        )
+        event, _, request_id, attempt, cancelled, saga = emission
+        its = caused_by(ids, event_id, self.lane.now)
+        its = its._replace(request_id=request_id, attempt=attempt, cancelled=cancelled, saga=saga)
         if emission.correlation_id is not None:
             its = its._replace(correlation_id=emission.correlation_id)
-        return self._record(emission.event, its)
+        return self._record(event, its)
 
     def _checked(self, invocation: Invocation, answer: Any) -> Iterable[Event]:
         events: Sequence[Event] = (answer,) if isinstance(answer, Event) else answer

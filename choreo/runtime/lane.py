@@ -34,12 +34,12 @@ class TaskLane:
     def enter(self, key: bytes, now: int, waiting: Waiting) -> None:
         """Begin a handling of an input with this key."""
         self.key, self._waiting = key, waiting
-        self.tell(now)
+        if now != self.now:
+            self.tell(now)
 
     def tell(self, now: int) -> None:
         """It is `now` (microseconds) from here on."""
-        if now != self.now:
-            self.now, self.moment = now, to_datetime(now)
+        self.now, self.moment = now, to_datetime(now)
 
     def where(self) -> str:
         return f"{self.place}, key {self.key.decode(errors='replace')!r}"

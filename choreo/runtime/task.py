@@ -138,10 +138,9 @@ class Task:
     def take(self, record: Record) -> None:
         """Handle one record, in its turn."""
         topic, _, offset, _, _, _, _ = record
-        page = self._page
-        page.reading(self.now)
+        self._page.reading(self.now)
         refusal = self._refused() if self._refusal is not None else None
-        page.took(topic, offset)
+        self._page.took(topic, offset)
         self.positions[topic] = offset + 1
         self.handled += 1
         self.since += 1
@@ -325,7 +324,7 @@ class Task:
 
     def _attempted(self, given: Input, crew: Handlings) -> Failed | None:
         """Most inputs need no more than this: one attempt that asks for nothing from outside. Answers how it failed."""
-        crew.enter(given, self.now)
+        crew.lane.enter(given.key, self.now, given.waiting)
         try:
             outcome = crew.run(given, given.waiting.attempts + 1)
         except Failed as failure:

@@ -105,13 +105,14 @@ class BoundStore(Store[K, V]):
         self.name, self.default, self.ttl = declared.name, declared.default, declared.ttl
         self._lane = lane
         self._keys, self._values = declared.codecs()
-        self._asked: tuple[K, bytes, bytes] | None = None
+        self._asked: tuple[object, object, bytes] = (MISSING, MISSING, b"")
         """The key that was asked for last, the key of the event then, and the bytes that it came to."""
 
     def _raw(self, key: K) -> bytes:
         """The key as bytes, once it is known to live with the key of the event."""
         lane = self._lane
-        if (asked := self._asked) is not None and asked[0] is key and asked[1] is lane.key:
+        asked = self._asked
+        if asked[0] is key and asked[1] is lane.key:
             return asked[2]
         raw = self._keys.encode(key)
         if self._keys.first_part_text(key) != lane.key:

@@ -111,9 +111,6 @@ def test_an_effect_keeps_the_story_and_comes_after_its_cause() -> None:
     parent = Ids(ID, "o1", OTHER, OTHER, 3, 100, True, SagaMark(name="s", version=1, step=None), "k")
     assert caused_by(parent, OTHER, 90) == Ids(OTHER, "o1", ID, at=101)
     assert caused_by(parent, OTHER, 500).at == 500
-    mark = SagaMark(name="s", version=1, step="pay")
-    marked = caused_by(parent, OTHER, 500, request_id=ID, attempt=2, cancelled=True, saga=mark)
-    assert marked == Ids(OTHER, "o1", ID, ID, 2, 500, True, mark)
 
 
 def test_foreign_ids_come_from_the_position() -> None:
