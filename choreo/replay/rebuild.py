@@ -60,6 +60,7 @@ class Rebuild:
             self._needs.close()
 
     def _redo(self, page: Page) -> list[NewRecord]:
+        self.task.specs = page.specs
         for step, calls in _with_calls(page.steps):
             self._step(page, step, calls)
         portion = self.task.portion()

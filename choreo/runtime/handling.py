@@ -188,12 +188,13 @@ class CurrentCalls:
         self.at_once: AtOnce = unlimited
         """How plain calls are made."""
         self._replay = replay
+        self.specs: tuple[str, ...] = ()
         self._given: Input | None = None
         self._book: CallBook | None = None
 
-    def begin(self, given: Input) -> None:
-        """Another input is handled from here on."""
-        self._given, self._book = given, None
+    def begin(self, given: Input, specs: tuple[str, ...]) -> None:
+        """Another input is handled from here on, with these saga specs at work."""
+        self._given, self._book, self.specs = given, None, specs
 
     def call(self, asked: Asked) -> Any:
         return self.book().call(asked)

@@ -66,6 +66,7 @@ class Opening:
             build=options.build,
         )
         self._clock = site.clock
+        self._specs = options.specs
         self._began_at = now
         self._told_at = 0
         self._restore = Restore(site.log, self._backend, changelog, meta or self._fresh)
@@ -96,6 +97,7 @@ class Opening:
         # number.
         meta = meta._replace(checkpoint=max(meta.checkpoint, last_page(self._backend)))
         task.read_clock(meta.last_now)
+        task.specs = self._specs
         inputs = Inputs(sorted(self.offsets), codec, polled, task.answers)
         for record, polled_at in self.early:
             inputs.feed(record, polled_at)

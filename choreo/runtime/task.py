@@ -59,6 +59,8 @@ class Task:
         self.since = 0
         """Inputs and timers since the last portion."""
         self.halted: str | None = None
+        self.specs: tuple[str, ...] = ()
+        """Digests of the saga specs at work."""
         self.recorded: list[Recorded] | None = None
         """Results of calls to be read back instead of made: set by a replay."""
         self.at_once: AtOnce = unlimited
@@ -307,7 +309,7 @@ class Task:
     def _begin(self, given: Input, *, saved: bool = False) -> bool:
         """Handle it; `saved` says that it stands at the head of its line. Answers whether its key is free again."""
         crew = self._crews.pop() if self._crews else self._crew()
-        crew.calls.begin(given)
+        crew.calls.begin(given, self.specs)
         failed = None
         if given.plain:
             failed = self._attempted(given, crew)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from choreo.saga.decision import Decision, Due, Emit, Received
 from choreo.saga.instance import Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
 from choreo.saga.rules import Spec
-from choreo.service.context import Context
+from choreo.service.context import Context, specs_at_work
 from choreo.service.handler import Handler
 from choreo.service.service import Service
 from choreo.service.store import Store
@@ -50,6 +51,15 @@ class Reads(NamedTuple):
     fields: tuple[str, ...]
 
 
+class AtWork(NamedTuple):
+    """The versions of a spec that were known at some time."""
+
+    latest: Spec
+    """What new instances followed."""
+    events: frozenset[str]
+    """Which events any version knew; others passed by."""
+
+
 class Coordinator(Handler[Event]):
     """Follows the instances of one saga. Concrete classes are made by `coordinator`, one for each spec."""
 
@@ -65,15 +75,18 @@ class Coordinator(Handler[Event]):
 
     def handle(self, event: Event, ctx: Context) -> Event | None:
         """Decide upon one event."""
+        spec, known = self._at_work(specs_at_work(ctx))
+        if event.contract.full_name not in known:
+            return None
         given = self._received(event, ctx)
         instance = self.instances.get(given.key)
-        if instance is None and given.event == self.spec.starts_on:
+        if instance is None and given.event == spec.starts_on:
             early = self.early.pop(given.key, ())
-            decision = begin(self.spec, given, [self._replayed(one, given) for one in early])
+            decision = begin(spec, given, [self._replayed(one, given) for one in early])
             if early:
                 self.due.cancel((given.key, EARLY_TIMER))
         else:
-            decision = decide(self._spec_of(instance), instance, given)
+            decision = decide(self._spec_of(instance) or spec, instance, given)
         if decision.keep:
             self._keep(event, given, decision.keep_until, ctx)
             return None
@@ -88,13 +101,21 @@ class Coordinator(Handler[Event]):
             self._expire(key, now, ctx)
             return None
         instance = self.instances.get(key)
-        return self._act(instance, decide(self._spec_of(instance), instance, Due(name, now)), key, ctx)
+        spec = self._spec_of(instance) or self._at_work(specs_at_work(ctx)).latest
+        return self._act(instance, decide(spec, instance, Due(name, now)), key, ctx)
 
     # -- what goes in --------------------------------------------------------------------------------------------------
 
-    def _spec_of(self, instance: Instance | None) -> Spec:
+    @classmethod
+    @lru_cache(maxsize=256)
+    def _at_work(cls, digests: tuple[str, ...]) -> AtWork:
+        """What was deployed when an event was first handled: a replay meets events that were older than a version."""
+        found = [cls.specs[digest] for digest in digests if digest in cls.specs] or [cls.spec, *cls.specs.values()]
+        return AtWork(found[0], frozenset(event for spec in found for event in spec.parts))
+
+    def _spec_of(self, instance: Instance | None) -> Spec | None:
         if instance is None:
-            return self.spec
+            return None
         spec = self.specs.get(instance.digest)
         if spec is None:
             raise HandlingError(
@@ -187,7 +208,7 @@ class Coordinator(Handler[Event]):
             return None
         for emit in decision.emits:
             self._request(emit, after, ctx)
-        return changed(self._spec_of(after), decision, ctx.event_id, to_micros(ctx.now))
+        return changed(self._spec_of(after) or self.spec, decision, ctx.event_id, to_micros(ctx.now))
 
     def _request(self, emit: Emit, instance: Instance, ctx: Context) -> None:
         try:

@@ -37,6 +37,9 @@ class Asked(NamedTuple):
 class Recorder(Protocol):
     """Runs a call once and keeps its result: the handling at hand."""
 
+    specs: tuple[str, ...]
+    """Digests of the saga specs at work, as the journal has them; the one that new instances follow first."""
+
     def call(self, asked: Asked) -> Any: ...
 
 

@@ -148,6 +148,11 @@ class Context(Calls):
         return self._effects
 
 
+def specs_at_work(ctx: Context) -> tuple[str, ...]:
+    """Digests of the saga specs that were at work when this was first handled; the one for new instances first."""
+    return ctx._calls.specs
+
+
 def effects_of(ctx: Context) -> Effects | None:
     """What was said through this context; None for nothing."""
     return ctx._effects

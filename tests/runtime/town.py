@@ -47,10 +47,12 @@ class Town:
         self.partitions = partitions
         self.reach = reach
         self.outside = outside
+        self.specs: tuple[str, ...] = ()
+        """Digests of the saga specs at work, the latest first."""
         self.start()
 
     def start(self) -> None:
-        options = RunOptions(start_from="earliest", checkpoint_dry_s=0, inline_calls=True)
+        options = RunOptions(start_from="earliest", checkpoint_dry_s=0, inline_calls=True, specs=self.specs)
         self.workers = [Worker(s, self.site(s), options, reach=self.reach, outside=self.outside) for s in self.services]
         create_topics(self.log, [worker.plan for worker in self.workers], self.partitions)
         for worker in self.workers:

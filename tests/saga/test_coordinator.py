@@ -10,6 +10,7 @@ from choreo.clock import to_datetime
 from choreo.errors import SpecError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
+from choreo.replay.verify import verify
 from choreo.resilience.dead_letter import read
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lifecycle import lifecycle_event
@@ -160,6 +161,26 @@ def test_an_instance_keeps_its_spec() -> None:
     town.tell(StockReleased(order_id="o1"))
     (letter,) = map(read, town.records("choreo.saga.order.dead-letters"))
     assert "saga order o1 follows version 1 of its spec, which isn't here" in letter.error
+
+
+def test_a_replay_goes_by_the_version_that_was_at_work() -> None:
+    """Stores are rebuilt across a new version of the spec: each instance begins with the one that was the latest
+    then.
+    """
+    first, second = SPEC, spec_of(changed(("version: 1", "version: 2"), ("within: 30s", "within: 2m")))
+    town = Town(coordinator(first, EVENTS))
+    town.specs = (first.digest,)
+    town.crash()
+    town.tell(PLACED)
+    latest = coordinator(second, EVENTS, older=[first])
+    town.services, town.specs = (latest,), (second.digest, first.digest)
+    town.crash()
+    town.tell(OrderPlaced(order_id="o2", warehouse="graz", total=Decimal("0.00")))
+    town.wait(40)
+    backend = town.workers[0].tasks[0].task.entries.backend
+    verdict = verify(latest, town.log, town.registry, lambda partition: backend)
+    assert [str(found) for found in (*verdict.differences, *verdict.divergences)] == []
+    assert {(event.key, event.version) for event in told(town)} == {("o1", 1), ("o2", 2)}
 
 
 def test_events_must_be_keyed_by_what_finds_the_saga() -> None:
