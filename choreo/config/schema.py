@@ -89,7 +89,10 @@ def _keys(kind: type) -> dict[str, Any]:
 
 def _key(declared: Field[Any]) -> dict[str, Any]:
     least = declared.metadata.get("at_least")
-    bound = {} if least is None else {"minimum": least}
+    choices = declared.metadata.get("one_of")
+    bound: dict[str, Any] = {} if least is None else {"minimum": least}
+    if choices is not None:
+        bound["enum"] = list(choices)
     default = list(declared.default) if isinstance(declared.default, tuple) else declared.default
     return {**TYPES[declared.type], **bound, "default": default}
 
