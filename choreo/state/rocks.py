@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DbClosedError,
@@ -163,6 +164,11 @@ class RocksBackends(Backends):
         table.set_block_cache(self._cache)
         table.set_cache_index_and_filter_blocks(True)
         table.set_bloom_filter(10, False)
+        # In parts, of which only the top stays: whole filters of a large store push one another out of the cache, and
+        # then each get reads them anew (400,000 sagas: 450 us for a key that is not there, in parts 30 us).
+        table.set_index_type(BlockBasedIndexType.two_level_index_search())
+        table.set_partition_filters(True)
+        table.set_pin_top_level_index_and_filter(True)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_block_based_table_factory(table)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def impatient(directory: Path) -> RocksBackends:
 
 WRITER = """
 import sys
+from contextlib import closing
 from choreo.state.rocks import RocksBackends
 backend = RocksBackends(sys.argv[1]).open("stock-0")
 number = 0
@@ -180,3 +182,13 @@ def test_a_directory_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="may write"):
         RocksBackends(tmp_path / "file")
+
+
+def test_filters_of_a_large_store_are_read_in_parts(tmp_path: Path) -> None:
+    """What RocksDB itself notes: whole filters of a large store would push one another out of the shared cache."""
+    with closing(RocksBackends(tmp_path)) as backends:
+        backends.open(TASK)
+        (options,) = (tmp_path / TASK).glob("OPTIONS-*")
+        noted = options.read_text(encoding="utf-8")
+    assert "partition_filters=true" in noted
+    assert "index_type=kTwoLevelIndexSearch" in noted
