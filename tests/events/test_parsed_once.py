@@ -43,8 +43,8 @@ def test_a_schema_is_parsed_once_for_fastavro(monkeypatch: pytest.MonkeyPatch) -
     parsed: list[Any] = []
     given: list[Any] = []
 
-    def parsing(schema: Any) -> Any:
-        parsed.append(parse_schema(schema))
+    def parsing(schema: Any, *rest: Any) -> Any:
+        parsed.append(parse_schema(schema, *rest))
         return parsed[-1]
 
     def writing(body: Any, schema: Any, datum: Any) -> None:
@@ -55,12 +55,12 @@ def test_a_schema_is_parsed_once_for_fastavro(monkeypatch: pytest.MonkeyPatch) -
         given.append(schema)
         return schemaless_reader(body, schema, *rest)
 
-    for module in ("body_reader", "body_writer"):
+    for module in ("strict", "body_writer"):
         monkeypatch.setattr(f"choreo.events.{module}.parse_schema", parsing)
     monkeypatch.setattr("choreo.events.body_reader.generated_reader", lambda schema: None)
     monkeypatch.setattr("choreo.events.body_writer.generated_writer", lambda schema, shape, prefix: None)
     monkeypatch.setattr("choreo.events.body_writer.schemaless_writer", writing)
-    monkeypatch.setattr("choreo.events.body_reader.schemaless_reader", reading)
+    monkeypatch.setattr("choreo.events.strict.schemaless_reader", reading)
     write_and_read()
     assert len(parsed) == 2
     assert len(given) == 2 * RECORDS
