@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = 2**63 - 1
@@ -50,3 +50,8 @@ def to_micros(moment: datetime) -> int:
 def to_datetime(micros: int) -> datetime:
     """Microseconds since 1970 as an aware UTC datetime."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+def iso(moment: datetime, precision: Literal["seconds", "milliseconds"]) -> str:
+    """ISO 8601, of a moment in UTC with a Z at its end."""
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Self
 
 from choreo.cli.assembly import assemble
+from choreo.cli.limits import limited
 from choreo.cli.main import answer_to
 from choreo.cli.news import telling
 from choreo.cli.project import Asked, Project, open_project
@@ -43,7 +44,7 @@ def work(asked: Asked, targets: Sequence[str], stop: threading.Event, loaded: Te
 
 
 def _run(project: Project, targets: Sequence[str], stop: threading.Event, loaded: Tell, running: Tell) -> int:
-    found = assemble(project, targets, project.log)
+    found = limited(project, assemble(project, targets, project.log))
     require_readable(project.registry, found.plans())
     prepare(project, found)
     loaded()

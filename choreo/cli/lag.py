@@ -1,6 +1,6 @@
 """`choreo services lag`: how far behind each task is and how old its last checkpoint, from the log alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from choreo.cli.output import Row
 from choreo.cli.project import Project
 from choreo.clock import SystemClock
 from choreo.errors import LogUnavailableError
-from choreo.log.interface import Log
+from choreo.log.interface import Log, Topic
 from choreo.record import Record, TopicPartition
 from choreo.runtime.plan import Plan
 
@@ -35,7 +35,7 @@ def show_lag(project: Project, targets: Sequence[str]) -> None:
     rows: list[Row] = []
     for plan in found.plans():
         if all(topic in known for topic in plan.topics):
-            rows += _tasks(project.log, plan, known[plan.topics[0]].partitions)
+            rows += _tasks(project.log, plan, known)
         else:
             missing = ", ".join(topic for topic in plan.topics if topic not in known)
             rows.append({"service": plan.service.name, "missing": missing})
@@ -53,13 +53,12 @@ class _Input(NamedTuple):
     oldest_s: float | None
 
 
-def _tasks(log: Log, plan: Plan, count: int) -> Iterator[Row]:
+def _tasks(log: Log, plan: Plan, known: Mapping[str, Topic]) -> Iterator[Row]:
+    count, journal = known[plan.topics[0]].partitions, f"{plan.service.scope}.journal"
     partitions = [TopicPartition(topic, number) for topic in plan.topics for number in range(count)]
-    committed, starts, ends = (
-        log.committed(plan.service.scope, partitions),
-        log.starts(partitions),
-        log.ends(partitions),
-    )
+    pages = [TopicPartition(journal, number) for number in range(count)] if journal in known else []
+    committed = log.committed(plan.service.scope, partitions)
+    starts, ends = log.starts([*partitions, *pages]), log.ends([*partitions, *pages])
     now_ms = SystemClock().now() // 1000
     for number in range(count):
         inputs = []
@@ -68,12 +67,13 @@ def _tasks(log: Log, plan: Plan, count: int) -> Iterator[Row]:
             first = _first(log, tp, max(committed[tp] or 0, starts[tp]), ends[tp])
             lag = 0 if first is None else ends[tp] - first.offset
             inputs.append(_Input(topic, number, committed[tp], ends[tp], lag, _age_s(first, now_ms)))
+        last = _last(log, pages[number], starts[pages[number]], ends[pages[number]]) if pages else None
         yield {
             "service": plan.service.name,
             "task": number,
             "lag": sum(each.lag for each in inputs),
             "oldest_s": max((each.oldest_s for each in inputs if each.oldest_s is not None), default=None),
-            "checkpoint_age_s": _age_s(_last(log, TopicPartition(f"{plan.service.scope}.journal", number)), now_ms),
+            "checkpoint_age_s": _age_s(last, now_ms),
             "inputs": [each._asdict() for each in inputs],
         }
 
@@ -83,11 +83,8 @@ def _first(log: Log, tp: TopicPartition, start: int, end: int) -> Record | None:
     return next(_records(log, tp, start, end, 1), None)
 
 
-def _last(log: Log, tp: TopicPartition) -> Record | None:
-    """The last record of a journal, None where there is none, or no journal."""
-    if tp.topic not in log.topics():
-        return None
-    start, end = log.starts([tp])[tp], log.ends([tp])[tp]
+def _last(log: Log, tp: TopicPartition, start: int, end: int) -> Record | None:
+    """The last record of a journal, None where there is none."""
     return max(_records(log, tp, max(start, end - LOOK_BACK), end, LOOK_BACK), key=attrgetter("offset"), default=None)
 
 

@@ -8,6 +8,8 @@ from typing import TextIO
 
 import click
 
+from choreo.clock import iso
+
 Row = Mapping[str, object]
 
 
@@ -65,7 +67,7 @@ def as_text(value: object) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return iso(value, "seconds")
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, tuple | set | frozenset):

@@ -93,10 +93,7 @@ class Checkpoint:
         if receipt is not None and receipt.offset is not None:
             meta = meta._replace(changelog_offset=receipt.offset + 1)
         key, value = meta_entry(meta)
-        batch = portion.logged  # the changelog has read it
-        batch.update(portion.local)
-        batch[key] = value
-        live.task.entries.backend.write(batch)
+        live.task.entries.backend.write({**portion.logged, **portion.local, key: value})
         live.meta = meta
         live.committed = live.offsets()
         live.task.positions.clear()

@@ -18,13 +18,12 @@ class Entries:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.timers = DueIndex(backend)
-        self.changed: dict[bytes, Change] = {}
-        """What changed since the last take. It is always this one dictionary."""
+        self._changed: dict[bytes, Change] = {}
         self.changed_bytes = 0
 
     def read(self, key: bytes, codec: ValueCodec) -> Any:
         """The value of an entry, or MISSING."""
-        change = self.changed.get(key, MISSING)
+        change = self._changed.get(key, MISSING)
         if change is not MISSING:
             return MISSING if change is None else change[1]
         raw = self.backend.get(key)
@@ -32,15 +31,15 @@ class Entries:
 
     def scan(self, prefix: bytes, codec: ValueCodec) -> Iterator[tuple[bytes, Any]]:
         """Entries whose key begins with `prefix`, in key order."""
-        found = {key: codec.load(raw) for key, raw in self.backend.scan(prefix) if key not in self.changed}
+        found = {key: codec.load(raw) for key, raw in self.backend.scan(prefix) if key not in self._changed}
         found |= {
-            key: change[1] for key, change in self.changed.items() if change is not None and key.startswith(prefix)
+            key: change[1] for key, change in self._changed.items() if change is not None and key.startswith(prefix)
         }
         yield from sorted(found.items(), key=lambda item: item[0])
 
     def apply(self, writes: Mapping[bytes, Change], timers: Mapping[bytes, int | None]) -> None:
         """Take over the writes and timer settings of a handling that ended well."""
-        self.changed.update(writes)
+        self._changed.update(writes)
         for key, change in writes.items():
             self.changed_bytes += len(key) + (len(change[0]) if change else 0)
         for timer, due in timers.items():
@@ -52,19 +51,19 @@ class Entries:
     @property
     def quiet(self) -> bool:
         """Whether nothing changed since the last take."""
-        return not self.changed and not self.timers.changed
+        return not self._changed and not self.timers.changed
 
     def take(self) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]]:
         """All changes since the last take: those for changelog and backend, and those for the backend alone."""
-        logged: dict[bytes, bytes | None] = {k: None if c is None else c[0] for k, c in self.changed.items()}
+        logged: dict[bytes, bytes | None] = {k: None if c is None else c[0] for k, c in self._changed.items()}
         timers, local = self.timers.take_changes()
         logged.update(timers)
-        self.changed.clear()
+        self._changed.clear()
         self.changed_bytes = 0
         return logged, local
 
     def forget(self) -> None:
         """Drop all changes since the last take."""
-        self.changed.clear()
+        self._changed.clear()
         self.changed_bytes = 0
         self.timers.forget()

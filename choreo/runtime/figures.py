@@ -56,8 +56,7 @@ class TaskFigures(NamedTuple):
     @property
     def lag(self) -> int | None:
         """The sum over its inputs."""
-        lags = [each.lag for each in self.inputs]
-        return None if None in lags else sum(lag for lag in lags if lag is not None)
+        return _total(each.lag for each in self.inputs)
 
 
 class WorkerFigures(NamedTuple):
@@ -74,6 +73,21 @@ class WorkerFigures(NamedTuple):
     checkpoints: int
     refused: int
     tasks: tuple[TaskFigures, ...]
+
+    @property
+    def lag(self) -> int | None:
+        """The sum over its tasks."""
+        return _total(task.lag for task in self.tasks)
+
+
+def _total(lags: Iterable[int | None]) -> int | None:
+    """None where one of them is not known."""
+    total = 0
+    for lag in lags:
+        if lag is None:
+            return None
+        total += lag
+    return total
 
 
 def figures_of(worker: Worker) -> WorkerFigures:

@@ -1,7 +1,7 @@
 """Handling: one run of the methods that answer one input, all of them or none."""
 
 import logging
-from collections.abc import Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any
 
 from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
@@ -41,9 +41,9 @@ class Outcome:
 
     def __init__(self) -> None:
         self.outputs: list[NewRecord] = []
-        self.unmatched: Sequence[tuple[str, NewRecord | None]] = ()
+        self.unmatched: list[tuple[str, NewRecord | None]] = []
         """Reasons; with a record where it is not the handled one that is the dead letter."""
-        self.relays: Sequence[tuple[str, bytes]] = ()
+        self.relays: list[tuple[str, bytes]] = []
         """Topic and key under which the input is handed on."""
 
 
@@ -75,11 +75,9 @@ class Handlings:
         outcome = Outcome()
         _, ids, arguments, invocations, _, _ = given
         for invocation in invocations:
-            number, signature, method = invocation
-            ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
-            self._running = (invocation, arguments, ids, attempt)
+            method, ctx = self._begun(invocation, arguments, ids, attempt)
             try:
-                answer = getattr(self._handlers[number], method.name)(*arguments, ctx)
+                answer = method(*arguments, ctx)
                 self._gather(outcome, invocation, answer, ctx, ids)
             except Exception as error:
                 raise Failed(invocation, error) from error
@@ -91,17 +89,24 @@ class Handlings:
         """As `run`, for methods of either kind: yields what an asynchronous one awaits, to be sent the answer."""
         outcome = Outcome()
         for invocation in invocations:
-            number, signature, method = invocation
-            ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
-            self._running = (invocation, arguments, ids, attempt)
+            method, ctx = self._begun(invocation, arguments, ids, attempt)
             try:
-                answer = getattr(self._handlers[number], method.name)(*arguments, ctx)
-                if method.asynchronous:
+                answer = method(*arguments, ctx)
+                if invocation.method.asynchronous:
                     answer = yield from _driven(answer, self.calls.book())
                 self._gather(outcome, invocation, answer, ctx, ids)
             except Exception as error:
                 raise Failed(invocation, error) from error
         return outcome
+
+    def _begun(
+        self, invocation: Invocation, arguments: tuple[object, ...], ids: Ids, attempt: int
+    ) -> tuple[Callable[..., Any], Context]:
+        """The method of a handler that runs next, and its context."""
+        number, signature, method = invocation
+        self._running = (invocation, arguments, ids, attempt)
+        ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
+        return getattr(self._handlers[number], method.name), ctx
 
     def _log(self, handler: str) -> logging.Logger:
         return HandlingLog(logging.getLogger(f"choreo.{self._service}.{handler}"), self._fields)
@@ -132,22 +137,16 @@ class Handlings:
             event_id = derive_id(ids.event_id, self._service, invocation.signature.name, made)
             outputs.append(self._emitted(emission, ids, event_id))
             made += 1
-        encode = self._codec.encode
-        outcome.unmatched = [
-            *outcome.unmatched,
-            *(
-                (reason, None if kept is None else encode(kept, its or ids))
-                for reason, kept, its in effects.dead_letters
-            ),
-        ]
-        outcome.relays = [*outcome.relays, *effects.relays]
+        for reason, kept, its in effects.dead_letters:
+            outcome.unmatched.append((reason, None if kept is None else self._codec.encode(kept, its or ids)))
+        outcome.relays += effects.relays
 
     def _emitted(self, emission: Emission, ids: Ids, event_id: bytes) -> NewRecord:
-        event, _, request_id, attempt, cancelled, saga = emission
+        event, story, request_id, attempt, cancelled, saga = emission
         its = caused_by(ids, event_id, self.lane.now)
         its = its._replace(request_id=request_id, attempt=attempt, cancelled=cancelled, saga=saga)
-        if emission.correlation_id is not None:
-            its = its._replace(correlation_id=emission.correlation_id)
+        if story is not None:
+            its = its._replace(correlation_id=story)
         return self._record(event, its)
 
     def _checked(self, invocation: Invocation, answer: Any) -> Iterable[Event]:

@@ -19,7 +19,7 @@ class Inputs:
         partitions: Sequence[TopicPartition],
         codec: Codec,
         polled: Positions,
-        answered: Callable[[Record], bool] = lambda record: True,
+        answered: Callable[[Record], bool],
     ) -> None:
         self.partitions = tuple(partitions)
         self._codec = codec
@@ -27,7 +27,6 @@ class Inputs:
         self._answered = answered
         self._queues: dict[TopicPartition, deque[tuple[Record, int]]] = {tp: deque() for tp in self.partitions}
         """Records, each with the time at which it was polled."""
-        self.several = len(self.partitions) > 1
         self._only = self._queues[self.partitions[0]] if len(self.partitions) == 1 else None
         self._heads: dict[TopicPartition, int] = {}
         self._next: TopicPartition | None = None

@@ -82,9 +82,10 @@ class Intake:
         ways = {}
         rekeyed = self._plan.rekeyed.get(topic)
         for kind, invocations in self._plan.routes[topic].items():
-            key = None if kind.contract.external else key_reader(kind)
             if rekeyed is not None:
-                key = _text_reader(rekeyed.field)
+                key: Callable[[Event], bytes | None] | None = _text_reader(rekeyed.field)
+            else:
+                key = None if kind.contract.external else key_reader(kind)
             ways[kind] = Way(invocations, all(not each.method.asynchronous for each in invocations), key)
         return ways
 

@@ -22,7 +22,6 @@ class TaskLane:
         self.moment = to_datetime(0)
         """`now`, as handlers see it."""
         self._entries = entries
-        self._changed, self._get = entries.changed, entries.backend.get
         self._waiting: Waiting | None = None
         self._writes: dict[bytes, Change] = {}
         self.timers: dict[bytes, int | None] = {}
@@ -48,11 +47,8 @@ class TaskLane:
     def read(self, key: bytes, codec: ValueCodec) -> Any:
         change = self._writes.get(key, MISSING)
         if change is MISSING:
-            change = self._changed.get(key, MISSING)
-        if change is not MISSING:
-            return MISSING if change is None else change[1]
-        raw = self._get(key)
-        return MISSING if raw is None else codec.load(raw)
+            return self._entries.read(key, codec)
+        return MISSING if change is None else change[1]
 
     def write(self, key: bytes, codec: ValueCodec, value: object) -> None:
         self._writes[key] = (codec.dump(value), value)

@@ -34,8 +34,7 @@ class Ledger:
 
     def settle(self, given: Input, lane: TaskLane, outcome: Outcome) -> None:
         """A handling ended well: its effects are the task's."""
-        if given.waiting.timer:
-            self.forget_timer(given)
+        self.forget_timer(given)
         if lane.timers:
             story = story_of(given.ids)
             writes = {

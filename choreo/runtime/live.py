@@ -70,7 +70,7 @@ class LiveTask:
         for _ in range(limit):
             if not inputs.count or (not task.at_rest and (self.closed or task.crowded)):
                 return False
-            lacking = inputs.several and inputs.unsure(frontier)
+            lacking = inputs.unsure(frontier)
             if lacking:
                 frontier.look(lacking, now)
                 if inputs.unsure(frontier):

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from choreo.clock import iso
 from choreo.errors import ChoreoError
 from choreo.runtime.log_fields import ATTRIBUTE
 from choreo.telemetry.privacy import masked, shown, without_inputs
@@ -47,7 +48,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": _time(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": iso(_time(record), "milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": message_of(record),

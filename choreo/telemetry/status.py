@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from choreo.clock import Clock, to_datetime
+from choreo.clock import Clock, iso, to_datetime
 from choreo.config.sections import Setting
 from choreo.errors import ChoreoError
 from choreo.log.interface import Log
@@ -47,7 +47,7 @@ class Watch:
         live, ready = liveness(figures, now, self._stalled_us), readiness(figures, self.stopping())
         return {
             "version": version("choreo"),
-            "time": _moment(now),
+            "time": iso(to_datetime(now), "milliseconds"),
             "worker": self._worker,
             "log": Setting("log.url", self._log.url, "").shown,
             "live": live.ok,
@@ -78,7 +78,7 @@ class Watch:
             "settled": worker.settled,
             "step_age_s": _age_s(worker.stepped_at or None, now),
             "handled": worker.handled,
-            "lag": _sum([task.lag for task in worker.tasks]),
+            "lag": worker.lag,
             "checkpoints": {
                 "made": counts["checkpoints"],
                 "refused": counts["refused"],
@@ -118,14 +118,5 @@ class Watch:
         }
 
 
-def _moment(micros: int) -> str:
-    return to_datetime(micros).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _age_s(at: int | None, now: int) -> float | None:
     return None if at is None else round(max(now - at, 0) / 1_000_000, 3)
-
-
-def _sum(lags: Sequence[int | None]) -> int | None:
-    known = [lag for lag in lags if lag is not None]
-    return sum(known) if len(known) == len(lags) else None

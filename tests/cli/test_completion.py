@@ -48,20 +48,19 @@ def environment(shop: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(shop), "TERM": "dumb"}
 
 
+def said_by(shop: Path, *shell: str) -> str:
+    """What a shell prints in the shop's directory, without a complaint."""
+    done = subprocess.run(
+        shell, cwd=shop, env=environment(shop), capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
 def in_bash(shop: Path, *words: str) -> set[str]:
     """What bash offers for the last of these words."""
     program = 'source ./script; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _choreo; printf "%s\\n" "${COMPREPLY[@]}"'
-    done = subprocess.run(
-        ["bash", "--norc", "-c", program, "bash", "choreo", *words],
-        cwd=shop,
-        env=environment(shop),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    assert done.stderr == ""
-    return set(done.stdout.split())
+    return set(said_by(shop, "bash", "--norc", "-c", program, "bash", "choreo", *words).split())
 
 
 @needs("bash")
@@ -93,17 +92,8 @@ def test_fish_completes(shop: Path, choreo: Choreo) -> None:
     (shop / "script").write_text(choreo("completion", "fish").stdout, encoding="utf-8")
 
     def offered(line: str) -> dict[str, str]:
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", f"source ./script; complete -C '{line}'"],
-            cwd=shop,
-            env=environment(shop),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=True,
-        )
-        assert done.stderr == ""
-        return {word: said for word, _, said in (line.partition("\t") for line in done.stdout.splitlines())}
+        said = said_by(shop, "fish", "--no-config", "-c", f"source ./script; complete -C '{line}'")
+        return {word: help_text for word, _, help_text in (each.partition("\t") for each in said.splitlines())}
 
     assert offered("choreo s").keys() == {"sagas", "services", "schemas"}
     assert offered("choreo sagas ").keys() == {"deploy", "list", "show", "why", "schema"}

@@ -59,6 +59,19 @@ def end(running: "subprocess.Popen[str]") -> str:
     return said
 
 
+def stuck_run(project: Path, start: Start, drain_s: float) -> "subprocess.Popen[str]":
+    """A run with a handler at work that does not end."""
+    save(project / "shop.py", "from choreo import", "import sys, threading\nfrom choreo import")
+    stuck = 'print("stuck", file=sys.stderr, flush=True)\n            threading.Event().wait()'
+    save(project / "shop.py", "            return None", f"            {stuck}")
+    (project / "choreo.toml").write_text(f"[run]\ndrain_s = {drain_s}\n", encoding="utf-8")
+    dev = start(*DEV)
+    read_until(dev, "ready in ")
+    emit("o1", 0)
+    read_until(dev, "stuck")
+    return dev
+
+
 def test_a_save_brings_new_behaviour_and_keeps_what_was(project: Path, choreo: Choreo, start: Start) -> None:
     """The restart says in one line what changed and how long it took; sagas of before stand as they stood, and stores
     equal the log.
@@ -206,16 +219,20 @@ def test_nobody_is_left_when_it_is_killed(project: Path, choreo: Choreo, start: 
     assert choreo("run", *DEV[1:], "--until-idle").stderr.count("handled 0 inputs") == 1
 
 
+def test_limits_of_downstreams_hold_as_for_run(project: Path, start: Start) -> None:
+    """A [downstreams.NAME] that nobody declares is a mistake like any other: said with its place, and waited out."""
+    (project / "choreo.toml").write_text("[downstreams.bank]\ntimeout_s = 5\n", encoding="utf-8")
+    dev = start(*DEV)
+    said = read_until(dev, "waiting for the next save")
+    assert "[downstreams.bank] names no downstream of this project" in said
+    assert "choreo.toml:2" in said
+    (project / "choreo.toml").write_text("", encoding="utf-8")
+    read_until(dev, "restarted in ")
+
+
 def test_a_second_interrupt_does_not_wait(project: Path, choreo: Choreo, start: Start) -> None:
     """A handler that does not end holds up the first Ctrl-C, which lets it finish; the second ends it, with 130."""
-    save(project / "shop.py", "from choreo import", "import sys, threading\nfrom choreo import")
-    stuck = 'print("stuck", file=sys.stderr, flush=True)\n            threading.Event().wait()'
-    save(project / "shop.py", "            return None", f"            {stuck}")
-    (project / "choreo.toml").write_text("[run]\ndrain_s = 300\n", encoding="utf-8")
-    dev = start(*DEV)
-    read_until(dev, "ready in ")
-    emit("o1", 0)
-    read_until(dev, "stuck")
+    dev = stuck_run(project, start, drain_s=300)
     dev.send_signal(signal.SIGINT)
     read_until(dev, "stopping")
     dev.send_signal(signal.SIGINT)
@@ -225,14 +242,7 @@ def test_a_second_interrupt_does_not_wait(project: Path, choreo: Choreo, start: 
 
 def test_a_stuck_run_outlives_nobody(project: Path, choreo: Choreo, start: Start) -> None:
     """kill -9 of the command while a handler does not end: its process gives up after `drain_s`."""
-    save(project / "shop.py", "from choreo import", "import sys, threading\nfrom choreo import")
-    stuck = 'print("stuck", file=sys.stderr, flush=True)\n            threading.Event().wait()'
-    save(project / "shop.py", "            return None", f"            {stuck}")
-    (project / "choreo.toml").write_text("[run]\ndrain_s = 0.2\n", encoding="utf-8")
-    dev = start(*DEV)
-    read_until(dev, "ready in ")
-    emit("o1", 0)
-    read_until(dev, "stuck")
+    dev = stuck_run(project, start, drain_s=0.2)
     dev.kill()
     assert "not drained within 0.2 s" in dev.communicate(timeout=60)[1]
 

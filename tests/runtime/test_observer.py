@@ -69,11 +69,12 @@ def town(seen: Keeping) -> WatchedTown:
 
 def test_a_checkpoint_is_told_with_its_counts(town: WatchedTown, seen: Keeping) -> None:
     """One value a checkpoint: service, tasks, inputs, outputs, entries, and why it was made."""
-    before = len(seen.of(Committed))
+    before, logged = len(seen.of(Committed)), len(town.records("choreo.post.changelog"))
     town.tell(*[Posted(parcel=f"p{n}") for n in range(3)])
     made = seen.of(Committed)[before]
     assert (made.service, made.tasks, made.inputs, made.outputs) == ("post", (0,), 3, 3)
     assert made.entries >= 3  # the weights, and the runtime's own
+    assert made.entries == len(town.records("choreo.post.changelog")) - logged
     assert (made.reason, made.at) == ("dry", NOON)
 
 
