@@ -36,6 +36,7 @@ ChoreoError
 """
 
 from datetime import timedelta
+from typing import TypeVar
 
 
 class ChoreoError(Exception):
@@ -51,6 +52,15 @@ class ChoreoError(Exception):
             f"  {word:<4} {text}" for word, text in (("at", self.at), ("why", self.why), ("try", self.hint)) if text
         ]
         return "\n".join(lines)
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def because(error: E, cause: BaseException | None) -> E:
+    """`error` with its cause, as `raise error from cause` gives it one: mypyc drops the `from` (hatch_build.py)."""
+    error.__cause__ = cause
+    return error
 
 
 class DeclarationError(ChoreoError, TypeError):

@@ -6,7 +6,15 @@ Whatever can't be read is a DecodeError that names the position; whatever can't 
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from choreo.errors import ChoreoError, DecodeError, EventError, PublishError, RegistryUnavailableError, SchemaError
+from choreo.errors import (
+    ChoreoError,
+    DecodeError,
+    EventError,
+    PublishError,
+    RegistryUnavailableError,
+    SchemaError,
+    because,
+)
 from choreo.events.avro import shape_of
 from choreo.events.body_reader import ReadBody, reader_of
 from choreo.events.body_writer import WriteBody
@@ -94,10 +102,13 @@ class Codec:
         except ChoreoError:
             raise
         except Exception as error:  # whatever a writer raises: the event is not written, and the publish door says why
-            raise PublishError(
-                f"{event.contract.full_name} does not fit its schema: {error}",
-                hint="was it made with model_construct or changed afterwards?",
-            ) from error
+            raise because(
+                PublishError(
+                    f"{event.contract.full_name} does not fit its schema: {error}",
+                    hint="was it made with model_construct or changed afterwards?",
+                ),
+                error,
+            )
         text = key(event)
         return _new(NewRecord, (topic, text, value, headers(ids, text), None))
 
@@ -232,9 +243,9 @@ class Codec:
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
-            raise broken(record, error.message, error.why, error.hint) from error
+            raise because(broken(record, error.message, error.why, error.hint), error)
         except Exception as error:  # a schema of another system that fastavro or we can't parse
-            raise broken(record, f"schema {schema_id} can't be used", str(error)) from error
+            raise because(broken(record, f"schema {schema_id} can't be used", str(error)), error)
 
     def _writing(self, cls: type[Event]) -> _Writing:
         contract = cls.contract
@@ -257,7 +268,7 @@ class Codec:
             except RegistryUnavailableError:
                 raise
             except SchemaError as error:
-                raise PublishError(error.message, at=error.at, why=error.why, hint=error.hint) from error
+                raise because(PublishError(error.message, at=error.at, why=error.why, hint=error.hint), error)
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
             body = body_writer_of(shape.avro, shape, frame)
             writing = _Writing(contract.topic, key, body, headers_of(contract))
@@ -271,7 +282,7 @@ def _event(record: Record, reading: _Reading) -> Event:
         datum: Any = read(record.value, _FRAME)  # type: ignore[arg-type]  # its frame has been read
         event: Event = validate(datum if from_datum is None else from_datum(datum), extra="ignore")
     except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
-        raise broken(record, f"it is no {cls.contract.full_name}", f"{type(error).__name__}: {error}") from error
+        raise because(broken(record, f"it is no {cls.contract.full_name}", f"{type(error).__name__}: {error}"), error)
     return event
 
 
@@ -281,7 +292,7 @@ def _validated(record: Record, taken: Taken | None) -> Event:
     try:
         event: Event = taken.cls.__pydantic_validator__.validate_python(taken.body, extra="ignore")
     except Exception as error:  # validators of the user may raise anything
-        raise broken(record, f"it is no {taken.cls.contract.full_name}", str(error)) from error
+        raise because(broken(record, f"it is no {taken.cls.contract.full_name}", str(error)), error)
     return event
 
 

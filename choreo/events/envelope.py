@@ -25,8 +25,9 @@ from struct import error as StructError
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from choreo.errors import DecodeError, PublishError
-from choreo.events.event import Event, Value
+from choreo.errors import DecodeError, PublishError, because
+from choreo.events.event import Event
+from choreo.events.saga_mark import SagaMark
 from choreo.record import Record
 
 HEADER = "choreo"
@@ -50,14 +51,6 @@ _UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
 """Version and variant of a UUID (RFC 9562, sections 5.5 and 5.8), and the bits that they leave free."""
 
 E = TypeVar("E", bound=Event, covariant=True)
-
-
-class SagaMark(Value):
-    """On whose behalf an event was emitted: which saga, and which of its steps."""
-
-    name: str
-    version: int
-    step: str | None
 
 
 class Ids(NamedTuple):
@@ -94,7 +87,7 @@ def pack(ids: Ids) -> bytes:
                 return _CAUSED.pack(VERSION, _CAUSATION, event_id, at, causation_id) + correlation_id.encode()
         return _pack_all(ids)
     except (StructError, ValueError, TypeError) as error:
-        raise PublishError(f"these ids can't be written: {error}", why=repr(ids)) from error
+        raise because(PublishError(f"these ids can't be written: {error}", why=repr(ids)), error)
 
 
 def unpack(data: bytes) -> Ids:
@@ -112,9 +105,13 @@ def unpack(data: bytes) -> Ids:
             return _new(Ids, (event_id, data[42:].decode(), data[26:42], None, 1, at, False, None, None))
         return _unpack_rest(data, flags, event_id, at)
     except (StructError, ValueError, TypeError) as error:
-        raise DecodeError(
-            f"the header {HEADER} can't be read: {error}", hint="its layout is documented in choreo/events/envelope.py"
-        ) from error
+        raise because(
+            DecodeError(
+                f"the header {HEADER} can't be read: {error}",
+                hint="its layout is documented in choreo/events/envelope.py",
+            ),
+            error,
+        )
 
 
 def emitted_at(data: bytes) -> int:

@@ -6,7 +6,7 @@ A record says its type as a CloudEvent, by the header `choreo-type`, or by its b
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from choreo.errors import DecodeError, EventError
+from choreo.errors import DecodeError, EventError, because
 from choreo.events.cloudevents import PREFIX, CloudEvent, binary_headers, read_cloud_event, structured
 from choreo.events.contract import Contract
 from choreo.events.envelope import HEADER, Ids, pack
@@ -91,7 +91,7 @@ class ForeignTopic:
             try:
                 event = read_cloud_event(record)
             except Exception as error:  # whatever stands in a foreign record
-                raise broken(record, "it is no CloudEvent", str(error)) from error
+                raise because(broken(record, "it is no CloudEvent", str(error)), error)
             if event is not None:
                 return self._cloud(record, event)
         named = next((value for name, value in record.headers if name == TYPE_HEADER), None)
@@ -130,7 +130,7 @@ class ForeignTopic:
             try:
                 body = wire.read(record)
             except Exception as error:  # a Wire of the user may raise anything
-                raise broken(record, f"it is no {cls.contract.full_name}", str(error)) from error
+                raise because(broken(record, f"it is no {cls.contract.full_name}", str(error)), error)
             if body is not None:
                 return Taken(cls, wire, body, said)
         return None

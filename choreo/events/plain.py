@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from choreo.clock import to_datetime, to_micros
-from choreo.errors import DecodeError
+from choreo.errors import DecodeError, because
 from choreo.events.cloudevents import CloudEvents
-from choreo.events.envelope import FOREIGN, Ids, SagaMark
+from choreo.events.envelope import FOREIGN, Ids
+from choreo.events.saga_mark import SagaMark
 from choreo.events.wire import Wire
 from choreo.record import Headers
 
@@ -60,10 +61,13 @@ def plain_ids(headers: Headers, given: Ids) -> Ids:
         told = {name: bytes(value).decode() for name, value in headers if name.startswith(("choreo-", "ce_"))}
         return _told_ids(told, given) if told else given
     except (ValueError, TypeError, OverflowError) as error:
-        raise DecodeError(
-            f"the ids in the headers can't be read: {error}",
-            hint="choreo-event-id is a UUID, choreo-at ISO 8601; or leave them out",
-        ) from error
+        raise because(
+            DecodeError(
+                f"the ids in the headers can't be read: {error}",
+                hint="choreo-event-id is a UUID, choreo-at ISO 8601; or leave them out",
+            ),
+            error,
+        )
 
 
 def wire_ids(topic: str, wire: Wire, body: Mapping[str, Any], given: Ids) -> Ids:
@@ -79,9 +83,13 @@ def wire_ids(topic: str, wire: Wire, body: Mapping[str, Any], given: Ids) -> Ids
             given = given._replace(at=_micros(moment))
         return given
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
-        raise DecodeError(
-            f"the ids in the body can't be read: {error}", hint="timestamp is ISO 8601 text or milliseconds since 1970"
-        ) from error
+        raise because(
+            DecodeError(
+                f"the ids in the body can't be read: {error}",
+                hint="timestamp is ISO 8601 text or milliseconds since 1970",
+            ),
+            error,
+        )
 
 
 def _told_ids(told: Mapping[str, str], given: Ids) -> Ids:

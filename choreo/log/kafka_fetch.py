@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from choreo.errors import LogError
+from choreo.errors import LogError, because
 from choreo.log.kafka_errors import as_choreo, kafka_error, seam
 from choreo.log.kafka_settings import Names
 from choreo.record import Position, Record, TopicPartition
@@ -94,7 +94,7 @@ class Fetch:
                 self.fatal = reported
                 return []
             self._rewind()
-            raise as_choreo(reported, "reading") from error
+            raise because(as_choreo(reported, "reading"), error)
         except BaseException:
             self._rewind()
             raise

@@ -16,6 +16,7 @@ from choreo.errors import (
     RecordTooLargeError,
     StaleMemberError,
     TransactionAbortedError,
+    because,
 )
 from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
 from choreo.log.kafka_bounded import BoundedCalls
@@ -55,7 +56,7 @@ class KafkaWriter(Writer):
             self._producer.begin_transaction()
         except KafkaException as error:
             raised = self.failed(kafka_error(error), "beginning a transaction")
-            raise raised from raised.__cause__ or error
+            raise because(raised, raised.__cause__ or error)
         self._open = KafkaTransaction(self, self._producer)
         return self._open
 
@@ -149,7 +150,7 @@ class KafkaTransaction(Transaction):
             self._producer.poll(0)
         except KafkaException as error:
             raised = self._append_failed(kafka_error(error))
-            raise raised from raised.__cause__ or error
+            raise because(raised, raised.__cause__ or error)
         return receipt
 
     def send_offsets(self, member: Member, identity: Identity, offsets: Mapping[TopicPartition, int]) -> None:
@@ -166,7 +167,7 @@ class KafkaTransaction(Transaction):
             self._writer.send_offsets(positions, rights)
         except KafkaException as error:
             raised = self._writer.failed(kafka_error(error), f"committing offsets of group {member.group}")
-            raise raised from raised.__cause__ or error
+            raise because(raised, raised.__cause__ or error)
 
     def commit(self) -> None:
         self._check()
@@ -183,7 +184,7 @@ class KafkaTransaction(Transaction):
                     continue
                 raised = self._writer.failed(reported, "committing")
                 self.abort()
-                raise raised from raised.__cause__ or error
+                raise because(raised, raised.__cause__ or error)
         self.open = False
         for receipt, offset in self._delivered:
             receipt.offset = offset

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
-from choreo.errors import BreakerOpen, ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter
+from choreo.errors import BreakerOpen, ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter, because
 from choreo.resilience.dead_letter import Door
 from choreo.runtime.calls import Recorded
 from choreo.runtime.handling import Failed, Handlings
@@ -104,7 +104,7 @@ class Flight:
             failure, failed = failed, None
             self.crew.lane.drop()
             if isinstance(failure.error, DivergenceError):
-                raise failure.error from failure
+                raise because(failure.error, failure)
             if isinstance(failure.error, BreakerOpen):
                 self._attempts -= 1  # a call that was not made is no attempt
                 until = self._ledger.now + round(failure.error.wait_s * 1_000_000)

@@ -80,7 +80,7 @@ class Handlings:
                 answer = method(*arguments, ctx)
                 self._gather(outcome, invocation, answer, ctx, ids)
             except Exception as error:
-                raise Failed(invocation, error) from error
+                raise Failed(invocation, error)
         return outcome
 
     def drive(
@@ -96,7 +96,7 @@ class Handlings:
                     answer = yield from _driven(answer, self.calls.book())
                 self._gather(outcome, invocation, answer, ctx, ids)
             except Exception as error:
-                raise Failed(invocation, error) from error
+                raise Failed(invocation, error)
         return outcome
 
     def _begun(

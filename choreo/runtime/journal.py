@@ -17,7 +17,7 @@ other, so that a store that was restored goes on counting: version byte 1, then 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from choreo.errors import DecodeError
+from choreo.errors import DecodeError, because
 from choreo.events.body_reader import reader_of
 from choreo.events.body_writer import writer_of
 from choreo.record import NewRecord, Record
@@ -181,7 +181,9 @@ class PageWriter:
         steps, self._steps, self._now = self._steps, [], -1
         return steps
 
-    forget = take
+    def forget(self) -> None:
+        """As if nothing had been taken down."""
+        self.take()
 
     def _note(self, step: Step) -> None:
         self._end_run()
@@ -222,7 +224,7 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
         try:
             fields: Any = _read(value, 1)
         except ValueError as error:
-            raise DecodeError("a journal record is damaged", at=record.position, why=str(error)) from error
+            raise because(DecodeError("a journal record is damaged", at=record.position, why=str(error)), error)
         steps += [_KINDS[name](**step) for name, step in fields["steps"]]
         if fields["part"] == fields["parts"] - 1:
             yield Page(

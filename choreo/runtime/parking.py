@@ -14,6 +14,7 @@ from choreo.record import Position, Record
 from choreo.resilience.dead_letter import shortened
 from choreo.runtime.entries import Entries
 from choreo.state.keys import key_codec
+from choreo.state.values import ValueCodec
 
 VERSION = 2
 PARKED = key_codec("~parked", tuple[bytes, int])
@@ -23,19 +24,17 @@ RETRY = key_codec("@~retry", bytes)
 """How the journal names the waking of a parked key."""
 
 
-class _Raw:
-    """Runtime entries are bytes already."""
+class _Raw(ValueCodec):
+    """What the runtime keeps: bytes already, each of a layout of its own."""
 
-    @staticmethod
-    def dump(value: bytes) -> bytes:
-        return value
+    def __init__(self) -> None:
+        super().__init__("bytes", bytes, bytes)
 
-    @staticmethod
-    def load(data: bytes) -> bytes:
+    def load(self, data: bytes) -> bytes:
         return data
 
 
-RAW: Any = _Raw()
+RAW = _Raw()
 
 
 class Waiting(NamedTuple):

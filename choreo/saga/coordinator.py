@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import HandlingError, SpecError
-from choreo.events.envelope import Ids, SagaMark
+from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value, key_text
+from choreo.events.saga_mark import SagaMark
 from choreo.saga.decide import begin, decide
 from choreo.saga.decision import Decision, Due, Emit, Received
 from choreo.saga.instance import Instance

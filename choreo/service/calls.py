@@ -15,7 +15,7 @@ from typing import (
     overload,
 )
 
-from choreo.errors import HandlerError
+from choreo.errors import HandlerError, because
 from choreo.resilience.breaker import Breaker
 from choreo.state.values import ValueCodec
 
@@ -116,7 +116,7 @@ def result_type(name: str, fn: Callable[..., Any]) -> Any:
     try:
         hints = get_type_hints(fn)
     except (NameError, TypeError) as error:
-        raise HandlerError(f"call {name!r}: the annotations of {fn!r} can't be read: {error}") from error
+        raise because(HandlerError(f"call {name!r}: the annotations of {fn!r} can't be read: {error}"), error)
     if "return" not in hints:
         raise HandlerError(
             f"call {name!r}: {getattr(fn, '__qualname__', fn)!r} has no return annotation",
@@ -204,7 +204,10 @@ class BoundDownstream(Downstream):
     """A downstream as a handler sees it at work."""
 
     def __init__(self, declared: Downstream, recorder: Recorder) -> None:
-        self.__dict__.update(declared.__dict__)
+        timeout_s, concurrency, rate_per_s, breaker = declared.limits
+        super().__init__(
+            declared.name, timeout_s=timeout_s, concurrency=concurrency, rate_per_s=rate_per_s, breaker=breaker
+        )
         self._calls = recorder
 
     def _limits(self) -> Downstream:

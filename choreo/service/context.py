@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from choreo.clock import to_datetime
-from choreo.events.envelope import Ids, SagaMark
+from choreo.events.envelope import Ids
 from choreo.events.event import Event, Job
+from choreo.events.saga_mark import SagaMark
 from choreo.service.calls import Call, Calls, GatheredCall, Recorder
 from choreo.service.effects import Effects, Emission, Unmatched
 

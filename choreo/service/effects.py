@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from choreo.events.envelope import Ids, SagaMark
+from choreo.events.envelope import Ids
 from choreo.events.event import Event
+from choreo.events.saga_mark import SagaMark
 
 
 class Emission(NamedTuple):

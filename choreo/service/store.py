@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, get_args, overload
 
-from choreo.errors import HandlerError, StoreKeyError
+from choreo.errors import HandlerError, StoreKeyError, because
 from choreo.state.keys import KeyCodec, key_codec
 from choreo.state.values import ValueCodec, value_codec
 
@@ -55,7 +55,7 @@ class Store(Generic[K, V]):
         try:
             return key_codec(self.name, types[0]), value_codec(types[1])
         except TypeError as error:
-            raise HandlerError(f"store {self.name!r}: {error}") from error
+            raise because(HandlerError(f"store {self.name!r}: {error}"), error)
 
     def _unbound(self) -> NoReturn:
         raise HandlerError(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
 
-from choreo.errors import DeclarationError, StateError
+from choreo.errors import DeclarationError, StateError, because
 from choreo.state.parts import SCALARS, TAGS, Part, enum_part
 
 KEY_VERSION = b"\x01"
@@ -61,11 +61,14 @@ class KeyCodec:
             if at != len(data):
                 raise ValueError(f"{data[at:]!r} after the last part")
         except (ValueError, IndexError, ArithmeticError) as error:
-            raise StateError(
-                f"a key of store {self.store!r} is not {self._expected}",
-                why=str(error),
-                hint="the type of its keys has changed: give the store another name",
-            ) from error
+            raise because(
+                StateError(
+                    f"a key of store {self.store!r} is not {self._expected}",
+                    why=str(error),
+                    hint="the type of its keys has changed: give the store another name",
+                ),
+                error,
+            )
         return tuple(values) if self._is_tuple else values[0]
 
     def prefix(self, partial: object) -> bytes:
@@ -76,7 +79,7 @@ class KeyCodec:
         try:
             return self.start + b"".join(part.encode(value) for part, value in zip(self._parts, values, strict=False))
         except (TypeError, ValueError) as error:
-            raise self._mismatch(partial, str(error), type(error)) from None
+            raise because(self._mismatch(partial, str(error), type(error)), None)
 
     def prefix_of_text(self, text: bytes) -> bytes:
         """What all keys begin with whose `first_part_text` is `text`; a prefix of no key where there can be none."""
@@ -96,7 +99,7 @@ class KeyCodec:
                 try:
                     return start + one(key)
                 except (TypeError, ValueError) as error:
-                    raise self._mismatch(key, str(error), type(error)) from None
+                    raise because(self._mismatch(key, str(error), type(error)), None)
 
             return encode_one
 
@@ -108,7 +111,7 @@ class KeyCodec:
             try:
                 return start + b"".join([encode(value) for encode, value in zip(encoders, key, strict=True)])
             except (TypeError, ValueError) as error:
-                raise self._mismatch(key, str(error), type(error)) from None
+                raise because(self._mismatch(key, str(error), type(error)), None)
 
         return encode_all
 
@@ -139,7 +142,7 @@ def split_key(data: bytes) -> tuple[str, tuple[Any, ...]]:
 
     Raises ValueError where the bytes are no store key.
     """
-    name, separator, _ = data[1:].partition(b"\x00")
+    name, separator, _ = data.removeprefix(KEY_VERSION).partition(b"\x00")
     if data[:1] != KEY_VERSION or not separator:
         raise ValueError(f"no store key: {data[:40]!r}")
     at, values = len(name) + 2, []
@@ -171,7 +174,7 @@ def _part(store: str, annotation: Any) -> Part:
         try:
             return enum_part(annotation)
         except TypeError as error:
-            raise _no_key(store, annotation, str(error)) from error
+            raise because(_no_key(store, annotation, str(error)), error)
     part = SCALARS.get(annotation) if isinstance(annotation, type) else None
     if part is None:
         raise _no_key(store, annotation, "its order as bytes is not known")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from choreo.clock import to_datetime, to_micros
+from choreo.errors import because
 
 Encode = Callable[[Any], bytes]
 """One value as tag and body. Raises TypeError for a value of another type, ValueError for one out of range."""
@@ -60,7 +61,7 @@ def _str(value: str) -> bytes:
     try:
         body = value.encode()
     except AttributeError:
-        raise _wrong("str", value) from None
+        raise because(_wrong("str", value), None)
     return b"s" + body + b"\x00" if b"\x00" not in body else b"s" + escaped(body)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from choreo.errors import DeclarationError, StateError
+from choreo.errors import DeclarationError, StateError, because
 
 VALUE_VERSION = b"\x01"
 _EXACT = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
@@ -44,11 +44,14 @@ class ValueCodec:
         try:
             return self._load(data[1:])
         except ValueError as error:  # pydantic's ValidationError is one
-            raise StateError(
-                f"a stored value can't be read as {self.name}",
-                why=str(error),
-                hint="give a new field a default, or give the store another name when its type changes",
-            ) from error
+            raise because(
+                StateError(
+                    f"a stored value can't be read as {self.name}",
+                    why=str(error),
+                    hint="give a new field a default, or give the store another name when its type changes",
+                ),
+                error,
+            )
 
 
 def value_codec(annotation: Any) -> ValueCodec:
@@ -74,9 +77,12 @@ def _adapted(annotation: Any) -> ValueCodec:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
         write, read, schema = adapter.serializer.to_json, adapter.validator.validate_json, adapter.core_schema
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError) as error:
-        raise DeclarationError(
-            f"{name} can't be the value of a store", why=str(error), hint="a pydantic model or a type that it knows"
-        ) from error
+        raise because(
+            DeclarationError(
+                f"{name} can't be the value of a store", why=str(error), hint="a pydantic model or a type that it knows"
+            ),
+            error,
+        )
     # A subclass would come back without its own fields, and None passes for any model.
     exact = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
@@ -86,7 +92,7 @@ def _adapted(annotation: Any) -> ValueCodec:
         try:
             return VALUE_VERSION + write(value, by_alias=False, exclude_computed_fields=True, warnings="error")
         except PydanticSerializationError as error:
-            raise TypeError(f"{value!r} can't be stored as {name}: {error}") from error
+            raise because(TypeError(f"{value!r} can't be stored as {name}: {error}"), error)
 
     def load(body: bytes) -> Any:
         return read(body, by_alias=False, by_name=True)
@@ -163,6 +169,8 @@ def _named_union(annotation: Any, members: list[Any]) -> ValueCodec:
         return b"".join((VALUE_VERSION, b"[", name, b",", codec.dump(value)[1:], b"]"))
 
     def load(body: bytes) -> Any:
+        if body[:1] != b"[" or len(body) < 2:
+            raise ValueError(f"{body[:40]!r} is no pair of a class and a value")
         name, _, rest = body[1:-1].partition(b",")
         codec = codecs.get(from_json(name))
         if codec is None:

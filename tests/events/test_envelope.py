@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choreo.errors import DecodeError, PublishError
-from choreo.events.envelope import Ids, SagaMark, caused_by, derive_id, foreign_ids, pack, unpack, uuid8
+from choreo.events.envelope import Ids, caused_by, derive_id, foreign_ids, pack, unpack, uuid8
 from choreo.events.plain import plain_headers, plain_ids
+from choreo.events.saga_mark import SagaMark
 from choreo.record import Record
 
 ID, OTHER = bytes(range(16)), bytes(range(16, 32))

@@ -15,9 +15,10 @@ from fastavro import json_writer, parse_schema
 
 from choreo.events.avro import schema_of, shape_of
 from choreo.events.codec import Codec
-from choreo.events.envelope import Ids, SagaMark
+from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value
 from choreo.events.registry import MemoryRegistry
+from choreo.events.saga_mark import SagaMark
 from choreo.log.interface import TopicSpec
 from choreo.log.kafka import KafkaLog
 from choreo.log.partitioner import partition_of
