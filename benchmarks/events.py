@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from benchmarks.compiled import compiled_site
 from benchmarks.figure import Baseline, Figure, Size
 from benchmarks.machine import HERE, broker, say, scratch
 from benchmarks.peers import Outcome, Peer, load, quix_python, run, shared
@@ -15,11 +16,13 @@ from choreo.runtime.options import RunOptions
 
 FULL, QUICK = Size(600_000, repeats=3), Size(2_000)
 PLACES = ("{src}", "{dst}", "{group}")
-RAW, QUIX, CHOREO, WHOLE = "raw", "quix", "choreo.bench", "choreo.whole"
+RAW, QUIX, CHOREO, WHOLE, COMPILED = "raw", "quix", "choreo.bench", "choreo.whole", "choreo.compiled"
 
 
 def figures(size: Size) -> Iterator[Figure]:
-    """`events` and `events.cpu` against both peers; `events.whole` for a class with every field of the order."""
+    """`events` and `events.cpu` against both peers; `events.whole` for a class with every field of the order,
+    `events.compiled` for the compiled wheel.
+    """
     peers = _peers()
     with broker() as bootstrap, scratch() as place:
         topic = f"{place.name}-orders"
@@ -41,6 +44,7 @@ def _peers() -> Sequence[Peer]:
     return (
         Peer(RAW, (python, str(shared("raw_eos.py")), *PLACES), 1000, (("CHANGELOG", "1"),)),
         Peer(CHOREO, program, own),
+        Peer(COMPILED, program, own, (("PYTHONPATH", str(compiled_site())),)),
         Peer(QUIX, (str(quix_python()), str(shared("quix_eos.py")), *PLACES), 1000),
         Peer(WHOLE, (*program, "whole"), own),
     )
@@ -54,6 +58,9 @@ def _against(runs: Mapping[str, Sequence[Outcome]], terms: Mapping[str, object])
     yield Figure("events.of_quix", rates[CHOREO], "events/s", Baseline(quix, rates[QUIX]), terms)
     yield Figure("events.cpu.of_raw", costs[CHOREO], "us/event", Baseline(raw, costs[RAW]), terms)
     yield Figure("events.cpu.of_quix", costs[CHOREO], "us/event", Baseline(quix, costs[QUIX]), terms)
+    yield Figure("events.compiled.of_raw", rates[COMPILED], "events/s", Baseline(raw, rates[RAW]), terms)
+    yield Figure("events.compiled.of_quix", rates[COMPILED], "events/s", Baseline(quix, rates[QUIX]), terms)
+    yield Figure("events.compiled.cpu", costs[COMPILED], "us/event", Baseline(raw, costs[RAW]), terms)
     yield Figure("events.whole", rates[WHOLE], "events/s", Baseline(raw, rates[RAW]), terms)
     yield Figure("events.whole.cpu", costs[WHOLE], "us/event", Baseline(raw, costs[RAW]), terms)
     yield Figure("events.memory", max(outcome.rss_mb for outcome in runs[CHOREO]), "MB", terms=terms)

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from time import perf_counter, process_time
 
+from benchmarks.compiled import compiled_environment
 from benchmarks.figure import Figure, Size
 from benchmarks.kill_program import FixedIds, counting
-from benchmarks.machine import ROOT, python_environment, scratch
+from benchmarks.machine import ROOT, python_environment, refuse_dead_letters, scratch
 from benchmarks.orders import orders
 from choreo.clock import SystemClock
 from choreo.log.interface import TopicSpec
 from choreo.log.open import open_log
+from choreo.runtime.heap import rare_collections
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import plan_of
 from choreo.runtime.running import open_backends
@@ -32,19 +34,25 @@ BATCH = 5_000
 def embedded(size: Size) -> Iterator[Figure]:
     """`embedded`: on the embedded log, with RocksDB behind the stores; the best of the repeats."""
     with scratch() as place:
-        yield from _figures("embedded", size, lambda number: f"embedded:{place / str(number)}")
+        yield from _figures("embedded", size, lambda run: f"embedded:{place / run}")
 
 
 def memory(size: Size) -> Iterator[Figure]:
     """`memory`: on the log in memory, which is what scenarios and simulations run on; the best of the repeats."""
-    yield from _figures("memory", size, lambda number: "memory:")
+    yield from _figures("memory", size, lambda run: "memory:")
 
 
-def _figures(name: str, size: Size, url: Callable[[int], str]) -> Iterator[Figure]:
+def _figures(name: str, size: Size, url: Callable[[str], str]) -> Iterator[Figure]:
+    """Of the source as it is, then of the compiled wheel."""
+    yield from _best(name, size, url, python_environment())
+    yield from _best(f"{name}.compiled", size, url, compiled_environment())
+
+
+def _best(name: str, size: Size, url: Callable[[str], str], environment: dict[str, str]) -> Iterator[Figure]:
     runs = []
     for number in range(size.repeats):
-        command = [sys.executable, "-m", "benchmarks.in_process", url(number), str(size.count)]
-        done = subprocess.run(command, cwd=ROOT, env=python_environment(), stdout=subprocess.PIPE, check=True)
+        command = [sys.executable, "-m", "benchmarks.in_process", url(f"{name}-{number}"), str(size.count)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
         runs.append(json.loads(done.stdout))
     best = max(runs, key=lambda run: run["events_s"])
     terms = {
@@ -72,12 +80,14 @@ def handle_all(url: str, count: int) -> dict[str, float]:
         worker.start()
         while not worker.ready:
             worker.step(clock.now(), worker.poll())
-        began, cpu = perf_counter(), process_time()
-        while worker.handled < count:
-            worker.step(clock.now(), worker.poll(0.1))
-        worker.stop()
-        lasted, used = perf_counter() - began, process_time() - cpu
+        with rare_collections():  # as `choreo run` does
+            began, cpu = perf_counter(), process_time()
+            while worker.handled < count:
+                worker.step(clock.now(), worker.poll(0.1))
+            worker.stop()
+            lasted, used = perf_counter() - began, process_time() - cpu
         backends.close()
+        refuse_dead_letters(log)
     return {"events_s": count / lasted, "cpu_us": used / count * 1e6}
 
 

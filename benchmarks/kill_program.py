@@ -75,12 +75,6 @@ class Line(Value, namespace="shop"):
     cents: int
 
 
-class WholeLine(Line, namespace="shop"):
-    """The same, with the article."""
-
-    sku: str
-
-
 def needed_order(source: str) -> type[Event]:
     """An order with the fields that the counting reads."""
 
@@ -96,6 +90,13 @@ def needed_order(source: str) -> type[Event]:
 def whole_order(source: str) -> type[Event]:
     """An order with every field that was written."""
 
+    class Line(Value, namespace="shop"):
+        """So many pieces of this article at this price."""
+
+        sku: str
+        qty: int
+        cents: int
+
     class OrderPlaced(Event, namespace="shop", topic=source, key="order_id", external=True):
         """A customer ordered."""
 
@@ -103,7 +104,7 @@ def whole_order(source: str) -> type[Event]:
         customer_id: str
         placed_at: datetime
         currency: str
-        lines: tuple[WholeLine, ...]
+        lines: tuple[Line, ...]
 
     return OrderPlaced
 

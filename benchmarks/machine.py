@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from choreo.log.interface import TopicSpec
+from choreo.log.interface import Log, TopicSpec
 from choreo.log.open import open_log
 from choreo.record import TopicPartition
 from tests.kafka.broker import JVM, NoBrokerError, any_broker
@@ -70,6 +70,14 @@ def scratch(prefix: str = "choreo-bench-") -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_dead_letters(log: Log) -> None:
+    """Raise RuntimeError where there are any: an event that was refused is quick, and says nothing of the others."""
+    topics = [topic for name, topic in log.topics().items() if name.endswith(".dead-letters")]
+    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    if any(log.ends(partitions).values()):
+        raise RuntimeError(f"some of the workload became dead letters: {', '.join(topic.name for topic in topics)}")
 
 
 def python_environment(**more: str) -> dict[str, str]:

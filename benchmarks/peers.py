@@ -11,7 +11,8 @@ from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.machine import ROOT, SkippedError, python_environment, say
+from benchmarks.machine import ROOT, SkippedError, python_environment, refuse_dead_letters, say
+from choreo.log.open import open_log
 
 SHARED = Path(os.environ.get("CHOREO_PEERS") or ROOT.parent / "shared" / "bench")
 VENV = Path(os.environ.get("CHOREO_BENCH_VENV") or ROOT / ".choreo" / "bench-venv")
@@ -78,6 +79,8 @@ def run(peer: Peer, bootstrap: str, topic: str, count: int, place: Path) -> Outc
     if told["done"] < count:
         said = (place / f"{peer.name}.log").read_text()[-1500:]
         raise RuntimeError(f"{peer.name} did not get through: {told}\n{said}")
+    with open_log(f"kafka://{bootstrap}") as log:
+        refuse_dead_letters(log)
     # one that was through before its second commit has no rate of its own: its start counts, too
     return Outcome(told.get("rate", told["done"] / told["total_s"]), told.get("cpu_us", nan), told.get("rss_mb", nan))
 

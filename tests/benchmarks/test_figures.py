@@ -27,6 +27,7 @@ def printed(name: str) -> list[dict[str, object]]:
     return rows
 
 
+@pytest.mark.xdist_group("compiled")
 @pytest.mark.parametrize("name", WITHOUT_KAFKA)
 def test_a_family_is_measured(name: str) -> None:
     """Each family that needs no broker prints its figures."""
