@@ -17,38 +17,68 @@ DAY = 86_400_000_000
 
 @dataclass(frozen=True)
 class Order:
-    """The partial order of the steps, cycles left out: which steps come before each, at whatever distance."""
+    """The partial order of the steps, cycles left out: which steps come before each, at whatever distance.
+
+    `sure` are those of them that are certainly done when the step begins: none that may be skipped, nor one of several.
+    """
 
     before: Mapping[str, frozenset[str]]
+    sure: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, steps: Iterable[RawStep], problems: Problems) -> "Order":
-        """Checks that `after` names other steps and leads into no circle."""
+        """Checks that `after` and `else` name other steps and lead into no circle."""
         by_name = {step.name.value: step for step in steps}
         for step in by_name.values():
-            for text in step.after:
+            for text in (*step.after.steps, *step.otherwise):
                 if text.value not in by_name:
                     cure = did_you_mean(text.value, by_name, f"the steps are {', '.join(by_name)}")
                     problems.add(text.place, "unknown-step", f"there is no step {text.value}", cure)
-        before: dict[str, frozenset[str]] = {}
-
-        def earlier(name: str, above: tuple[str, ...]) -> frozenset[str]:
-            if name in before:
-                return before[name]
-            found: set[str] = set()
-            for text in by_name[name].after:
-                if text.value in (*above, name):
-                    path = (*above, name, text.value)
-                    circle = " after ".join(path[path.index(text.value) :])
-                    problems.add(text.place, "cycle", f"these steps wait for each other: {circle}")
-                elif text.value in by_name:
-                    found |= {text.value} | earlier(text.value, (*above, name))
-            before[name] = frozenset(found)
-            return before[name]
-
+        walk = _OrderWalk(by_name, problems)
         for name in by_name:
-            earlier(name, ())
-        return cls(before)
+            walk.visit(name, ())
+        return cls(walk.before, walk.sure)
+
+
+class _OrderWalk:
+    """Visits each step after those that it waits for; notes circles."""
+
+    def __init__(self, by_name: Mapping[str, RawStep], problems: Problems) -> None:
+        self._by_name, self._problems = by_name, problems
+        self.before: dict[str, frozenset[str]] = {}
+        self.sure: dict[str, frozenset[str]] = {}
+
+    def visit(self, name: str, above: tuple[str, ...]) -> None:
+        if name in self.before:
+            return
+        step = self._by_name[name]
+        earlier = self._visited(step.after.steps, (*above, name))
+        self._visited(step.otherwise, (*above, name))
+        self.before[name] = frozenset(earlier).union(*(self.before[one] for one in earlier))
+        certain = [self._certain(one) for one in earlier]
+        if step.after.enough is None:
+            self.sure[name] = frozenset[str]().union(*certain)
+        else:
+            self.sure[name] = frozenset.intersection(*certain) if certain else frozenset()
+
+    def _certain(self, name: str) -> frozenset[str]:
+        """What is certainly done once this step is done or skipped."""
+        step = self._by_name[name]
+        if step.after.enough is not None:
+            return frozenset()  # where too few of its steps are left it is skipped, and none may be done
+        return self.sure[name] | ({name} if step.when is None and not step.otherwise else frozenset())
+
+    def _visited(self, texts: Iterable[Text], path: tuple[str, ...]) -> list[str]:
+        """Those of these steps that there are, visited; one that closes a circle is a problem and left out."""
+        found = []
+        for text in texts:
+            if text.value in path:
+                circle = " after ".join((*path[path.index(text.value) :], text.value))
+                self._problems.add(text.place, "cycle", f"these steps wait for each other: {circle}")
+            elif text.value in self._by_name:
+                self.visit(text.value, path)
+                found.append(text.value)
+        return found
 
 
 def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | None:
@@ -98,7 +128,7 @@ class _Steps:
     def step(self, raw: RawStep) -> Step:
         words, before = self.words, self.order.before.get(raw.name.value, frozenset())
         when = self._condition(raw, before)
-        sure = frozenset(step.name.value for step in self.raw.steps if step.name.value in before and step.when is None)
+        sure = self.order.sure.get(raw.name.value, frozenset())
         emits = words.event(raw.emit.event) if raw.emit else None
         emit = self.mapper.emission(raw.emit, emits, sure & self._answered_by_one()) if raw.emit and emits else None
         if raw.emit is None and raw.on_timeout.kind == "retry":
@@ -110,8 +140,10 @@ class _Steps:
             self.problems.add(raw.name.place, "no-time-limit", f"step {raw.name.value} may wait for ever", cure)
         return Step(
             name=raw.name.value,
-            after=tuple(dict.fromkeys(text.value for text in raw.after)),
+            after=tuple(dict.fromkeys(text.value for text in raw.after.steps)),
+            enough=raw.after.enough,
             when=when,
+            otherwise=tuple(dict.fromkeys(text.value for text in raw.otherwise)),
             emit=emit,
             completes_on=words.events(raw.completes_on),
             fails_on=words.events(raw.fails_on),

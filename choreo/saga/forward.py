@@ -1,5 +1,7 @@
 """Forward: which steps begin, what their timeouts mean, when the saga is complete."""
 
+from enum import Enum, auto
+
 from choreo.saga.draft import Draft
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -35,10 +37,37 @@ def _failed(draft: Draft) -> bool:
     return draft.cause is not None
 
 
+class Turn(Enum):
+    """Whether the turn of a step has come."""
+
+    NOT_YET = auto()
+    NOW = auto()
+    NEVER = auto()
+
+
+def _turn(draft: Draft, step: Step) -> Turn:
+    """Whether enough of what comes before is done, and whether the other ways of a choice were left aside."""
+    before = [draft.state(name) for name in step.after]
+    if step.enough is None:
+        if any(state not in SETTLED for state in before):
+            return Turn.NOT_YET
+    elif before.count(StepState.DONE) < step.enough:
+        possible = len(before) - before.count(StepState.SKIPPED)
+        return Turn.NOT_YET if possible >= step.enough else Turn.NEVER
+    others = [draft.state(name) for name in step.otherwise]
+    if any(state not in (StepState.IDLE, StepState.SKIPPED) for state in others):
+        return Turn.NEVER
+    return Turn.NOT_YET if StepState.IDLE in others else Turn.NOW
+
+
 def _begin(draft: Draft, step: Step) -> bool:
     """Begin a step whose turn has come; false where nothing changed."""
-    if any(draft.state(earlier) not in SETTLED for earlier in step.after):
+    turn = _turn(draft, step)
+    if turn is Turn.NOT_YET:
         return False
+    if turn is Turn.NEVER:
+        draft.move(step, StepState.SKIPPED, due=None)
+        return True
     if step.when is not None:
         answer = step.when.evaluate(draft.values(step.when.reads))
         if answer.problem is not None:

@@ -34,13 +34,22 @@ class RawCompensation:
     wait: Limit | None = None
 
 
+@dataclass(frozen=True)
+class RawOrder:
+    """An `after:`: how many of these are enough; None for all of them."""
+
+    steps: tuple[Text, ...] = ()
+    enough: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RawStep:
     """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which."""
 
     name: Text
-    after: tuple[Text, ...] = ()
+    after: RawOrder = RawOrder()
     when: Text | None = None
+    otherwise: tuple[Text, ...] = ()
     emit: RawEmission | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()

@@ -2,7 +2,7 @@
 
 from choreo.saga.durations import parse_duration
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawCompensation, RawEmission, RawSpec, RawStep
+from choreo.saga.raw import Limit, RawCompensation, RawEmission, RawOrder, RawSpec, RawStep
 from choreo.saga.rules import OnTimeout
 from choreo.saga.shapes import (
     CANCELLATION_KEYS,
@@ -10,6 +10,7 @@ from choreo.saga.shapes import (
     EMISSION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
+    ORDER_KEYS,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -58,7 +59,10 @@ class Keys:
 
     def names(self, key: str) -> tuple[Text, ...]:
         """One word or a list of them, not an empty one where the key must be there; () where the key is missing."""
-        node = self.node(key, Shape.NAMES, Shape.EVENTS)
+        return self.names_in(key, self.node(key, Shape.NAMES, Shape.EVENTS))
+
+    def names_in(self, key: str, node: Node | None) -> tuple[Text, ...]:
+        """The same of a value that was looked at already."""
         if node is None:
             return ()
         if isinstance(node, Text) and node.value:
@@ -184,8 +188,9 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         return None
     return RawStep(
         name=name,
-        after=keys.names("after"),
+        after=_order(keys, problems),
         when=keys.text("when"),
+        otherwise=keys.names("else"),
         emit=_emission(emit, None, problems) if emit is not None else None,
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
@@ -197,6 +202,24 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         says_compensate=compensate is not None,
         pivot=keys.flag("pivot"),
     )
+
+
+def _order(keys: Keys, problems: Problems) -> RawOrder:
+    node = keys.node("after", Shape.ORDER)
+    if not isinstance(node, Table):
+        return RawOrder(keys.names_in("after", node))
+    inner = Keys(node, problems, "after", ORDER_KEYS)
+    one_of, some = inner.names("any"), inner.names("of")
+    if one_of and not some and inner.node("at_least", Shape.NUMBER) is None:
+        return RawOrder(one_of, 1)
+    enough = inner.number("at_least", 1)
+    if one_of or not some:
+        cure = "after: a, [a, b], {any: [a, b]} or {at_least: 2, of: [a, b, c]}"
+        problems.add(node.place, "wrong-shape", "this says not which steps come before", cure)
+    elif enough > len(some):
+        said = f"at least {enough} of {len(some)} steps can never be done"
+        problems.add(node.place, "never-enough", said, f"at_least: {len(some)} or less")
+    return RawOrder(one_of or some, enough)
 
 
 def _on_timeout(node: Node | None, problems: Problems) -> OnTimeout:

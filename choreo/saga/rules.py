@@ -76,12 +76,15 @@ class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
 
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga.
+    Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
     `keeps` are the fields of the completing event that expressions and mappings read.
     """
 
     name: str
     after: tuple[str, ...] = ()
+    enough: int | None = None
     when: Expression | None = None
+    otherwise: tuple[str, ...] = ()
     emit: Emission | None = None
     completes_on: tuple[str, ...] = ()
     fails_on: tuple[str, ...] = ()

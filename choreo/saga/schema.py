@@ -14,6 +14,7 @@ from choreo.saga.shapes import (
     EMISSION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
+    ORDER_KEYS,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -87,6 +88,9 @@ class _Shapes:
             return _any(self._event, self.table(CANCELLATION_KEYS))
         if shape is Shape.COMPENSATION:
             return _any({"const": NO_COMPENSATION}, self.table(COMPENSATION_KEYS))
+        if shape is Shape.ORDER:
+            some = self.table(ORDER_KEYS) | {"oneOf": [{"required": ["any"]}, {"required": ["at_least", "of"]}]}
+            return _any(WORD, {"type": "array", "items": WORD}, some)
         if shape is Shape.TIMEOUT:
             return _any({"enum": list(ON_TIMEOUT)}, self.table(TIMEOUT_KEYS))
         if shape is Shape.RETRY:
@@ -97,6 +101,7 @@ class _Shapes:
 
 _COMPOUND = (
     Shape.MAPPINGS,
+    Shape.ORDER,
     Shape.CORRELATION,
     Shape.EMISSION,
     Shape.CANCELLATION,

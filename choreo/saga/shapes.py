@@ -24,6 +24,8 @@ class Shape(Enum):
     """One name or a list of them."""
     NAMES = auto()
     """One name of a step or field, or a list of them."""
+    ORDER = auto()
+    """As NAMES, or a table with ORDER_KEYS."""
     EXPRESSION = auto()
     """CEL over `saga.*` and `steps.*.*`."""
     DURATION = auto()
@@ -81,8 +83,11 @@ SPEC_KEYS: Keys = {
 }
 STEP_KEYS: Keys = {
     "name": Key(Shape.STEP_NAME, "The step's name: letters, digits and _.", required=True),
-    "after": Key(Shape.NAMES, "The steps that must be done before this one begins."),
+    "after": Key(
+        Shape.ORDER, "The steps that come before: all of them, {any: [a, b]}, or {at_least: 2, of: [a, b, c]}."
+    ),
     "when": Key(Shape.EXPRESSION, "The step is skipped where this is false: CEL over saga.* and steps.NAME.*."),
+    "else": Key(Shape.NAMES, "The step is skipped unless all of these were skipped: the other way of a choice."),
     "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
     "completes_on": Key(
         Shape.EVENTS,
@@ -97,6 +102,11 @@ STEP_KEYS: Keys = {
     "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
     "pivot": Key(Shape.FLAG, "From this step on the saga only goes forward; a cancellation is refused."),
+}
+ORDER_KEYS: Keys = {
+    "any": Key(Shape.NAMES, "One of these is enough."),
+    "at_least": Key(Shape.NUMBER, "So many of `of` are enough."),
+    "of": Key(Shape.NAMES, "The steps of which `at_least` are enough."),
 }
 COMPENSATION_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that asks for the undo.", required=True),

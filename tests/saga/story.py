@@ -24,13 +24,14 @@ class Story:
         self.emits: list[Emit] = []
         self.early: list[Received] = []
         self.last = Decision(None)
+        self._namespace = spec.starts_on.rpartition(".")[0]
         self._count = 0
         self._told: list[Emit] = []
 
     def received(self, event: str, event_id: bytes | None = None, **fields: Any) -> Received:
         """An event as `decide` gets it; each has an id of its own unless one is given."""
         self._count += 1
-        name = f"shop.{event}"
+        name = f"{self._namespace}.{event}"
         wanted = self.spec.needs.get(name, ())
         told = {**FIELDS.get(event, {}), **fields}
         return Received(
@@ -83,7 +84,7 @@ class Story:
 
     def then(self, *events: str) -> Self:
         """Exactly these events were emitted since the last `then`, in this order."""
-        told, self._told = [emit.event.removeprefix("shop.") for emit in self._told], []
+        told, self._told = [self._short(emit.event) for emit in self._told], []
         assert told == list(events)
         return self
 
@@ -91,7 +92,7 @@ class Story:
         """The status, and the events that it waits for."""
         assert self.instance is not None
         assert self.instance.status == status, explain(self.spec, self.instance)
-        assert [name.removeprefix("shop.") for name in waits_for(self.spec, self.instance)] == list(waits)
+        assert [self._short(name) for name in waits_for(self.spec, self.instance)] == list(waits)
         return self
 
     def tells(self, explanation: str) -> Self:
@@ -99,6 +100,9 @@ class Story:
         assert self.instance is not None
         assert explain(self.spec, self.instance) == explanation
         return self
+
+    def _short(self, event: str) -> str:
+        return event.removeprefix(f"{self._namespace}.")
 
     def is_gone(self) -> bool:
         """Whether nothing is left of it."""
