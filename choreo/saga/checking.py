@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.mapping import Mapper, references_in, variables_of
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawSpec, RawStep
+from choreo.saga.raw import Limit, RawSpec, RawStep, RawTellings
 from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import Cancellation, Compensation, Emission, Spec, Step
+from choreo.saga.rules import Cancellation, Compensation, Emission, Spec, Step, Telling
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -24,6 +24,8 @@ class Order:
 
     before: Mapping[str, frozenset[str]]
     sure: Mapping[str, frozenset[str]]
+    at_end: frozenset[str]
+    """Those that are certainly done when the saga is complete."""
 
     @classmethod
     def of(cls, steps: Iterable[RawStep], problems: Problems) -> "Order":
@@ -37,7 +39,7 @@ class Order:
         walk = _OrderWalk(by_name, problems)
         for name in by_name:
             walk.visit(name, ())
-        return cls(walk.before, walk.sure)
+        return cls(walk.before, walk.sure, frozenset[str]().union(*(walk.certain(name) for name in by_name)))
 
 
 class _OrderWalk:
@@ -55,13 +57,13 @@ class _OrderWalk:
         earlier = self._visited(step.after.steps, (*above, name))
         self._visited(step.otherwise, (*above, name))
         self.before[name] = frozenset(earlier).union(*(self.before[one] for one in earlier))
-        certain = [self._certain(one) for one in earlier]
+        certain = [self.certain(one) for one in earlier]
         if step.after.enough is None:
             self.sure[name] = frozenset[str]().union(*certain)
         else:
             self.sure[name] = frozenset.intersection(*certain) if certain else frozenset()
 
-    def _certain(self, name: str) -> frozenset[str]:
+    def certain(self, name: str) -> frozenset[str]:
         """What is certainly done once this step is done or skipped."""
         step = self._by_name[name]
         if step.after.enough is not None:
@@ -97,10 +99,13 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys))
     steps = tuple(checker.step(step) for step in raw.steps)
     cancels_on = checker.cancellation()
+    tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_roles(raw, starts_on, steps, problems)
     if problems.found:
         return None
-    steps, remembers = _kept_fields(steps, cancels_on, [text.value for text in raw.remember])
+    emissions = [telling.emission for telling in tells]
+    emissions += [cancels_on.refused] if cancels_on and cancels_on.refused else []
+    steps, remembers = _kept_fields(steps, emissions, [text.value for text in raw.remember])
     return Spec(
         name=raw.name.value,
         version=raw.version,
@@ -112,6 +117,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         keep_early_us=_micros(raw.keep_early, DAY),
         keep_ended_us=_micros(raw.keep_ended, 30 * DAY),
         refuse_again_us=_micros(raw.refuse_again, 365 * DAY),
+        tells=tells,
     )
 
 
@@ -153,7 +159,17 @@ class _Steps:
             on_timeout=raw.on_timeout,
             compensate=self._compensation(raw, before),
             pivot=raw.pivot,
+            tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
         )
+
+    def tellings(self, raw: RawTellings, sure: Mapping[str, frozenset[str]]) -> tuple[Telling, ...]:
+        """What is told; `sure` are, for a moment, the steps that are certainly done by then."""
+        found = []
+        for moment, emission in raw:
+            if event := self.words.event(emission.event):
+                certain = sure.get(moment, frozenset()) & self._answered_by_one()
+                found.append(Telling(moment, self.mapper.emission(emission, event, certain)))
+        return tuple(found)
 
     def _answered_by_one(self) -> frozenset[str]:
         """The steps that one event alone completes: all its fields are there once they are done."""
@@ -224,8 +240,10 @@ def _named_events(raw: RawSpec) -> list[Text]:
     found = [raw.starts_on]
     found += [raw.cancels_on] if raw.cancels_on else []
     found += [raw.refused.event] if raw.refused else []
+    found += [emission.event for _, emission in raw.tells]
     for step in raw.steps:
         found += [*step.completes_on, *step.fails_on, *step.unknown_on, *([step.emit.event] if step.emit else [])]
+        found += [emission.event for _, emission in step.tells]
         if step.compensate:
             found += [step.compensate.emit.event, *step.compensate.done_on, *step.compensate.fails_on]
     return found
@@ -277,10 +295,11 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
 
 
 def _kept_fields(
-    steps: tuple[Step, ...], cancels_on: Cancellation | None, remember: list[str]
+    steps: tuple[Step, ...], emissions: list[Emission], remember: list[str]
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """What instances have to remember: what is asked for, and what expressions and mappings read."""
-    read = [*variables_of(cancels_on.refused.fields)] if cancels_on and cancels_on.refused else []
+    emissions = emissions + [telling.emission for step in steps for telling in step.tells]
+    read = [one for emission in emissions for one in variables_of(emission.fields)]
     for step in steps:
         read += references_in(step.when) if step.when else []
         read += variables_of(step.emit.fields) if step.emit else ()

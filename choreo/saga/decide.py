@@ -58,6 +58,7 @@ def _start(spec: Spec, given: Received) -> Decision:
     )
     draft = Draft(spec, instance, given.now)
     draft.note("started")
+    draft.tell("started", spec.tells)
     decision = _settled(draft, given)
     set_already = {change.name for change in decision.timers}
     assert decision.instance is not None
@@ -75,6 +76,8 @@ def _settled(draft: Draft, given: Received | None = None) -> Decision:
         go_forward(draft)
     if draft.cause is not None:
         go_back(draft)
+    if draft.status != draft.before.status:
+        draft.tell(draft.status, draft.spec.tells)
     ended, was_ended = draft.ended_at, draft.before.ended_at
     if ended != was_ended:
         keep = draft.spec.keep_ended_us

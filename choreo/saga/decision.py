@@ -40,7 +40,7 @@ Input = Received | Due
 
 @dataclass(frozen=True)
 class Emit:
-    """An event to emit. `kind` says whether it asks a step to do or undo, or tells that a cancellation is refused.
+    """An event to emit. `kind` says whether it asks a step to do or undo, or only tells where the saga stands.
 
     `request_id` stays the same over all attempts of one round.
     """

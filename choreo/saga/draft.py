@@ -1,13 +1,21 @@
 """An instance while it is being decided upon: changes, requests and timers are written down, then read off once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from choreo.saga.decision import SAGA_TIMER, Decision, Emit, TimerChange, request_id
 from choreo.saga.instance import SEEN_EVENTS, Instance, StepRecord, StepState
-from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step
+from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step, Telling
 
 NOTHING = object()
+_MOMENTS = {
+    StepState.DONE: "done",
+    StepState.FAILED: "failed",
+    StepState.UNKNOWN: "unknown",
+    StepState.SKIPPED: "skipped",
+    StepState.COMPENSATED: "undone",
+}
+"""What is told of a step that comes into a state."""
 
 
 class Draft:
@@ -69,6 +77,8 @@ class Draft:
         because = f" ({why})" if why else ""
         self.changes.append(f"{step.name}: {self.state(step)} -> {state}{because}")
         self.put(step, state=state, **told)
+        if (moment := _MOMENTS.get(state)) is not None:
+            self.tell(moment, step.tells, step.name)
 
     def note(self, text: str) -> None:
         self.changes.append(text)
@@ -98,6 +108,18 @@ class Draft:
             )
         )
         return None
+
+    def tell(self, moment: str, tellings: Iterable[Telling], step: str | None = None) -> None:
+        """Emit what the spec tells others at this moment. What can't be worked out is noted, and goes untold."""
+        for telling in tellings:
+            if telling.moment != moment:
+                continue
+            fields, problem = self.fill(telling.emission)
+            if problem is not None:
+                self.note(f"{step or 'saga'}: {moment} goes untold: {problem}")
+                continue
+            name = request_id(self.spec.name, self.before.key, step or "", f"tell {moment}", self.now)
+            self.emits.append(Emit(telling.emission.event, fields, "notice", step, name))
 
     def fill(self, emission: Emission) -> tuple[dict[str, Any], str | None]:
         """The fields of an event to emit, as JSON has them; or why one of them can't be worked out."""

@@ -109,6 +109,7 @@ def step_timed_out(draft: Draft, step: Step, record: StepRecord) -> None:
     if rule.kind == "escalate":
         draft.put(step, overdue=True, due=None if expired else deadline)
         draft.note(f"{step.name}: overdue")
+        draft.tell("overdue", step.tells, step.name)
     elif record.state is StepState.IDLE:
         draft.move(step, StepState.FAILED, "not begun by its deadline", by="deadline", due=None)
     elif rule.kind == "retry" and not expired and (record.resting or record.attempt < rule.attempts):

@@ -22,6 +22,10 @@ class RawEmission:
     mappings: tuple[tuple[Text, Text], ...] = ()
 
 
+RawTellings = tuple[tuple[str, RawEmission], ...]
+"""Moments, and what is emitted then."""
+
+
 @dataclass(frozen=True)
 class RawCompensation:
     """A `compensate:` block; what it leaves out takes the default."""
@@ -60,6 +64,7 @@ class RawStep:
     compensate: RawCompensation | None = None
     says_compensate: bool = False
     pivot: bool = False
+    tells: RawTellings = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,7 @@ class RawSpec:
     deadline: Limit | None = None
     cancels_on: Text | None = None
     refused: RawEmission | None = None
+    tells: RawTellings = ()
     keep_early: Limit | None = None
     keep_ended: Limit | None = None
     refuse_again: Limit | None = None

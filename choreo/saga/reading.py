@@ -2,7 +2,7 @@
 
 from choreo.saga.durations import parse_duration
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawCompensation, RawEmission, RawOrder, RawSpec, RawStep
+from choreo.saga.raw import Limit, RawCompensation, RawEmission, RawOrder, RawSpec, RawStep, RawTellings
 from choreo.saga.rules import OnTimeout
 from choreo.saga.shapes import (
     CANCELLATION_KEYS,
@@ -15,6 +15,8 @@ from choreo.saga.shapes import (
     SAGA_NAME,
     SPEC_KEYS,
     STEP_KEYS,
+    STEP_TELL_KEYS,
+    TELL_KEYS,
     TIMEOUT_KEYS,
     Shape,
 )
@@ -128,6 +130,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         deadline=keys.limit("deadline"),
         cancels_on=cancels_on,
         refused=refused,
+        tells=_tellings(keys.node("tell", Shape.TELLINGS), TELL_KEYS, problems),
         keep_early=keys.limit("keep_early"),
         keep_ended=keys.limit("keep_ended"),
         refuse_again=keys.limit("refuse_again"),
@@ -201,6 +204,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         compensate=None if compensate is None or says_none else _compensation(compensate, problems),
         says_compensate=compensate is not None,
         pivot=keys.flag("pivot"),
+        tells=_tellings(keys.node("tell", Shape.STEP_TELLINGS), STEP_TELL_KEYS, problems),
     )
 
 
@@ -268,6 +272,19 @@ def _emission(node: Node | None, mappings: Node | None, problems: Problems) -> R
     place = node.place if node is not None else Place(1, 1)
     problems.add(place, "wrong-shape", "this takes the name of an event, or {event: NAME, with: {...}}")
     return None
+
+
+def _tellings(node: Node | None, known: Known, problems: Problems) -> RawTellings:
+    if node is None:
+        return ()
+    if not isinstance(node, Table):
+        moment = next(iter(known))
+        problems.add(node.place, "wrong-shape", f"tell takes a table of events: {{{moment}: EVENT}}")
+        return ()
+    keys = Keys(node, problems, "tell", known)
+    found = ((moment, keys.node(moment, Shape.EMISSION)) for moment in known)
+    told = ((moment, _emission(event, None, problems)) for moment, event in found if event is not None)
+    return tuple((moment, emission) for moment, emission in told if emission is not None)
 
 
 def _mappings(node: Node | None, problems: Problems) -> tuple[tuple[Text, Text], ...]:

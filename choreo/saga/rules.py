@@ -48,6 +48,14 @@ class Emission:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """An event that tells others what became of a saga or step: `moment` is a key of the spec's `tell`."""
+
+    moment: str
+    emission: Emission
+
+
+@dataclass(frozen=True)
 class OnTimeout:
     """What a timeout means. `attempts` counts requests in all; `wait_us` microseconds pass before the next one."""
 
@@ -95,6 +103,7 @@ class Step:
     compensate: Compensation | None = None
     pivot: bool = False
     keeps: tuple[str, ...] = ()
+    tells: tuple[Telling, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ class Spec:
     keep_early_us: int | None = 86_400_000_000
     keep_ended_us: int | None = 30 * 86_400_000_000
     refuse_again_us: int | None = 365 * 86_400_000_000
+    tells: tuple[Telling, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -176,8 +186,10 @@ class Spec:
     def emits(self) -> tuple[str, ...]:
         """The full names of the events that this saga may emit, each once."""
         emissions = [self.cancels_on.refused] if self.cancels_on else []
+        emissions += [telling.emission for telling in self.tells]
         for step in self.steps:
             emissions += [step.emit, step.compensate.emit if step.compensate else None]
+            emissions += [telling.emission for telling in step.tells]
         return tuple(dict.fromkeys(emission.event for emission in emissions if emission))
 
     @cached_property

@@ -19,6 +19,8 @@ from choreo.saga.shapes import (
     SAGA_NAME,
     SPEC_KEYS,
     STEP_KEYS,
+    STEP_TELL_KEYS,
+    TELL_KEYS,
     TIMEOUT_KEYS,
     Key,
     Shape,
@@ -84,6 +86,8 @@ class _Shapes:
             return _any(WORD, {"type": "object", "additionalProperties": WORD, "minProperties": 1})
         if shape is Shape.EMISSION:
             return _any(self._event, self.table(EMISSION_KEYS))
+        if shape in (Shape.TELLINGS, Shape.STEP_TELLINGS):
+            return self.table(TELL_KEYS if shape is Shape.TELLINGS else STEP_TELL_KEYS)
         if shape is Shape.CANCELLATION:
             return _any(self._event, self.table(CANCELLATION_KEYS))
         if shape is Shape.COMPENSATION:
@@ -104,6 +108,8 @@ _COMPOUND = (
     Shape.ORDER,
     Shape.CORRELATION,
     Shape.EMISSION,
+    Shape.TELLINGS,
+    Shape.STEP_TELLINGS,
     Shape.CANCELLATION,
     Shape.COMPENSATION,
     Shape.TIMEOUT,

@@ -38,6 +38,10 @@ class Shape(Enum):
     """A table: field -> expression."""
     EMISSION = auto()
     """An event's name, or a table with EMISSION_KEYS."""
+    TELLINGS = auto()
+    """A table: what became of the saga -> EMISSION, with TELL_KEYS."""
+    STEP_TELLINGS = auto()
+    """A table: what became of the step -> EMISSION, with STEP_TELL_KEYS."""
     CANCELLATION = auto()
     """An event's name, or a table with CANCELLATION_KEYS."""
     COMPENSATION = auto()
@@ -76,6 +80,7 @@ SPEC_KEYS: Keys = {
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
+    "tell": Key(Shape.TELLINGS, "Events that tell others where the saga stands."),
     "keep_early": Key(Shape.DURATION, "How long an event is kept that comes before its instance starts; 1d."),
     "keep_ended": Key(Shape.DURATION, "How long an ended instance is kept whole; 30d."),
     "refuse_again": Key(Shape.DURATION, "How long a key that has ended is not started again; 365d."),
@@ -101,6 +106,7 @@ STEP_KEYS: Keys = {
     "deadline": Key(Shape.DURATION, "When the step must be done, from the start of the instance."),
     "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
+    "tell": Key(Shape.STEP_TELLINGS, "Events that tell others what became of the step."),
     "pivot": Key(Shape.FLAG, "From this step on the saga only goes forward; a cancellation is refused."),
 }
 ORDER_KEYS: Keys = {
@@ -126,6 +132,21 @@ COMPENSATION_KEYS: Keys = {
 EMISSION_KEYS: Keys = {
     "event": Key(Shape.EVENT, "The event to emit.", required=True),
     "with": Key(Shape.MAPPINGS, "Where its fields come from: field -> expression. Fields of one name fill themselves."),
+}
+TELL_KEYS: Keys = {
+    "started": Key(Shape.EMISSION, "Emitted when an instance starts."),
+    "completed": Key(Shape.EMISSION, "Emitted when all steps are done or skipped."),
+    "compensated": Key(Shape.EMISSION, "Emitted when everything is undone after a failure."),
+    "cancelled": Key(Shape.EMISSION, "Emitted when everything is undone after a cancellation."),
+    "stuck": Key(Shape.EMISSION, "Emitted when nothing goes on without a late answer or an operator."),
+}
+STEP_TELL_KEYS: Keys = {
+    "done": Key(Shape.EMISSION, "Emitted when the step is done."),
+    "failed": Key(Shape.EMISSION, "Emitted when the step certainly did not happen."),
+    "unknown": Key(Shape.EMISSION, "Emitted when the step may have happened: its time ran out, or a service said so."),
+    "skipped": Key(Shape.EMISSION, "Emitted when the step is skipped."),
+    "overdue": Key(Shape.EMISSION, "Emitted when its time has run out and on_timeout: escalate goes on waiting."),
+    "undone": Key(Shape.EMISSION, "Emitted when the step is undone."),
 }
 CANCELLATION_KEYS: Keys = {
     "event": Key(Shape.EVENT, "The event that asks to cancel.", required=True),

@@ -30,8 +30,9 @@ class Told(FlowEvent):
 
 
 STEPS = "abcdef"
+TOLD = [f"Told{number}" for number in range(1, 7)]
 FORMS = ("Ask{}", "{}Done", "{}Failed", "Undo{}", "{}Undone")
-NAMES = ("Started", "Cancelled", "Refused", "Over", *(form.format(step.upper()) for step in STEPS for form in FORMS))
+NAMES = ("Started", "Cancelled", "Refused", *TOLD, *(form.format(step.upper()) for step in STEPS for form in FORMS))
 CATALOGUE: dict[str, type[Event]] = {"flow.Told": Told} | {f"flow.{name}": _event(name) for name in NAMES}
 
 
