@@ -1,86 +1,19 @@
 """From a `RawSpec` to a `Spec`: every name looked up, every expression typed, every gap a problem of its own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.mapping import Mapper, references_in, variables_of
+from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawSpec, RawStep, RawTellings
+from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
 from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import Cancellation, Compensation, Emission, Spec, Step, Telling
+from choreo.saga.rules import Cancellation, Compensation, Emission, OnTimeout, Reminder, Spec, Step, Telling
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
 DAY = 86_400_000_000
-
-
-@dataclass(frozen=True)
-class Order:
-    """The partial order of the steps, cycles left out: which steps come before each, at whatever distance.
-
-    `sure` are those of them that are certainly done when the step begins: none that may be skipped, nor one of several.
-    """
-
-    before: Mapping[str, frozenset[str]]
-    sure: Mapping[str, frozenset[str]]
-    at_end: frozenset[str]
-    """Those that are certainly done when the saga is complete."""
-
-    @classmethod
-    def of(cls, steps: Iterable[RawStep], problems: Problems) -> "Order":
-        """Checks that `after` and `else` name other steps and lead into no circle."""
-        by_name = {step.name.value: step for step in steps}
-        for step in by_name.values():
-            for text in (*step.after.steps, *step.otherwise):
-                if text.value not in by_name:
-                    cure = did_you_mean(text.value, by_name, f"the steps are {', '.join(by_name)}")
-                    problems.add(text.place, "unknown-step", f"there is no step {text.value}", cure)
-        walk = _OrderWalk(by_name, problems)
-        for name in by_name:
-            walk.visit(name, ())
-        return cls(walk.before, walk.sure, frozenset[str]().union(*(walk.certain(name) for name in by_name)))
-
-
-class _OrderWalk:
-    """Visits each step after those that it waits for; notes circles."""
-
-    def __init__(self, by_name: Mapping[str, RawStep], problems: Problems) -> None:
-        self._by_name, self._problems = by_name, problems
-        self.before: dict[str, frozenset[str]] = {}
-        self.sure: dict[str, frozenset[str]] = {}
-
-    def visit(self, name: str, above: tuple[str, ...]) -> None:
-        if name in self.before:
-            return
-        step = self._by_name[name]
-        earlier = self._visited(step.after.steps, (*above, name))
-        self._visited(step.otherwise, (*above, name))
-        self.before[name] = frozenset(earlier).union(*(self.before[one] for one in earlier))
-        certain = [self.certain(one) for one in earlier]
-        if step.after.enough is None:
-            self.sure[name] = frozenset[str]().union(*certain)
-        else:
-            self.sure[name] = frozenset.intersection(*certain) if certain else frozenset()
-
-    def certain(self, name: str) -> frozenset[str]:
-        """What is certainly done once this step is done or skipped."""
-        step = self._by_name[name]
-        if step.after.enough is not None:
-            return frozenset()  # where too few of its steps are left it is skipped, and none may be done
-        return self.sure[name] | ({name} if step.when is None and not step.otherwise else frozenset())
-
-    def _visited(self, texts: Iterable[Text], path: tuple[str, ...]) -> list[str]:
-        """Those of these steps that there are, visited; one that closes a circle is a problem and left out."""
-        found = []
-        for text in texts:
-            if text.value in path:
-                circle = " after ".join((*path[path.index(text.value) :], text.value))
-                self._problems.add(text.place, "cycle", f"these steps wait for each other: {circle}")
-            elif text.value in self._by_name:
-                self.visit(text.value, path)
-                found.append(text.value)
-        return found
 
 
 def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | None:
@@ -156,11 +89,23 @@ class _Steps:
             unknown_on=words.events(raw.unknown_on),
             within_us=_micros(within, None),
             deadline_us=_micros(deadline, None),
-            on_timeout=raw.on_timeout,
+            on_timeout=self._on_timeout(raw.on_timeout),
+            remind=self._reminder(raw.remind),
             compensate=self._compensation(raw, before),
             pivot=raw.pivot,
             tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
         )
+
+    def _on_timeout(self, raw: RawTimeout) -> OnTimeout:
+        asks = self.words.event(raw.ask.event) if raw.ask else None
+        ask = self.mapper.emission(raw.ask, asks) if raw.ask and asks else None
+        return OnTimeout(raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask)
+
+    def _reminder(self, raw: RawReminder | None) -> Reminder | None:
+        event = self.words.event(raw.emit.event) if raw else None
+        if raw is None or event is None:
+            return None
+        return Reminder(self.mapper.emission(raw.emit, event), raw.every.micros or 0, raw.at_most)
 
     def tellings(self, raw: RawTellings, sure: Mapping[str, frozenset[str]]) -> tuple[Telling, ...]:
         """What is told; `sure` are, for a moment, the steps that are certainly done by then."""
@@ -244,6 +189,8 @@ def _named_events(raw: RawSpec) -> list[Text]:
     for step in raw.steps:
         found += [*step.completes_on, *step.fails_on, *step.unknown_on, *([step.emit.event] if step.emit else [])]
         found += [emission.event for _, emission in step.tells]
+        found += [step.on_timeout.ask.event] if step.on_timeout.ask else []
+        found += [step.remind.emit.event] if step.remind else []
         if step.compensate:
             found += [step.compensate.emit.event, *step.compensate.done_on, *step.compensate.fails_on]
     return found
@@ -298,7 +245,7 @@ def _kept_fields(
     steps: tuple[Step, ...], emissions: list[Emission], remember: list[str]
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """What instances have to remember: what is asked for, and what expressions and mappings read."""
-    emissions = emissions + [telling.emission for step in steps for telling in step.tells]
+    emissions = emissions + [one for step in steps for one in _spoken(step)]
     read = [one for emission in emissions for one in variables_of(emission.fields)]
     for step in steps:
         read += references_in(step.when) if step.when else []
@@ -310,6 +257,13 @@ def _kept_fields(
             kept.setdefault(one.step, set()).add(one.field)
     kept_by_step = tuple(replace(step, keeps=tuple(sorted(kept.get(step.name, ())))) for step in steps)
     return kept_by_step, tuple(sorted(kept[None]))
+
+
+def _spoken(step: Step) -> list[Emission]:
+    """What a step tells, asks and reminds of."""
+    found = [telling.emission for telling in step.tells]
+    found += [step.on_timeout.ask] if step.on_timeout.ask else []
+    return found + ([step.remind.emission] if step.remind else [])
 
 
 def _micros(limit: Limit | None, default: int | None) -> int | None:

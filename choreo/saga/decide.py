@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
-from choreo.saga.decision import SAGA_TIMER, Decision, Due, Emit, Input, Received, TimerChange, request_id
+from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Due, Emit, Input, Received, TimerChange, request_id
 from choreo.saga.draft import Draft, short
-from choreo.saga.forward import IN_FLIGHT, deadline_of, go_forward, step_timed_out
+from choreo.saga.forward import IN_FLIGHT, ask, deadline_of, go_forward, remind, step_timed_out
 from choreo.saga.instance import Cause, Instance, StepRecord, StepState
 from choreo.saga.rules import Part, Role, Spec, Step
 
@@ -98,8 +98,7 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
         if draft.state(step) in (*OPEN, StepState.UNKNOWN):
             draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False)
     elif part.role is Role.UNKNOWN:
-        if draft.state(step) in OPEN:
-            draft.move(step, StepState.UNKNOWN, given.event, by=given.event, due=None, resting=False)
+        _unknown(draft, step, given)
     elif part.role is Role.UNDONE:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:
@@ -126,6 +125,15 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
 
 
+def _unknown(draft: Draft, step: Step, given: Received) -> None:
+    """A service does not know whether a step happened: it is asked for where the spec says so, else to be undone."""
+    record = draft.steps[step.name]
+    if record.state in IN_FLIGHT and step.on_timeout.kind == "ask" and record.asked < step.on_timeout.attempts:
+        ask(draft, step, record)
+    elif record.state in OPEN:
+        draft.move(step, StepState.UNKNOWN, given.event, by=given.event, due=None, resting=False)
+
+
 def _cancel(draft: Draft, given: Received) -> None:
     """Cancelling undoes everything. Past the pivot and after the end it is refused, while undoing it is ignored."""
     if draft.cause is not None:
@@ -146,12 +154,16 @@ def _cancel(draft: Draft, given: Received) -> None:
 def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:
     if given.timer == SAGA_TIMER:
         return _forget(spec, instance, given.now)
-    record = instance.steps.get(given.timer)
-    if record is None or record.due is None or given.now < record.due:
+    name = given.timer.removesuffix(REMINDS)
+    record = instance.steps.get(name)
+    due = None if record is None else record.due if name == given.timer else record.remind_due
+    if record is None or due is None or given.now < due:
         return Decision(instance)
-    step = spec.by_name[given.timer]
+    step = spec.by_name[name]
     draft = Draft(spec, instance, given.now)
-    if record.state is StepState.COMPENSATING:
+    if name != given.timer:
+        remind(draft, step, record)
+    elif record.state is StepState.COMPENSATING:
         undo_timed_out(draft, step, record)
     else:
         step_timed_out(draft, step, record)

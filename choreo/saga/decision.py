@@ -9,6 +9,8 @@ from choreo.saga.instance import Instance
 
 SAGA_TIMER = "~saga"
 """The timer of the whole instance; the other timers have the names of their steps."""
+REMINDS = "~remind"
+"""Behind a step's name: the timer of its reminders."""
 
 
 @dataclass(frozen=True)

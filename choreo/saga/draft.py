@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from choreo.saga.decision import SAGA_TIMER, Decision, Emit, TimerChange, request_id
-from choreo.saga.instance import SEEN_EVENTS, Instance, StepRecord, StepState
+from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
+from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
 from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step, Telling
 
 NOTHING = object()
@@ -66,16 +66,20 @@ class Draft:
     # -- writing down --------------------------------------------------------------------------------------------------
 
     def put(self, step: Step, **told: Any) -> None:
-        """Change a step's record; a change of `due` sets or cancels its timer."""
+        """Change a step's record; a change of `due` or `remind_due` sets or cancels a timer."""
         record = self.steps[step.name]
         if "due" in told and told["due"] != record.due:
             self._timers[step.name] = told["due"]
+        if "remind_due" in told and told["remind_due"] != record.remind_due:
+            self._timers[step.name + REMINDS] = told["remind_due"]
         self.steps[step.name] = record.model_copy(update=told)
 
     def move(self, step: Step, state: StepState, why: str = "", **told: Any) -> None:
         """Change a step's state, and say so."""
         because = f" ({why})" if why else ""
         self.changes.append(f"{step.name}: {self.state(step)} -> {state}{because}")
+        if state not in IN_FLIGHT:
+            told["remind_due"] = None
         self.put(step, state=state, **told)
         if (moment := _MOMENTS.get(state)) is not None:
             self.tell(moment, step.tells, step.name)
@@ -110,16 +114,19 @@ class Draft:
         return None
 
     def tell(self, moment: str, tellings: Iterable[Telling], step: str | None = None) -> None:
-        """Emit what the spec tells others at this moment. What can't be worked out is noted, and goes untold."""
+        """Emit what the spec tells others at this moment."""
         for telling in tellings:
-            if telling.moment != moment:
-                continue
-            fields, problem = self.fill(telling.emission)
-            if problem is not None:
-                self.note(f"{step or 'saga'}: {moment} goes untold: {problem}")
-                continue
-            name = request_id(self.spec.name, self.before.key, step or "", f"tell {moment}", self.now)
-            self.emits.append(Emit(telling.emission.event, fields, "notice", step, name))
+            if telling.moment == moment:
+                self.say(moment, telling.emission, step)
+
+    def say(self, what: str, emission: Emission, step: str | None = None) -> None:
+        """Emit an event that asks for no step. What can't be worked out is noted, and goes unsaid."""
+        fields, problem = self.fill(emission)
+        if problem is not None:
+            self.note(f"{step or 'saga'}: {what} goes unsaid: {problem}")
+            return
+        name = request_id(self.spec.name, self.before.key, step or "", f"say {what}", self.now)
+        self.emits.append(Emit(emission.event, fields, "notice", step, name))
 
     def fill(self, emission: Emission) -> tuple[dict[str, Any], str | None]:
         """The fields of an event to emit, as JSON has them; or why one of them can't be worked out."""

@@ -1,12 +1,13 @@
 """Forward: which steps begin, what their timeouts mean, when the saga is complete."""
 
 from enum import Enum, auto
+from typing import Any
 
 from choreo.saga.draft import Draft
+from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
 
-IN_FLIGHT = (StepState.WAITING, StepState.REQUESTED)
 SETTLED = (StepState.DONE, StepState.SKIPPED)
 BAD = (StepState.FAILED, StepState.UNKNOWN)
 
@@ -78,15 +79,20 @@ def _begin(draft: Draft, step: Step) -> bool:
             draft.move(step, StepState.SKIPPED, due=None)
             return True
     if step.emit is None:
-        draft.move(step, StepState.WAITING, due=_due(draft, step))
+        draft.move(step, StepState.WAITING, **_limits(draft, step))
         return True
     draft.put(step, attempt=1)
     gap = draft.request(step, step.emit, "do")
     if gap is not None:
         draft.move(step, StepState.FAILED, gap, by="mapping", problem=gap, due=None, attempt=0)
     else:
-        draft.move(step, StepState.REQUESTED, due=_due(draft, step))
+        draft.move(step, StepState.REQUESTED, **_limits(draft, step))
     return True
+
+
+def _limits(draft: Draft, step: Step) -> dict[str, Any]:
+    """The timers of a step that begins to wait."""
+    return {"due": _due(draft, step), "remind_due": draft.now + step.remind.every_us if step.remind else None}
 
 
 def _due(draft: Draft, step: Step) -> int | None:
@@ -114,6 +120,8 @@ def step_timed_out(draft: Draft, step: Step, record: StepRecord) -> None:
         draft.move(step, StepState.FAILED, "not begun by its deadline", by="deadline", due=None)
     elif rule.kind == "retry" and not expired and (record.resting or record.attempt < rule.attempts):
         _retry(draft, step, record)
+    elif rule.kind == "ask" and not expired and record.asked < rule.attempts:
+        ask(draft, step, record)
     else:
         draft.move(step, StepState.UNKNOWN, "timeout", by="deadline" if expired else "timeout", due=None, resting=False)
 
@@ -128,3 +136,24 @@ def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
     draft.put(step, attempt=record.attempt + 1, resting=False, due=_due(draft, step))
     draft.request(step, step.emit, "do")
     draft.note(f"{step.name}: requested again, {record.attempt + 1} of {step.on_timeout.attempts}")
+
+
+def ask(draft: Draft, step: Step, record: StepRecord) -> None:
+    """Ask what became of a step; the answer is any of the events that end it."""
+    rule = step.on_timeout
+    deadline = deadline_of(step, draft.before.started_at)
+    limits = [draft.now + rule.wait_us, *([] if deadline is None else [deadline])]
+    draft.put(step, asked=record.asked + 1, due=min(limits))
+    draft.note(f"{step.name}: asked what became of it, {record.asked + 1} of {rule.attempts}")
+    assert rule.ask is not None
+    draft.say(f"ask {record.asked + 1}", rule.ask, step.name)
+
+
+def remind(draft: Draft, step: Step, record: StepRecord) -> None:
+    """Remind of a step that still waits."""
+    rule = step.remind
+    assert rule is not None
+    count = record.reminded + 1
+    draft.put(step, reminded=count, remind_due=draft.now + rule.every_us if count < rule.at_most else None)
+    draft.note(f"{step.name}: reminded, {count} of {rule.at_most}")
+    draft.say(f"reminder {count}", rule.emission, step.name)

@@ -34,13 +34,17 @@ class StepState(StrEnum):
     COMPENSATION_FAILED = "compensation_failed"
 
 
+IN_FLIGHT = (StepState.WAITING, StepState.REQUESTED)
+
+
 class StepRecord(Value):
     """What an instance keeps of one step. Times are microseconds since 1970.
 
     `by` and `undone_by` are the full names of the events that settled it, or words such as `timeout`. `due` is when
-    its timer fires, `resting` means that the timer ends a wait before the next request. `round` counts undos: a late
-    success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
-    `uncovered` until the undo is asked for again.
+    its timer fires, `remind_due` when it reminds, `resting` means that the timer ends a wait before the next request.
+    `asked` and `reminded` count questions and reminders. `round` counts undos: a late success after an undo opens the
+    next one. `late` is set when the success was heard after an undo had been asked for: `uncovered` until the undo is
+    asked for again.
     """
 
     state: StepState = StepState.IDLE
@@ -48,6 +52,9 @@ class StepRecord(Value):
     undone_by: str = ""
     attempt: int = 0
     undo_attempt: int = 0
+    asked: int = 0
+    reminded: int = 0
+    remind_due: int | None = None
     round: int = 1
     due: int | None = None
     resting: bool = False

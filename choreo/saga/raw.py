@@ -1,9 +1,9 @@
 """A spec as written: every word with its place. Shapes and durations are right, names are not looked up yet."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from choreo.saga.problems import Place
-from choreo.saga.rules import FAIL, OnTimeout
 from choreo.saga.yaml import Text
 
 
@@ -39,6 +39,25 @@ class RawCompensation:
 
 
 @dataclass(frozen=True)
+class RawTimeout:
+    """What a timeout means. `wait` passes before the next request, or is how long an answer to `ask` may take."""
+
+    kind: Literal["fail", "retry", "escalate", "ask"] = "fail"
+    attempts: int = 1
+    wait: Limit | None = None
+    ask: RawEmission | None = None
+
+
+@dataclass(frozen=True)
+class RawReminder:
+    """A `remind:` block."""
+
+    emit: RawEmission
+    every: Limit
+    at_most: int
+
+
+@dataclass(frozen=True)
 class RawOrder:
     """An `after:`: how many of these are enough; None for all of them."""
 
@@ -60,7 +79,8 @@ class RawStep:
     unknown_on: tuple[Text, ...] = ()
     within: Limit | None = None
     deadline: Limit | None = None
-    on_timeout: OnTimeout = FAIL
+    on_timeout: RawTimeout = RawTimeout()
+    remind: RawReminder | None = None
     compensate: RawCompensation | None = None
     says_compensate: bool = False
     pivot: bool = False

@@ -1,16 +1,27 @@
 """From YAML nodes to a `RawSpec`: known keys, right shapes, durations. Names are looked up by `checking.py`."""
 
-from choreo.saga.durations import parse_duration
-from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawCompensation, RawEmission, RawOrder, RawSpec, RawStep, RawTellings
-from choreo.saga.rules import OnTimeout
+from choreo.saga.keys import Keys
+from choreo.saga.problems import Place, Problems
+from choreo.saga.raw import (
+    Limit,
+    RawCompensation,
+    RawEmission,
+    RawOrder,
+    RawReminder,
+    RawSpec,
+    RawStep,
+    RawTellings,
+    RawTimeout,
+)
 from choreo.saga.shapes import (
+    ASK_KEYS,
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
+    REMIND_KEYS,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -24,85 +35,6 @@ from choreo.saga.shapes import Keys as Known
 from choreo.saga.yaml import Items, Node, Table, Text
 
 EVERY_EVENT = ""
-
-
-WORDS = (Shape.WORD, Shape.EVENT, Shape.EXPRESSION, Shape.SAGA_NAME, Shape.STEP_NAME)
-
-
-class Keys:
-    """The keys of one table, taken one by one, each in the shape that it is declared with; an unknown key, and one that
-    is missing, is a problem at once.
-    """
-
-    def __init__(self, table: Table, problems: Problems, what: str, known: Known) -> None:
-        self._entries, self._problems, self._what, self._known = table.entries, problems, what, known
-        for key, _ in table.entries.values():
-            if key.value not in known:
-                cure = did_you_mean(key.value, known, f"known are {', '.join(known)}")
-                problems.add(key.place, "unknown-key", f"{what} has no key {key.value}", cure)
-        for name, wanted in known.items():
-            if wanted.required and name not in table.entries:
-                said, cure = wanted.missing or f"{what} has no {name}", wanted.cure or f"add {name}:"
-                problems.add(table.place, "missing-key", said, cure)
-
-    def node(self, key: str, *shapes: Shape) -> Node | None:
-        """The value of `key`, whatever it is."""
-        assert self._known[key].shape in shapes, f"{key} is declared as another shape, and editors go by that"
-        found = self._entries.get(key)
-        return found[1] if found else None
-
-    def text(self, key: str, *shapes: Shape) -> Text | None:
-        """One word. None, with the problem noted, for anything else."""
-        node = self.node(key, *(shapes or WORDS))
-        if node is None or (isinstance(node, Text) and node.value):
-            return node
-        self._problems.add(node.place, "wrong-shape", f"{key} takes one word here")
-        return None
-
-    def names(self, key: str) -> tuple[Text, ...]:
-        """One word or a list of them, not an empty one where the key must be there; () where the key is missing."""
-        return self.names_in(key, self.node(key, Shape.NAMES, Shape.EVENTS))
-
-    def names_in(self, key: str, node: Node | None) -> tuple[Text, ...]:
-        """The same of a value that was looked at already."""
-        if node is None:
-            return ()
-        if isinstance(node, Text) and node.value:
-            return (node,)
-        if isinstance(node, Items) and (node.values or not self._known[key].required):
-            words = tuple(item for item in node.values if isinstance(item, Text) and item.value)
-            if len(words) == len(node.values):
-                return words
-        self._problems.add(node.place, "wrong-shape", f"{key} takes one name or a list of names")
-        return ()
-
-    def limit(self, key: str) -> Limit | None:
-        """A duration; None where the key is missing."""
-        text = self.text(key, Shape.DURATION)
-        if text is None:
-            return None
-        try:
-            return Limit(parse_duration(text.value))
-        except ValueError as error:
-            self._problems.add(text.place, "not-a-duration", f"{key}: {error}")
-            return Limit(None)
-
-    def number(self, key: str, default: int) -> int:
-        """A whole number of at least 1."""
-        text = self.text(key, Shape.NUMBER)
-        if text is None:
-            return default
-        if text.value.isdecimal() and int(text.value) >= 1:
-            return int(text.value)
-        self._problems.add(text.place, "not-a-number", f"{key} takes a whole number of at least 1, not {text.value}")
-        return default
-
-    def flag(self, key: str) -> bool:
-        """True or false; false where the key is missing."""
-        text = self.text(key, Shape.FLAG)
-        if text is not None and text.value not in ("true", "false"):
-            self._problems.add(text.place, "wrong-shape", f"{key} is true or false, not {text.value}")
-        return text is not None and text.value == "true"
 
 
 def read_spec(table: Table, problems: Problems) -> RawSpec | None:
@@ -201,6 +133,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
         on_timeout=_on_timeout(keys.node("on_timeout", Shape.TIMEOUT), problems),
+        remind=_reminder(keys.node("remind", Shape.REMINDER), problems),
         compensate=None if compensate is None or says_none else _compensation(compensate, problems),
         says_compensate=compensate is not None,
         pivot=keys.flag("pivot"),
@@ -226,20 +159,47 @@ def _order(keys: Keys, problems: Problems) -> RawOrder:
     return RawOrder(one_of or some, enough)
 
 
-def _on_timeout(node: Node | None, problems: Problems) -> OnTimeout:
+def _on_timeout(node: Node | None, problems: Problems) -> RawTimeout:
     if node is None:
-        return OnTimeout()
+        return RawTimeout()
     if isinstance(node, Text) and node.value in ON_TIMEOUT:
-        return {"fail": OnTimeout(), "escalate": OnTimeout("escalate")}.get(node.value, OnTimeout("retry", 3))
+        plain = {"fail": RawTimeout(), "escalate": RawTimeout("escalate"), "retry": RawTimeout("retry", 3)}
+        return plain[node.value]
     if isinstance(node, Table):
-        retry = Keys(node, problems, "on_timeout", TIMEOUT_KEYS).node("retry", Shape.RETRY)
-        if isinstance(retry, Table):
+        keys = Keys(node, problems, "on_timeout", TIMEOUT_KEYS)
+        retry, ask = keys.node("retry", Shape.RETRY), keys.node("ask", Shape.ASKING)
+        if isinstance(retry, Table) and ask is None:
             keys = Keys(retry, problems, "retry", RETRY_KEYS)
-            wait = keys.limit("wait")
-            return OnTimeout("retry", keys.number("attempts", 3), (wait.micros or 0) if wait else 0)
-    cure = "on_timeout: fail, escalate, or {retry: {attempts: 3, wait: 30s}}"
+            return RawTimeout("retry", keys.number("attempts", 3), keys.limit("wait"))
+        if isinstance(ask, Table) and retry is None:
+            keys = Keys(ask, problems, "ask", ASK_KEYS)
+            emit = keys.node("emit", Shape.EMISSION)
+            asks = _emission(emit, None, problems) if emit is not None else None
+            return RawTimeout("ask", keys.number("attempts", 3), _finite(keys, "within", problems), asks)
+    cure = "on_timeout: fail, escalate, {retry: {attempts: 3, wait: 30s}} or {ask: {emit: EVENT, within: 1m}}"
     problems.add(node.place, "wrong-shape", "this is no answer to a timeout", cure)
-    return OnTimeout()
+    return RawTimeout()
+
+
+def _finite(keys: Keys, key: str, problems: Problems) -> Limit | None:
+    """A duration that is one: not `none`, nor nothing at all."""
+    limit, node = keys.limit(key), keys.node(key, Shape.DURATION)
+    if limit is not None and not limit.micros and node is not None:
+        problems.add(node.place, "not-a-duration", f"{key} takes a time that passes: 30s, 5m, 2h, 1d")
+        return None
+    return limit
+
+
+def _reminder(node: Node | None, problems: Problems) -> RawReminder | None:
+    if node is None:
+        return None
+    if not isinstance(node, Table):
+        problems.add(node.place, "wrong-shape", "remind takes a table: {emit: EVENT, every: 1d, at_most: 3}")
+        return None
+    keys = Keys(node, problems, "remind", REMIND_KEYS)
+    emit, every = keys.node("emit", Shape.EMISSION), _finite(keys, "every", problems)
+    emission = _emission(emit, None, problems) if emit is not None else None
+    return RawReminder(emission, every, keys.number("at_most", 3)) if emission and every else None
 
 
 def _compensation(node: Node, problems: Problems) -> RawCompensation | None:

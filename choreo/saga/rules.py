@@ -57,14 +57,26 @@ class Telling:
 
 @dataclass(frozen=True)
 class OnTimeout:
-    """What a timeout means. `attempts` counts requests in all; `wait_us` microseconds pass before the next one."""
+    """What a timeout means. `attempts` counts requests, or questions, in all; `wait_us` microseconds pass before the
+    next request, or are given to the answer to a question.
+    """
 
-    kind: Literal["fail", "retry", "escalate"] = "fail"
+    kind: Literal["fail", "retry", "escalate", "ask"] = "fail"
     attempts: int = 1
     wait_us: int = 0
+    ask: Emission | None = None
 
 
 FAIL = OnTimeout()
+
+
+@dataclass(frozen=True)
+class Reminder:
+    """What is emitted again and again while a step waits: after `every_us` microseconds each, `at_most` times."""
+
+    emission: Emission
+    every_us: int
+    at_most: int
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ class Step:
     pivot: bool = False
     keeps: tuple[str, ...] = ()
     tells: tuple[Telling, ...] = ()
+    remind: Reminder | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +203,7 @@ class Spec:
         for step in self.steps:
             emissions += [step.emit, step.compensate.emit if step.compensate else None]
             emissions += [telling.emission for telling in step.tells]
+            emissions += [step.on_timeout.ask, step.remind.emission if step.remind else None]
         return tuple(dict.fromkeys(emission.event for emission in emissions if emission))
 
     @cached_property

@@ -9,12 +9,14 @@ from typing import Any
 
 from choreo.saga.durations import PATTERN
 from choreo.saga.shapes import (
+    ASK_KEYS,
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
+    REMIND_KEYS,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -29,7 +31,7 @@ from choreo.saga.shapes import (
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 WORD = {"type": "string", "minLength": 1}
 EXPRESSION = {"type": ["string", "number", "boolean"], "minLength": 1}
-ALWAYS = (Shape.STEPS, Shape.RETRY)
+ALWAYS = (Shape.STEPS,)
 """These must be there, too; the reader says so in words of their own."""
 
 
@@ -86,8 +88,6 @@ class _Shapes:
             return _any(WORD, {"type": "object", "additionalProperties": WORD, "minProperties": 1})
         if shape is Shape.EMISSION:
             return _any(self._event, self.table(EMISSION_KEYS))
-        if shape in (Shape.TELLINGS, Shape.STEP_TELLINGS):
-            return self.table(TELL_KEYS if shape is Shape.TELLINGS else STEP_TELL_KEYS)
         if shape is Shape.CANCELLATION:
             return _any(self._event, self.table(CANCELLATION_KEYS))
         if shape is Shape.COMPENSATION:
@@ -96,24 +96,29 @@ class _Shapes:
             some = self.table(ORDER_KEYS) | {"oneOf": [{"required": ["any"]}, {"required": ["at_least", "of"]}]}
             return _any(WORD, {"type": "array", "items": WORD}, some)
         if shape is Shape.TIMEOUT:
-            return _any({"enum": list(ON_TIMEOUT)}, self.table(TIMEOUT_KEYS))
-        if shape is Shape.RETRY:
-            return self.table(RETRY_KEYS)
+            return _any({"enum": list(ON_TIMEOUT)}, self.table(TIMEOUT_KEYS) | {"minProperties": 1, "maxProperties": 1})
+        if shape in _TABLES:
+            return self.table(_TABLES[shape])
         assert shape is Shape.STEPS
         return {"type": "array", "minItems": 1, "items": self.table(STEP_KEYS)}
 
 
+_TABLES = {
+    Shape.RETRY: RETRY_KEYS,
+    Shape.ASKING: ASK_KEYS,
+    Shape.REMINDER: REMIND_KEYS,
+    Shape.TELLINGS: TELL_KEYS,
+    Shape.STEP_TELLINGS: STEP_TELL_KEYS,
+}
 _COMPOUND = (
+    *_TABLES,
     Shape.MAPPINGS,
     Shape.ORDER,
     Shape.CORRELATION,
     Shape.EMISSION,
-    Shape.TELLINGS,
-    Shape.STEP_TELLINGS,
     Shape.CANCELLATION,
     Shape.COMPENSATION,
     Shape.TIMEOUT,
-    Shape.RETRY,
     Shape.STEPS,
 )
 

@@ -50,6 +50,10 @@ class Shape(Enum):
     """One of ON_TIMEOUT, or a table with TIMEOUT_KEYS."""
     RETRY = auto()
     """A table with RETRY_KEYS."""
+    ASKING = auto()
+    """A table with ASK_KEYS."""
+    REMINDER = auto()
+    """A table with REMIND_KEYS."""
     STEPS = auto()
     """A list of at least one table with STEP_KEYS."""
 
@@ -105,6 +109,7 @@ STEP_KEYS: Keys = {
     "within": Key(Shape.DURATION, "How long the step may wait for its answer; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When the step must be done, from the start of the instance."),
     "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
+    "remind": Key(Shape.REMINDER, "Reminders for as long as the step waits."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
     "tell": Key(Shape.STEP_TELLINGS, "Events that tell others what became of the step."),
     "pivot": Key(Shape.FLAG, "From this step on the saga only goes forward; a cancellation is refused."),
@@ -152,8 +157,21 @@ CANCELLATION_KEYS: Keys = {
     "event": Key(Shape.EVENT, "The event that asks to cancel.", required=True),
     "refused": Key(Shape.EMISSION, "The event that answers where it is too late."),
 }
-TIMEOUT_KEYS: Keys = {"retry": Key(Shape.RETRY, "Ask again by emitting the step's event anew.")}
+TIMEOUT_KEYS: Keys = {
+    "retry": Key(Shape.RETRY, "Request the step again by emitting its event anew."),
+    "ask": Key(Shape.ASKING, "Ask what became of it, before it is undone as something that may have happened."),
+}
 RETRY_KEYS: Keys = {
     "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
     "wait": Key(Shape.DURATION, "How long to wait before asking again."),
+}
+ASK_KEYS: Keys = {
+    "emit": Key(Shape.EMISSION, "The event that asks; any event that ends the step is the answer.", required=True),
+    "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
+    "within": Key(Shape.DURATION, "How long to wait for each answer.", required=True),
+}
+REMIND_KEYS: Keys = {
+    "emit": Key(Shape.EMISSION, "The event that reminds.", required=True),
+    "every": Key(Shape.DURATION, "How long to wait before each reminder.", required=True),
+    "at_most": Key(Shape.NUMBER, "How many reminders; 3."),
 }

@@ -190,7 +190,7 @@ PLANTED = [  # what is replaced, by what, line:column, code, what is said, the c
         "41:17",
         "wrong-shape",
         "this is no answer to a timeout",
-        "on_timeout: fail, escalate, or {retry: {attempts: 3, wait: 30s}}",
+        "on_timeout: fail, escalate, {retry: {attempts: 3, wait: 30s}} or {ask: {emit: EVENT, within: 1m}}",
     ),
     (
         "fails_on: PaymentDeclined",

@@ -1,0 +1,86 @@
+"""The keys of one table of a spec, each read in the shape that it is declared with."""
+
+from choreo.saga.durations import parse_duration
+from choreo.saga.problems import Problems, did_you_mean
+from choreo.saga.raw import Limit
+from choreo.saga.shapes import Keys as Known
+from choreo.saga.shapes import Shape
+from choreo.saga.yaml import Items, Node, Table, Text
+
+WORDS = (Shape.WORD, Shape.EVENT, Shape.EXPRESSION, Shape.SAGA_NAME, Shape.STEP_NAME)
+
+
+class Keys:
+    """The keys of one table, taken one by one, each in the shape that it is declared with; an unknown key, and one that
+    is missing, is a problem at once.
+    """
+
+    def __init__(self, table: Table, problems: Problems, what: str, known: Known) -> None:
+        self._entries, self._problems, self._what, self._known = table.entries, problems, what, known
+        for key, _ in table.entries.values():
+            if key.value not in known:
+                cure = did_you_mean(key.value, known, f"known are {', '.join(known)}")
+                problems.add(key.place, "unknown-key", f"{what} has no key {key.value}", cure)
+        for name, wanted in known.items():
+            if wanted.required and name not in table.entries:
+                said, cure = wanted.missing or f"{what} has no {name}", wanted.cure or f"add {name}:"
+                problems.add(table.place, "missing-key", said, cure)
+
+    def node(self, key: str, *shapes: Shape) -> Node | None:
+        """The value of `key`, whatever it is."""
+        assert self._known[key].shape in shapes, f"{key} is declared as another shape, and editors go by that"
+        found = self._entries.get(key)
+        return found[1] if found else None
+
+    def text(self, key: str, *shapes: Shape) -> Text | None:
+        """One word. None, with the problem noted, for anything else."""
+        node = self.node(key, *(shapes or WORDS))
+        if node is None or (isinstance(node, Text) and node.value):
+            return node
+        self._problems.add(node.place, "wrong-shape", f"{key} takes one word here")
+        return None
+
+    def names(self, key: str) -> tuple[Text, ...]:
+        """One word or a list of them, not an empty one where the key must be there; () where the key is missing."""
+        return self.names_in(key, self.node(key, Shape.NAMES, Shape.EVENTS))
+
+    def names_in(self, key: str, node: Node | None) -> tuple[Text, ...]:
+        """The same of a value that was looked at already."""
+        if node is None:
+            return ()
+        if isinstance(node, Text) and node.value:
+            return (node,)
+        if isinstance(node, Items) and (node.values or not self._known[key].required):
+            words = tuple(item for item in node.values if isinstance(item, Text) and item.value)
+            if len(words) == len(node.values):
+                return words
+        self._problems.add(node.place, "wrong-shape", f"{key} takes one name or a list of names")
+        return ()
+
+    def limit(self, key: str) -> Limit | None:
+        """A duration; None where the key is missing."""
+        text = self.text(key, Shape.DURATION)
+        if text is None:
+            return None
+        try:
+            return Limit(parse_duration(text.value))
+        except ValueError as error:
+            self._problems.add(text.place, "not-a-duration", f"{key}: {error}")
+            return Limit(None)
+
+    def number(self, key: str, default: int) -> int:
+        """A whole number of at least 1."""
+        text = self.text(key, Shape.NUMBER)
+        if text is None:
+            return default
+        if text.value.isdecimal() and int(text.value) >= 1:
+            return int(text.value)
+        self._problems.add(text.place, "not-a-number", f"{key} takes a whole number of at least 1, not {text.value}")
+        return default
+
+    def flag(self, key: str) -> bool:
+        """True or false; false where the key is missing."""
+        text = self.text(key, Shape.FLAG)
+        if text is not None and text.value not in ("true", "false"):
+            self._problems.add(text.place, "wrong-shape", f"{key} is true or false, not {text.value}")
+        return text is not None and text.value == "true"
