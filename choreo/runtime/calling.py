@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +17,7 @@ from choreo.runtime.gate import Entry, Gate, Gates
 from choreo.runtime.outside import Outside, Reply
 from choreo.runtime.task import Question
 from choreo.runtime.threads import CallThreads, default_threads
-from choreo.service.calls import Asked, Downstream, PlainCall
+from choreo.service.calls import Asked, Downstream
 
 logger = logging.getLogger("choreo.runtime")
 CLOSE_S = 5
@@ -172,7 +172,8 @@ class LoopOutside(Outside):
                 if bulkhead is None:
                     bulkhead = self._bulkheads[limits.name] = Bulkhead(limits, self._gates.of(limits))
                 bulkhead.waiting.append(Errand(partition, question, bulkhead))
-                self._admit(bulkhead)
+        for bulkhead in self._bulkheads.values():
+            self._admit(bulkhead)
 
     def _admit(self, bulkhead: Bulkhead) -> None:
         """Let those begin who wait, as many as may."""
@@ -195,8 +196,7 @@ class LoopOutside(Outside):
         if call.blocking:
             self._threads.submit(lambda: self._run(errand, loop))
         else:
-            errand.task = loop.create_task(begun(call))
-            errand.task.add_done_callback(lambda task: self._ended(errand, task))
+            errand.task = loop.create_task(self._awaited(errand))
         bulkhead = errand.bulkhead
         if bulkhead is not None:
             bulkhead.watch(errand, loop.time() + bulkhead.limits.timeout_s)
@@ -213,14 +213,17 @@ class LoopOutside(Outside):
         with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
             loop.call_soon_threadsafe(self._finish, errand, value, error)
 
-    def _ended(self, errand: Errand, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self._finish(errand, None, RuntimeError("it was cancelled from inside"))
-            return
-        error = task.exception()
-        if error is not None and not isinstance(error, Exception):
-            raise error
-        self._finish(errand, None if error is not None else task.result(), error)
+    async def _awaited(self, errand: Errand) -> None:
+        """As a task of its own."""
+        value: Any = None
+        error: Exception | None = None
+        try:
+            value = await errand.question.call.make()
+        except asyncio.CancelledError:  # by `_expire` or `_cancelled` nobody hears of it: it is answered
+            error = RuntimeError("it was cancelled from inside")
+        except Exception as raised:  # the handler's to catch, wherever it runs
+            error = raised
+        self._finish(errand, value, error)
 
     def _finish(self, errand: Errand, value: Any, error: Exception | None) -> None:
         self._errands.discard(errand)
@@ -259,23 +262,6 @@ class LoopOutside(Outside):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def begun(call: PlainCall) -> Coroutine[Any, Any, Any]:
-    """The call as a coroutine, which raises what making it raises. Most functions give one by themselves."""
-    try:
-        made = call.make()
-    except Exception as error:
-        return _raising(error)
-    return made if asyncio.iscoroutine(made) else _awaiting(made)
-
-
-async def _awaiting(made: Awaitable[Any]) -> Any:
-    return await made
-
-
-async def _raising(error: Exception) -> Any:
-    raise error
 
 
 def took_too_long(asked: Asked) -> TimeoutError:

@@ -189,7 +189,7 @@ class Task:
         self._page.reading(self.now)
         self._page.answered(key, recorded)
         self.since += 1
-        flight.crew.lane.tell(self.now)
+        flight.crew.lane.now = self.now
         if self._moved(key, flight, flight.answer(recorded)):
             self._resume(key)
 
@@ -347,7 +347,8 @@ class Task:
         """A flight went on as far as it could. Answers whether its key is free again."""
         if landing is None:
             self.flights[key] = self._moved_flights[key] = flight
-            self._questions.extend(Question(key, flight, call) for call in flight.asked)
+            for call in flight.asked:
+                self._questions.append(Question(key, flight, call))
             flight.asked = []
             return False
         self.flights.pop(key, None)
