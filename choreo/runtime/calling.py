@@ -20,6 +20,7 @@ from choreo.runtime.threads import CallThreads, default_threads
 from choreo.service.calls import Asked, Downstream
 
 logger = logging.getLogger("choreo.runtime")
+_new = tuple.__new__
 CLOSE_S = 5
 """So long calls under way are given to end when a worker stops."""
 
@@ -68,9 +69,8 @@ class LoopOutside(Outside):
     """Makes the calls of one worker. Breakers and rates, concurrency and threads are those of this worker."""
 
     def __init__(self, clock: Clock, threads: int = 0) -> None:
-        self._clock = clock
         self._threads = CallThreads(threads or default_threads())
-        self._gates = Gates()
+        self._gates = Gates(clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._asked: deque[tuple[int, Question]] = deque()
@@ -104,7 +104,7 @@ class LoopOutside(Outside):
         if limits is None:
             return make()
         gate = self._gates.of(limits)
-        entry = gate.enter(self._clock.now())
+        entry = gate.enter()
         if entry.wait:
             time.sleep(entry.wait / 1_000_000)
         error: Exception | None = None
@@ -114,7 +114,7 @@ class LoopOutside(Outside):
             error = raised
             raise
         finally:
-            gate.leave(entry, self._clock.now(), error)
+            gate.leave(entry, error)
 
     def close(self) -> None:
         """Cancel what can be cancelled; calls that block are left to their threads, and the process does not wait."""
@@ -180,7 +180,7 @@ class LoopOutside(Outside):
         while bulkhead.waiting and bulkhead.open < bulkhead.limits.concurrency:
             errand = bulkhead.waiting.popleft()
             try:
-                errand.entry = bulkhead.gate.enter(self._clock.now())
+                errand.entry = bulkhead.gate.enter()
             except BreakerOpen as refusal:
                 self._answer(errand, None, refusal)
                 continue
@@ -238,10 +238,10 @@ class LoopOutside(Outside):
         errand.answered = True
         call, bulkhead = errand.question.call, errand.bulkhead
         if bulkhead is not None and errand.entry is not None:
-            bulkhead.gate.leave(errand.entry, self._clock.now(), error)
+            bulkhead.gate.leave(errand.entry, error)
         name, use = call.asked.name, call.use
         recorded = result(name, use, value, call.codec) if error is None else failure(name, use, error)
-        self._replies.append(Reply(errand.partition, errand.question, recorded))
+        self._replies.append(_new(Reply, (errand.partition, errand.question, recorded)))
 
     def _set_alarm(self, bulkhead: Bulkhead, loop: asyncio.AbstractEventLoop) -> None:
         if bulkhead.alarm is None and bulkhead.expiring:

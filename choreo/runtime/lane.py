@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from choreo.clock import to_datetime
@@ -10,6 +11,9 @@ from choreo.runtime.entries import Change, Entries
 from choreo.runtime.parking import Waiting, place_of
 from choreo.service.store import MISSING
 from choreo.state.values import ValueCodec
+
+_moment = lru_cache(maxsize=8)(to_datetime)
+"""Handlings of one batch are told the same."""
 
 
 class TaskLane:
@@ -21,7 +25,6 @@ class TaskLane:
         self.key = b""
         self.now = 0
         """What handlings are told (microseconds)."""
-        self._moment, self._moment_at = to_datetime(0), 0
         self._entries = entries
         self._waiting: Waiting | None = None
         self._writes: dict[bytes, Change] = {}
@@ -35,9 +38,7 @@ class TaskLane:
     @property
     def moment(self) -> datetime:
         """`now`, as handlers see it."""
-        if self._moment_at != self.now:
-            self._moment, self._moment_at = to_datetime(self.now), self.now
-        return self._moment
+        return _moment(self.now)
 
     def enter(self, key: bytes, now: int, waiting: Waiting) -> None:
         """Begin a handling of an input with this key."""

@@ -24,6 +24,7 @@ from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
 from choreo.service.needs import Needs
 
+_new = tuple.__new__
 MAX_PARKED = 10_000
 """Parked inputs at which a task takes in nothing more."""
 
@@ -348,7 +349,7 @@ class Task:
         if landing is None:
             self.flights[key] = self._moved_flights[key] = flight
             for call in flight.asked:
-                self._questions.append(Question(key, flight, call))
+                self._questions.append(_new(Question, (key, flight, call)))
             flight.asked = []
             return False
         self.flights.pop(key, None)

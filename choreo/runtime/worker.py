@@ -267,10 +267,11 @@ class Worker:
             live = self.tasks.get(partition)
             if live is None or live.task.flights.get(question.key) is not question.flight:
                 continue  # it was begun anew, or is somebody else's by now
-            self._committer.work_under(self.member.identity())
-            live.task.read_clock(now)
+            if partition not in heard:
+                heard[partition] = live
+                self._committer.work_under(self.member.identity())
+                live.task.read_clock(now)
             live.task.answer(question.key, recorded)
-            heard[partition] = live
         for partition, live in heard.items():
             live.due = 0
             self._committer.busy[partition] = live
