@@ -24,6 +24,7 @@ from choreo.events.codec import Codec
 from choreo.events.registry import MemoryRegistry, Registry
 from choreo.log.interface import Log
 from choreo.log.open import open_log
+from choreo.runtime.heap import rare_collections
 from choreo.runtime.loop import run_worker
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.topics import create_topics
@@ -132,7 +133,8 @@ def measured(url: str, calls: int, profile: cProfile.Profile | None = None) -> t
         cpu = process_time()
         if profile is not None:
             profile.enable()
-        run_worker(worker, clock, lambda: Bank.calls >= calls)
+        with rare_collections():  # as choreo run does
+            run_worker(worker, clock, lambda: Bank.calls >= calls)
         if profile is not None:
             profile.disable()
         cpu = process_time() - cpu

@@ -135,7 +135,9 @@ class LocalLog(Log):
             partitions = self._partitions.get(topic)
             if partitions is None:
                 raise unknown_topic(topic)
-            size = len(key or b"") + len(value or b"") + sum(len(name) + len(mark) for name, mark in headers)
+            size = len(key or b"") + len(value or b"")
+            for name, mark in headers:
+                size += len(name) + len(mark)
             if size > MAX_RECORD_BYTES:
                 raise too_large(topic, size)
             if number is None:

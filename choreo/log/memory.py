@@ -10,6 +10,8 @@ from choreo.log.interface import Topic, TopicSpec
 from choreo.log.local import GroupOffsets, LocalLog, Routed
 from choreo.record import Record
 
+_new = tuple.__new__
+
 
 class MemoryPartition(Partition):
     """Records in a list, their offsets beside them: there are gaps."""
@@ -63,7 +65,8 @@ class MemoryLog(LocalLog):
             offset = partition.end
             stored.append(offset)
             partition.offsets.append(offset)
-            partition.records.append(Record(topic, partition.number, offset, stamp, key, value, tuple(headers)))
+            record = (topic, partition.number, offset, stamp, key, value, tuple(headers))
+            partition.records.append(_new(Record, record))
             partition.end = offset + 1
         if transactional:
             for partition in {id(part): part for part, _ in routed}.values():

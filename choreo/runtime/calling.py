@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,9 +17,10 @@ from choreo.runtime.gate import Entry, Gate, Gates
 from choreo.runtime.outside import Outside, Reply
 from choreo.runtime.task import Question
 from choreo.runtime.threads import CallThreads, default_threads
-from choreo.service.calls import Asked, Downstream, PlainCall
+from choreo.service.calls import Asked, Downstream
 
 logger = logging.getLogger("choreo.runtime")
+_new = tuple.__new__
 CLOSE_S = 5
 """So long calls under way are given to end when a worker stops."""
 
@@ -68,9 +69,8 @@ class LoopOutside(Outside):
     """Makes the calls of one worker. Breakers and rates, concurrency and threads are those of this worker."""
 
     def __init__(self, clock: Clock, threads: int = 0) -> None:
-        self._clock = clock
         self._threads = CallThreads(threads or default_threads())
-        self._gates = Gates()
+        self._gates = Gates(clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._asked: deque[tuple[int, Question]] = deque()
@@ -104,7 +104,7 @@ class LoopOutside(Outside):
         if limits is None:
             return make()
         gate = self._gates.of(limits)
-        entry = gate.enter(self._clock.now())
+        entry = gate.enter()
         if entry.wait:
             time.sleep(entry.wait / 1_000_000)
         error: Exception | None = None
@@ -114,7 +114,7 @@ class LoopOutside(Outside):
             error = raised
             raise
         finally:
-            gate.leave(entry, self._clock.now(), error)
+            gate.leave(entry, error)
 
     def close(self) -> None:
         """Cancel what can be cancelled; calls that block are left to their threads, and the process does not wait."""
@@ -172,14 +172,15 @@ class LoopOutside(Outside):
                 if bulkhead is None:
                     bulkhead = self._bulkheads[limits.name] = Bulkhead(limits, self._gates.of(limits))
                 bulkhead.waiting.append(Errand(partition, question, bulkhead))
-                self._admit(bulkhead)
+        for bulkhead in self._bulkheads.values():
+            self._admit(bulkhead)
 
     def _admit(self, bulkhead: Bulkhead) -> None:
         """Let those begin who wait, as many as may."""
         while bulkhead.waiting and bulkhead.open < bulkhead.limits.concurrency:
             errand = bulkhead.waiting.popleft()
             try:
-                errand.entry = bulkhead.gate.enter(self._clock.now())
+                errand.entry = bulkhead.gate.enter()
             except BreakerOpen as refusal:
                 self._answer(errand, None, refusal)
                 continue
@@ -195,8 +196,7 @@ class LoopOutside(Outside):
         if call.blocking:
             self._threads.submit(lambda: self._run(errand, loop))
         else:
-            errand.task = loop.create_task(begun(call))
-            errand.task.add_done_callback(lambda task: self._ended(errand, task))
+            errand.task = loop.create_task(self._awaited(errand))
         bulkhead = errand.bulkhead
         if bulkhead is not None:
             bulkhead.watch(errand, loop.time() + bulkhead.limits.timeout_s)
@@ -213,14 +213,17 @@ class LoopOutside(Outside):
         with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
             loop.call_soon_threadsafe(self._finish, errand, value, error)
 
-    def _ended(self, errand: Errand, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self._finish(errand, None, RuntimeError("it was cancelled from inside"))
-            return
-        error = task.exception()
-        if error is not None and not isinstance(error, Exception):
-            raise error
-        self._finish(errand, None if error is not None else task.result(), error)
+    async def _awaited(self, errand: Errand) -> None:
+        """As a task of its own."""
+        value: Any = None
+        error: Exception | None = None
+        try:
+            value = await errand.question.call.make()
+        except asyncio.CancelledError:  # by `_expire` or `_cancelled` nobody hears of it: it is answered
+            error = RuntimeError("it was cancelled from inside")
+        except Exception as raised:  # the handler's to catch, wherever it runs
+            error = raised
+        self._finish(errand, value, error)
 
     def _finish(self, errand: Errand, value: Any, error: Exception | None) -> None:
         self._errands.discard(errand)
@@ -235,10 +238,10 @@ class LoopOutside(Outside):
         errand.answered = True
         call, bulkhead = errand.question.call, errand.bulkhead
         if bulkhead is not None and errand.entry is not None:
-            bulkhead.gate.leave(errand.entry, self._clock.now(), error)
+            bulkhead.gate.leave(errand.entry, error)
         name, use = call.asked.name, call.use
         recorded = result(name, use, value, call.codec) if error is None else failure(name, use, error)
-        self._replies.append(Reply(errand.partition, errand.question, recorded))
+        self._replies.append(_new(Reply, (errand.partition, errand.question, recorded)))
 
     def _set_alarm(self, bulkhead: Bulkhead, loop: asyncio.AbstractEventLoop) -> None:
         if bulkhead.alarm is None and bulkhead.expiring:
@@ -259,23 +262,6 @@ class LoopOutside(Outside):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def begun(call: PlainCall) -> Coroutine[Any, Any, Any]:
-    """The call as a coroutine, which raises what making it raises. Most functions give one by themselves."""
-    try:
-        made = call.make()
-    except Exception as error:
-        return _raising(error)
-    return made if asyncio.iscoroutine(made) else _awaiting(made)
-
-
-async def _awaiting(made: Awaitable[Any]) -> Any:
-    return await made
-
-
-async def _raising(error: Exception) -> Any:
-    raise error
 
 
 def took_too_long(asked: Asked) -> TimeoutError:

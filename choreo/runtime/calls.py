@@ -11,6 +11,7 @@ from choreo.errors import DivergenceError, HandlerError
 from choreo.service.calls import Asked, PlainCall, result_type
 from choreo.state.values import ValueCodec, value_codec
 
+_new = tuple.__new__
 MAX_RESULT_BYTES = 64 * 1024
 """Largest recorded result."""
 
@@ -78,7 +79,7 @@ class CallBook:
         """
         use = self._uses[asked.name] = self._uses.get(asked.name, 0) + 1
         codec, awaited = _form_of(getattr(asked.fn, "__func__", asked.fn), asked.name)
-        kept = self.kept.get(f"{asked.name}:{use}") if asked.keyed else None
+        kept = self.kept.get(f"{asked.name}:{use}") if asked.keyed and self.kept else None
         if self.asynchronous or awaited:
             waiting = PlainCall(asked, use, self._make(asked, use), codec, blocking=not awaited)
             self._awaitable.append(waiting)
@@ -148,7 +149,7 @@ def result(name: str, use: int, value: Any, codec: ValueCodec) -> Recorded:
     if len(data) > MAX_RESULT_BYTES:
         why = f"call {name!r} returned {len(data):,} bytes, more than the {MAX_RESULT_BYTES:,} that are recorded"
         return failure(name, use, HandlerError(f"{why}: store it elsewhere and return where it is"))
-    return Recorded(name, use, False, data)
+    return _new(Recorded, (name, use, False, data))
 
 
 def failure(name: str, use: int, error: Exception) -> Recorded:

@@ -48,6 +48,11 @@ class Entries:
             else:
                 self.timers.set(timer, due)
 
+    def put(self, key: bytes, data: bytes | None) -> None:
+        """Take over one entry that is bytes already; None deletes it."""
+        self._changed[key] = None if data is None else (data, data)
+        self.changed_bytes += len(key) + len(data or b"")
+
     @property
     def quiet(self) -> bool:
         """Whether nothing changed since the last take."""

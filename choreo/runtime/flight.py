@@ -1,6 +1,6 @@
 """A flight: one input from its first attempt until it is settled or must wait. It may stop for recorded calls."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 from choreo.errors import BreakerOpen, ChoreoError, DivergenceError, HandlingError, PublishError, RetryAfter, because
@@ -15,6 +15,8 @@ from choreo.runtime.plan import Invocation
 from choreo.service.calls import Call, PlainCall
 
 Work = Generator[Call[object], object, Waiting | None]
+State = tuple[int, tuple[tuple[str, bytes], ...]]
+"""Attempts that ended, and the results that are kept."""
 
 
 class Landing(NamedTuple):
@@ -45,12 +47,12 @@ class Flight:
         self._page = page
         self._work = self._tried(failed)
         self._awaited: Call[object] | None = None
-        self._saved_state: tuple[int, tuple[tuple[str, bytes], ...]] | None = None
+        self._saved_state: State | None = None
         self._open: dict[tuple[str, int], PlainCall] = {}
 
     def start(self) -> Landing | None:
         """Run to the first call that has to be made; None while it is on its way."""
-        return self._go(lambda: next(self._work))
+        return self._go(None, None)
 
     def answer(self, recorded: Recorded) -> Landing | None:
         """The outcome of one call that was asked for. Raises DivergenceError where it was not."""
@@ -62,35 +64,37 @@ class Flight:
 
     def news(self) -> Waiting | None:
         """What a restart needs to go on, the input and the results so far; None where that is saved already."""
-        state = (self._attempts - 1, tuple(self.book.kept.items()))
+        kept = tuple(self.book.kept.items())
+        state = (self._attempts - 1, kept)
         if self._saved_state == state:
             return None
         self._saved_state = state
-        return self.given.waiting._replace(attempts=state[0], kept=state[1], until=FLYING)
+        record, timer, due, _, error, _, _ = self.given.waiting
+        return Waiting(record, timer, due, self._attempts - 1, error, kept, FLYING)
 
     def close(self) -> None:
         """Forget it: it will be begun again."""
         self._work.close()
         self.crew.lane.drop()
 
-    def _go(self, move: Callable[[], Call[object]]) -> Landing | None:
+    def _go(self, answer: object, error: Exception | None) -> Landing | None:
+        """To the next call that has to be made, with what the last one came to."""
         try:
-            self._awaited = move()
+            self._awaited = awaited = self._work.send(answer) if error is None else self._work.throw(error)
         except StopIteration as end:
             return Landing(end.value)
         finally:
-            self._page.called(self.crew.calls.made())
-        self._open = {(call.asked.name, call.use): call for call in self._awaited.parts() if not call.settled}
-        self.asked = list(self._open.values())
-        return None if self._open else self._resume()
+            if made := self.crew.calls.made():
+                self._page.called(made)
+        self.asked = [call for call in awaited.parts() if not call.settled]
+        self._open = {(call.asked.name, call.use): call for call in self.asked}
+        return None if self.asked else self._resume()
 
     def _resume(self) -> Landing | None:
         awaited = self._awaited
         assert awaited is not None, "it waits for a call"
         error = awaited.error()
-        if error is not None:
-            return self._go(lambda: self._work.throw(error))
-        return self._go(lambda: self._work.send(awaited.value()))
+        return self._go(awaited.value() if error is None else None, error)
 
     def _tried(self, failed: Failed | None) -> Work:
         """Attempt after attempt, in place at first."""

@@ -63,6 +63,7 @@ SCHEMA: Any = {
 }
 
 
+_new = tuple.__new__
 _write = writer_of(SCHEMA, None, bytes([VERSION]))
 _read = reader_of(SCHEMA)
 
@@ -170,7 +171,7 @@ class PageWriter:
             self._note(call)
 
     def answered(self, key: bytes, recorded: Recorded) -> None:
-        self._note(Answered(key, *recorded))
+        self._note(_new(Answered, (key, *recorded)))
 
     def refused(self, error: str) -> None:
         self._note(Refused(error))
@@ -239,7 +240,7 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
 
 
 def _bytes_of(step: Step) -> int:
-    if isinstance(step, Recorded | Answered):
+    if isinstance(step, (Recorded, Answered)):
         return len(step.result)
     return len(step.timer) if isinstance(step, Fired) else 0
 

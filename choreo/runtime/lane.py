@@ -1,6 +1,8 @@
 """A lane: keys whose handlings run one after the other, and the effects of the one that runs now."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from choreo.clock import to_datetime
@@ -9,6 +11,9 @@ from choreo.runtime.entries import Change, Entries
 from choreo.runtime.parking import Waiting, place_of
 from choreo.service.store import MISSING
 from choreo.state.values import ValueCodec
+
+_moment = lru_cache(maxsize=8)(to_datetime)
+"""Handlings of one batch are told the same."""
 
 
 class TaskLane:
@@ -19,8 +24,7 @@ class TaskLane:
         """The number of its task."""
         self.key = b""
         self.now = 0
-        self.moment = to_datetime(0)
-        """`now`, as handlers see it."""
+        """What handlings are told (microseconds)."""
         self._entries = entries
         self._waiting: Waiting | None = None
         self._writes: dict[bytes, Change] = {}
@@ -31,15 +35,14 @@ class TaskLane:
         """What errors name: the position of the input, or which timer it is."""
         return "" if self._waiting is None else place_of(self._waiting)
 
+    @property
+    def moment(self) -> datetime:
+        """`now`, as handlers see it."""
+        return _moment(self.now)
+
     def enter(self, key: bytes, now: int, waiting: Waiting) -> None:
         """Begin a handling of an input with this key."""
-        self.key, self._waiting = key, waiting
-        if now != self.now:
-            self.tell(now)
-
-    def tell(self, now: int) -> None:
-        """It is `now` (microseconds) from here on."""
-        self.now, self.moment = now, to_datetime(now)
+        self.key, self.now, self._waiting = key, now, waiting
 
     def where(self) -> str:
         return f"{self.place}, key {self.key.decode(errors='replace')!r}"

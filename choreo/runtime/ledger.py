@@ -37,10 +37,8 @@ class Ledger:
         self.forget_timer(given)
         if lane.timers:
             story = story_of(given.ids)
-            writes = {
-                STORY.encode(timer): None if due is None else (story, story) for timer, due in lane.timers.items()
-            }
-            self._entries.apply(writes, {})
+            for timer, due in lane.timers.items():
+                self._entries.put(STORY.encode(timer), None if due is None else story)
         lane.keep()
         self.outputs += outcome.outputs
         if outcome.unmatched or outcome.relays:
@@ -62,7 +60,7 @@ class Ledger:
     def forget_timer(self, given: Input) -> None:
         """A timer that had its turn belongs to no story any more."""
         if given.waiting.timer:
-            self._entries.apply({STORY.encode(given.waiting.timer): None}, {})
+            self._entries.put(STORY.encode(given.waiting.timer), None)
 
     def bury_input(self, given: Input, door: Door, error: Exception, attempts: int, handler: str | None = None) -> None:
         """Make a dead letter of an input; a timer leaves one without bytes."""

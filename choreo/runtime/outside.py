@@ -62,7 +62,7 @@ class InlineOutside(Outside):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._gates = Gates()
+        self._gates = Gates(clock)
         self._asked: list[tuple[int, int, int, Question, Entry | None]] = []
         """When each is due, its place among those due at once, its partition, and its entry once it may begin."""
         self._numbers = count()
@@ -81,7 +81,7 @@ class InlineOutside(Outside):
                 continue
             gate = self._gates.of(limits)
             try:
-                entry = entry or gate.enter(now)
+                entry = entry or gate.enter()
             except BreakerOpen as refusal:
                 found.append(Reply(partition, question, failure(call.asked.name, call.use, refusal)))
                 continue
@@ -90,7 +90,7 @@ class InlineOutside(Outside):
                 heappush(self._asked, (later, next(self._numbers), partition, question, entry._replace(wait=0)))
                 continue
             recorded, error = self._made(call)
-            gate.leave(entry, now, error)
+            gate.leave(entry, error)
             found.append(Reply(partition, question, recorded))
         return found
 
@@ -98,7 +98,7 @@ class InlineOutside(Outside):
         if asked.limits is None:
             return make()
         gate = self._gates.of(asked.limits)
-        entry = gate.enter(self._clock.now())
+        entry = gate.enter()
         error: Exception | None = None
         try:
             return make()
@@ -106,7 +106,7 @@ class InlineOutside(Outside):
             error = raised
             raise
         finally:
-            gate.leave(entry, self._clock.now(), error)
+            gate.leave(entry, error)
 
     def next_due(self, now: int) -> int:
         return self._asked[0][0] if self._asked else NEVER

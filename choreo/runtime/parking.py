@@ -90,12 +90,19 @@ _plain = base64.urlsafe_b64decode
 _usual = base64.b64decode
 
 
+class Place(NamedTuple):
+    """Where in its line an input stands, and the key of its entry."""
+
+    number: int
+    entry: bytes
+
+
 class Parking:
     """The lines of one task, a line a key. Writes entries; the task decides who parks and who leaves."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
-        self._lines: dict[bytes, list[int]] = {}
+        self._lines: dict[bytes, list[Place]] = {}
         self._due: list[tuple[int, bytes]] = []
         self._until: dict[bytes, int] = {}
         for raw, data in entries.backend.scan(PARKED.start):
@@ -103,7 +110,7 @@ class Parking:
             if key not in self._lines:
                 until = load(data).until
                 self._wake(key, 0 if until == FLYING else until)
-            self._lines.setdefault(key, []).append(number)
+            self._lines.setdefault(key, []).append(Place(number, raw))
         self.count = sum(map(len, self._lines.values()))
 
     def __contains__(self, key: bytes) -> bool:
@@ -114,16 +121,16 @@ class Parking:
 
     def head(self, key: bytes) -> Waiting:
         """The first of a line."""
-        found: bytes = self._entries.read(PARKED.encode((key, self._lines[key][0])), RAW)
+        found: bytes = self._entries.read(self._lines[key][0].entry, RAW)
         return load(found)
 
     def append(self, key: bytes, waiting: Waiting) -> None:
         """Wait at the end of the line of `key`."""
         line = self._lines.setdefault(key, [])
-        number = line[-1] + 1 if line else 0
-        line.append(number)
+        place = _place(key, line[-1].number + 1 if line else 0)
+        line.append(place)
         self.count += 1
-        self._write(key, number, waiting)
+        self._entries.put(place.entry, waiting.dump())
 
     def next_due(self) -> int:
         """When the next line is to be woken (microseconds), NEVER where none is."""
@@ -142,7 +149,7 @@ class Parking:
     def hold(self, key: bytes, waiting: Waiting) -> None:
         """Put `waiting` back at the head of its line, to be woken at its `until`."""
         if key in self._lines:
-            self._write(key, self._lines[key][0], waiting)
+            self._entries.put(self._lines[key][0].entry, waiting.dump())
         else:
             self.append(key, waiting)
         self._wake(key, waiting.until)
@@ -150,17 +157,17 @@ class Parking:
     def put_first(self, key: bytes, waiting: Waiting) -> None:
         """Wait in front of the line of `key`."""
         if key in self._lines:
-            self._lines[key].insert(0, self._lines[key][0] - 1)
+            self._lines[key].insert(0, _place(key, self._lines[key][0].number - 1))
             self.count += 1
         self.hold(key, waiting)
 
     def pop(self, key: bytes) -> None:
         """The head leaves its line."""
-        number = self._lines[key].pop(0)
+        line = self._lines[key]
         self.count -= 1
         self._until.pop(key, None)
-        self._entries.apply({PARKED.encode((key, number)): None}, {})
-        if not self._lines[key]:
+        self._entries.put(line.pop(0).entry, None)
+        if not line:
             del self._lines[key]
 
     def _wake(self, key: bytes, until: int) -> None:
@@ -170,9 +177,9 @@ class Parking:
         self._until[key] = until
         heappush(self._due, (until, key))
 
-    def _write(self, key: bytes, number: int, waiting: Waiting) -> None:
-        dumped = waiting.dump()
-        self._entries.apply({PARKED.encode((key, number)): (dumped, dumped)}, {})
+
+def _place(key: bytes, number: int) -> Place:
+    return Place(number, PARKED.encode((key, number)))
 
 
 def tried(waiting: Waiting, attempts: int, error: Exception, kept: Mapping[str, bytes], until: int = NEVER) -> Waiting:

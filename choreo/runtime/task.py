@@ -24,6 +24,7 @@ from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
 from choreo.service.needs import Needs
 
+_new = tuple.__new__
 MAX_PARKED = 10_000
 """Parked inputs at which a task takes in nothing more."""
 
@@ -189,7 +190,7 @@ class Task:
         self._page.reading(self.now)
         self._page.answered(key, recorded)
         self.since += 1
-        flight.crew.lane.tell(self.now)
+        flight.crew.lane.now = self.now
         if self._moved(key, flight, flight.answer(recorded)):
             self._resume(key)
 
@@ -347,7 +348,8 @@ class Task:
         """A flight went on as far as it could. Answers whether its key is free again."""
         if landing is None:
             self.flights[key] = self._moved_flights[key] = flight
-            self._questions.extend(Question(key, flight, call) for call in flight.asked)
+            for call in flight.asked:
+                self._questions.append(_new(Question, (key, flight, call)))
             flight.asked = []
             return False
         self.flights.pop(key, None)

@@ -262,13 +262,17 @@ class Worker:
         answers whether there may be more.
         """
         replies = self._outside.replies(SLICE)
+        heard: dict[int, LiveTask] = {}
         for partition, question, recorded in replies:
             live = self.tasks.get(partition)
             if live is None or live.task.flights.get(question.key) is not question.flight:
                 continue  # it was begun anew, or is somebody else's by now
-            self._committer.work_under(self.member.identity())
-            live.task.read_clock(now)
+            if partition not in heard:
+                heard[partition] = live
+                self._committer.work_under(self.member.identity())
+                live.task.read_clock(now)
             live.task.answer(question.key, recorded)
+        for partition, live in heard.items():
             live.due = 0
             self._committer.busy[partition] = live
             self._ask(live)
