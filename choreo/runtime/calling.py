@@ -58,9 +58,11 @@ class Errand:
 
     __slots__ = ("answered", "bulkhead", "entry", "partition", "question", "task")
 
-    def __init__(self, partition: int, question: Question, bulkhead: Bulkhead | None) -> None:
-        self.partition, self.question, self.bulkhead = partition, question, bulkhead
+    def __init__(self, partition: int, question: Question) -> None:
+        self.partition, self.question = partition, question
         self.answered = False
+        self.bulkhead: Bulkhead | None = None
+        """Where it takes a place; None for a call without a downstream."""
         self.entry: Entry | None = None
         self.task: asyncio.Task[Any] | None = None
 
@@ -73,11 +75,12 @@ class LoopOutside(Outside):
         self._gates = Gates(clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._asked: deque[tuple[int, Question]] = deque()
+        self._asked: deque[Errand] = deque()
         self._woken = False
         self._replies: deque[Reply] = deque()
         self._bulkheads: dict[str, Bulkhead] = {}
         self._errands: set[Errand] = set()
+        """Those under way: asyncio itself does not keep a task."""
 
     # -- on the worker's thread ----------------------------------------------------------------------------------------
 
@@ -86,7 +89,7 @@ class LoopOutside(Outside):
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="choreo calls", daemon=True)
             self._thread.start()
-        self._asked.append((partition, question))
+        self._asked.append(Errand(partition, question))
         if not self._woken:  # one waking for all that is asked until the loop comes round
             self._woken = True
             self._loop.call_soon_threadsafe(self._begin)
@@ -163,15 +166,16 @@ class LoopOutside(Outside):
         self._woken = False  # first: what is asked from here on wakes again
         with suppress(IndexError):
             while True:
-                partition, question = self._asked.popleft()
-                limits = question.call.asked.limits
+                errand = self._asked.popleft()
+                limits = errand.question.call.asked.limits
                 if limits is None:
-                    self._start(Errand(partition, question, None))
+                    self._start(errand)
                     continue
                 bulkhead = self._bulkheads.get(limits.name)
                 if bulkhead is None:
                     bulkhead = self._bulkheads[limits.name] = Bulkhead(limits, self._gates.of(limits))
-                bulkhead.waiting.append(Errand(partition, question, bulkhead))
+                errand.bulkhead = bulkhead
+                bulkhead.waiting.append(errand)
         for bulkhead in self._bulkheads.values():
             self._admit(bulkhead)
 
