@@ -9,7 +9,7 @@ from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
 from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import Cancellation, Compensation, Emission, OnTimeout, Reminder, Spec, Step, Telling
+from choreo.saga.rules import Cancellation, Compensation, Emission, OnTimeout, Reminder, Repetition, Spec, Step, Telling
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -66,7 +66,7 @@ class _Steps:
 
     def step(self, raw: RawStep) -> Step:
         words, before = self.words, self.order.before.get(raw.name.value, frozenset())
-        when = self._condition(raw, before)
+        when = self._condition(raw, raw.when, before)
         sure = self.order.sure.get(raw.name.value, frozenset())
         emits = words.event(raw.emit.event) if raw.emit else None
         emit = self.mapper.emission(raw.emit, emits, sure & self._answered_by_one()) if raw.emit and emits else None
@@ -91,6 +91,8 @@ class _Steps:
             deadline_us=_micros(deadline, None),
             on_timeout=self._on_timeout(raw.on_timeout),
             remind=self._reminder(raw.remind),
+            reopens_on=words.events(raw.reopens_on),
+            repeat=self._repetition(raw, before),
             compensate=self._compensation(raw, before),
             pivot=raw.pivot,
             tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
@@ -120,19 +122,25 @@ class _Steps:
         """The steps that one event alone completes: all its fields are there once they are done."""
         return frozenset(step.name.value for step in self.raw.steps if len(step.completes_on) == 1)
 
-    def _condition(self, raw: RawStep, before: frozenset[str]) -> Expression | None:
-        if raw.when is None:
+    def _repetition(self, raw: RawStep, before: frozenset[str]) -> Repetition | None:
+        if raw.repeat is None:
             return None
-        when = self.words.expression(raw.when)
+        until = self._condition(raw, raw.repeat.until, before | {raw.name.value})
+        return Repetition(until, raw.repeat.at_most) if until else None
+
+    def _condition(self, raw: RawStep, written: Text | None, before: frozenset[str]) -> Expression | None:
+        if written is None:
+            return None
+        when = self.words.expression(written)
         if when is None:
             return None
         if when.kind is not Kind.BOOL:
             said = f"a condition is true or false, this gives a {when.kind}"
-            self.problems.add(raw.when.place, "not-a-condition", said)
+            self.problems.add(written.place, "not-a-condition", said)
         for reference in references_in(when):
             if reference.step and reference.step not in before:
                 said = f"step {raw.name.value} reads step {reference.step}, but does not come after it"
-                self.problems.add(raw.when.place, "not-before", said, f"add after: {reference.step}")
+                self.problems.add(written.place, "not-before", said, f"add after: {reference.step}")
         return when
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
@@ -187,7 +195,13 @@ def _named_events(raw: RawSpec) -> list[Text]:
     found += [raw.refused.event] if raw.refused else []
     found += [emission.event for _, emission in raw.tells]
     for step in raw.steps:
-        found += [*step.completes_on, *step.fails_on, *step.unknown_on, *([step.emit.event] if step.emit else [])]
+        found += [
+            *step.completes_on,
+            *step.fails_on,
+            *step.unknown_on,
+            *step.reopens_on,
+            *([step.emit.event] if step.emit else []),
+        ]
         found += [emission.event for _, emission in step.tells]
         found += [step.on_timeout.ask.event] if step.on_timeout.ask else []
         found += [step.remind.emit.event] if step.remind else []
@@ -230,7 +244,7 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
     """An event that means two things at once to one step, or starts a saga and ends a step, can't be told apart."""
     for written, step in zip(raw.steps, steps, strict=True):
         undo = step.compensate
-        ends = [*step.completes_on, *step.fails_on, *step.unknown_on]
+        ends = [*step.completes_on, *step.fails_on, *step.unknown_on, *step.reopens_on]
         undone = [*undo.done_on, *undo.fails_on] if undo else []
         for event in dict.fromkeys(ends + undone):
             if (ends + undone).count(event) > 1:
@@ -249,6 +263,7 @@ def _kept_fields(
     read = [one for emission in emissions for one in variables_of(emission.fields)]
     for step in steps:
         read += references_in(step.when) if step.when else []
+        read += references_in(step.repeat.until) if step.repeat else []
         read += variables_of(step.emit.fields) if step.emit else ()
         read += variables_of(step.compensate.emit.fields) if step.compensate else ()
     kept: dict[str | None, set[str]] = {None: set(remember)}

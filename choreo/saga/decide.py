@@ -6,7 +6,7 @@ from typing import Any
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
 from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Due, Emit, Input, Received, TimerChange, request_id
 from choreo.saga.draft import Draft, short
-from choreo.saga.forward import IN_FLIGHT, ask, deadline_of, go_forward, remind, step_timed_out
+from choreo.saga.forward import IN_FLIGHT, ask, begin_again, deadline_of, done_again, go_forward, remind, step_timed_out
 from choreo.saga.instance import Cause, Instance, StepRecord, StepState
 from choreo.saga.rules import Part, Role, Spec, Step
 
@@ -99,6 +99,8 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
             draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False)
     elif part.role is Role.UNKNOWN:
         _unknown(draft, step, given)
+    elif part.role is Role.REOPENS:
+        _reopened(draft, step, given)
     elif part.role is Role.UNDONE:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:
@@ -123,6 +125,18 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
             draft.move(step, StepState.DONE, f"{given.event}, after its undo", **told)
     else:
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
+        if draft.cause is None:
+            done_again(draft, step)
+
+
+def _reopened(draft: Draft, step: Step, given: Received) -> None:
+    """A done step was taken back: it must be done again, or, where everything is undone, needs no undo any more."""
+    state = draft.state(step)
+    if draft.cause is not None and state in (StepState.DONE, *UNDOING):
+        told = {"due": None, "resting": False, "undone_by": given.event, "undone_at": given.at, "problem": ""}
+        draft.move(step, StepState.COMPENSATED, given.event, **told)
+    elif draft.cause is None and state is StepState.DONE:
+        begin_again(draft, step, given.event)
 
 
 def _unknown(draft: Draft, step: Step, given: Received) -> None:

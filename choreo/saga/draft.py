@@ -42,8 +42,10 @@ class Draft:
 
     @property
     def pivoted(self) -> bool:
-        """Whether there is only forward."""
-        return any(step.pivot for step in self.steps_in(StepState.DONE)) and self.cause is None
+        """Whether there is only forward: a pivot is done, or was and was reopened."""
+        reached = (step for step in self.spec.steps if step.pivot)
+        done = any(self.state(step) is StepState.DONE or self.steps[step.name].run > 1 for step in reached)
+        return done and self.cause is None
 
     def value(self, source: Reference) -> Any:
         """A remembered value; NOTHING where there is none."""
@@ -98,7 +100,7 @@ class Draft:
             return problem
         record = self.steps[step.name]
         undo = kind == "undo"
-        round = record.round if undo else 1
+        round = record.round if undo else record.run
         self.emits.append(
             Emit(
                 event=emission.event,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from choreo.saga.forward import BAD, IN_FLIGHT
+from choreo.saga.forward import BAD, IN_FLIGHT, REPEATED
 from choreo.saga.instance import Instance, StepState
 from choreo.saga.rules import Spec
 
@@ -80,7 +80,7 @@ def _bad(instance: Instance, name: str) -> str:
     record = instance.steps[name]
     if record.by in ("timeout", "deadline"):
         return f"{name} timed out"
-    verb = "failed" if record.state is StepState.FAILED else "may have happened"
+    verb = "failed" if record.state is StepState.FAILED or record.by == REPEATED else "may have happened"
     return f"{name} {verb} ({record.problem or _short(record.by)})"
 
 

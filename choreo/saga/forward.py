@@ -9,6 +9,8 @@ from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
 
 SETTLED = (StepState.DONE, StepState.SKIPPED)
+REPEATED = "repeat"
+"""What settled a step that was repeated in vain: it happened, and has to be undone."""
 BAD = (StepState.FAILED, StepState.UNKNOWN)
 
 
@@ -32,7 +34,8 @@ def _failed(draft: Draft) -> bool:
         for step in draft.steps_in(*BAD):
             record = draft.steps[step.name]
             timed_out = record.by in ("timeout", "deadline")
-            kind = "timeout" if timed_out else "failed" if record.state is StepState.FAILED else "unknown"
+            failed = record.state is StepState.FAILED or record.by == REPEATED
+            kind = "timeout" if timed_out else "failed" if failed else "unknown"
             draft.cause = Cause(kind=kind, step=step.name, by=record.problem or record.by)  # type: ignore[arg-type]  # one of three
             break
     return draft.cause is not None
@@ -157,3 +160,25 @@ def remind(draft: Draft, step: Step, record: StepRecord) -> None:
     draft.put(step, reminded=count, remind_due=draft.now + rule.every_us if count < rule.at_most else None)
     draft.note(f"{step.name}: reminded, {count} of {rule.at_most}")
     draft.say(f"reminder {count}", rule.emission, step.name)
+
+
+def done_again(draft: Draft, step: Step) -> None:
+    """A step that was just done repeats where its condition does not hold yet; too often, and it has failed."""
+    if step.repeat is None:
+        return
+    until, run = step.repeat.until, draft.steps[step.name].run
+    answer = until.evaluate(draft.values(until.reads))
+    if answer.problem is None and answer.value:
+        return
+    problem = f"until: {answer.problem}" if answer.problem is not None else f"not so after {run} times: {until.text}"
+    if answer.problem is None and run < step.repeat.at_most:
+        begin_again(draft, step, f"{run} of {step.repeat.at_most}")
+    else:
+        draft.move(step, StepState.UNKNOWN, problem, by=REPEATED, problem=problem)
+
+
+def begin_again(draft: Draft, step: Step, why: str) -> None:
+    """A step that was done has to be done once more, from its start."""
+    run = draft.steps[step.name].run + 1
+    draft.move(step, StepState.IDLE, why, run=run, attempt=0, asked=0, reminded=0, overdue=False, done_at=None, by="")
+    draft.ended_at = None

@@ -42,14 +42,15 @@ class StepRecord(Value):
 
     `by` and `undone_by` are the full names of the events that settled it, or words such as `timeout`. `due` is when
     its timer fires, `remind_due` when it reminds, `resting` means that the timer ends a wait before the next request.
-    `asked` and `reminded` count questions and reminders. `round` counts undos: a late success after an undo opens the
-    next one. `late` is set when the success was heard after an undo had been asked for: `uncovered` until the undo is
-    asked for again.
+    `run` counts how often it was begun, `asked` and `reminded` questions and reminders. `round` counts undos: a late
+    success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
+    `uncovered` until the undo is asked for again.
     """
 
     state: StepState = StepState.IDLE
     by: str = ""
     undone_by: str = ""
+    run: int = 1
     attempt: int = 0
     undo_attempt: int = 0
     asked: int = 0

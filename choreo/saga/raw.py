@@ -49,6 +49,14 @@ class RawTimeout:
 
 
 @dataclass(frozen=True)
+class RawRepetition:
+    """A `repeat:` block."""
+
+    until: Text
+    at_most: int
+
+
+@dataclass(frozen=True)
 class RawReminder:
     """A `remind:` block."""
 
@@ -77,6 +85,8 @@ class RawStep:
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()
+    reopens_on: tuple[Text, ...] = ()
+    repeat: RawRepetition | None = None
     within: Limit | None = None
     deadline: Limit | None = None
     on_timeout: RawTimeout = RawTimeout()

@@ -8,6 +8,7 @@ from choreo.saga.raw import (
     RawEmission,
     RawOrder,
     RawReminder,
+    RawRepetition,
     RawSpec,
     RawStep,
     RawTellings,
@@ -22,6 +23,7 @@ from choreo.saga.shapes import (
     ON_TIMEOUT,
     ORDER_KEYS,
     REMIND_KEYS,
+    REPEAT_KEYS,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -130,6 +132,8 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
+        reopens_on=keys.names("reopens_on"),
+        repeat=_repetition(keys.node("repeat", Shape.REPETITION), problems),
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
         on_timeout=_on_timeout(keys.node("on_timeout", Shape.TIMEOUT), problems),
@@ -188,6 +192,17 @@ def _finite(keys: Keys, key: str, problems: Problems) -> Limit | None:
         problems.add(node.place, "not-a-duration", f"{key} takes a time that passes: 30s, 5m, 2h, 1d")
         return None
     return limit
+
+
+def _repetition(node: Node | None, problems: Problems) -> RawRepetition | None:
+    if node is None:
+        return None
+    if not isinstance(node, Table):
+        problems.add(node.place, "wrong-shape", "repeat takes a table: {until: CONDITION, at_most: 5}")
+        return None
+    keys = Keys(node, problems, "repeat", REPEAT_KEYS)
+    until = keys.text("until")
+    return RawRepetition(until, keys.number("at_most", 1)) if until else None
 
 
 def _reminder(node: Node | None, problems: Problems) -> RawReminder | None:

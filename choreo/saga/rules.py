@@ -80,6 +80,14 @@ class Reminder:
 
 
 @dataclass(frozen=True)
+class Repetition:
+    """A step is done again until a condition holds, `at_most` times in all; then it has failed."""
+
+    until: Expression
+    at_most: int
+
+
+@dataclass(frozen=True)
 class Compensation:
     """How a step is undone. A failed or silent undo is asked for `attempts` times in all, then the saga is stuck."""
 
@@ -117,6 +125,8 @@ class Step:
     keeps: tuple[str, ...] = ()
     tells: tuple[Telling, ...] = ()
     remind: Reminder | None = None
+    reopens_on: tuple[str, ...] = ()
+    repeat: Repetition | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,7 @@ class Role(StrEnum):
     UNDONE = "undone"
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
+    REOPENS = "reopens"
 
 
 class Part(NamedTuple):
@@ -190,6 +201,7 @@ class Spec:
                 (Role.UNKNOWN, step.unknown_on),
                 (Role.UNDONE, undo.done_on if undo else ()),
                 (Role.UNDO_FAILS, undo.fails_on if undo else ()),
+                (Role.REOPENS, step.reopens_on),
             ):
                 for event in events:
                     found.setdefault(event, []).append(Part(role, step.name))

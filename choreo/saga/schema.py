@@ -17,6 +17,7 @@ from choreo.saga.shapes import (
     ON_TIMEOUT,
     ORDER_KEYS,
     REMIND_KEYS,
+    REPEAT_KEYS,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -107,6 +108,7 @@ _TABLES = {
     Shape.RETRY: RETRY_KEYS,
     Shape.ASKING: ASK_KEYS,
     Shape.REMINDER: REMIND_KEYS,
+    Shape.REPETITION: REPEAT_KEYS,
     Shape.TELLINGS: TELL_KEYS,
     Shape.STEP_TELLINGS: STEP_TELL_KEYS,
 }

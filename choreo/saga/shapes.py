@@ -52,6 +52,8 @@ class Shape(Enum):
     """A table with RETRY_KEYS."""
     ASKING = auto()
     """A table with ASK_KEYS."""
+    REPETITION = auto()
+    """A table with REPEAT_KEYS."""
     REMINDER = auto()
     """A table with REMIND_KEYS."""
     STEPS = auto()
@@ -106,6 +108,8 @@ STEP_KEYS: Keys = {
     ),
     "fails_on": Key(Shape.EVENTS, "The event that says that it certainly did not happen."),
     "unknown_on": Key(Shape.EVENTS, "The event that says that it may have happened: it is undone like a timeout."),
+    "reopens_on": Key(Shape.EVENTS, "The event that takes the done step back: it must be done again."),
+    "repeat": Key(Shape.REPETITION, "The step is done again until a condition holds."),
     "within": Key(Shape.DURATION, "How long the step may wait for its answer; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When the step must be done, from the start of the instance."),
     "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
@@ -174,4 +178,10 @@ REMIND_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that reminds.", required=True),
     "every": Key(Shape.DURATION, "How long to wait before each reminder.", required=True),
     "at_most": Key(Shape.NUMBER, "How many reminders; 3."),
+}
+REPEAT_KEYS: Keys = {
+    "until": Key(
+        Shape.EXPRESSION, "The step is not done before this is true: CEL, its own fields included.", required=True
+    ),
+    "at_most": Key(Shape.NUMBER, "How often it is done in all; then it has failed.", required=True),
 }
