@@ -218,8 +218,8 @@ def _step_waiting(
     rule = spec.by_name[step]
     undoing = row["steps"][step] == "compensating"
     within = rule.compensate.within_us if undoing and rule.compensate else None if undoing else rule.within_us
-    limits = [since + timedelta(microseconds=within)] if within is not None and since is not None else []
-    if rule.deadline_us is not None and not undoing:
+    limits = [since + timedelta(microseconds=within)] if isinstance(within, int) and since is not None else []
+    if isinstance(rule.deadline_us, int) and not undoing:
         limits.append(row["started_at"] + timedelta(microseconds=rule.deadline_us))
     return step, since, min(limits, default=None)
 

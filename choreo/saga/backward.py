@@ -13,7 +13,7 @@ UNDOING = (StepState.COMPENSATING, StepState.COMPENSATION_FAILED)
 
 def go_back(draft: Draft) -> None:
     """Undo whatever can be undone now."""
-    for step in draft.steps_in(StepState.IDLE):
+    for step in draft.steps_in(StepState.IDLE, StepState.HELD):
         draft.put(step, due=None)
     for step in draft.steps_in(*IN_FLIGHT):
         draft.move(step, StepState.UNKNOWN, "may have happened", due=None, resting=False)

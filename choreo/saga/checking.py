@@ -74,6 +74,9 @@ class _Steps:
             said = f"step {raw.name.value} has no emit, so there is no request to make again"
             self.problems.add(raw.name.place, "nothing-to-retry", said, "on_timeout: fail or escalate")
         within, deadline = raw.within or self.raw.within, raw.deadline or self.raw.deadline
+        if raw.not_before and not raw.emit:
+            said = f"step {raw.name.value} has no emit, so nothing can be put off"
+            self.problems.add(raw.name.place, "nothing-to-hold", said, "add emit: the event that asks for the step")
         if within is None and deadline is None:
             cure = "add within: 1h to the step or the saga, or within: none to say so on purpose"
             self.problems.add(raw.name.place, "no-time-limit", f"step {raw.name.value} may wait for ever", cure)
@@ -87,8 +90,9 @@ class _Steps:
             completes_on=words.events(raw.completes_on),
             fails_on=words.events(raw.fails_on),
             unknown_on=words.events(raw.unknown_on),
-            within_us=_micros(within, None),
-            deadline_us=_micros(deadline, None),
+            within_us=self._time(raw, within, before),
+            deadline_us=self._time(raw, deadline, frozenset()),
+            not_before_us=self._time(raw, raw.not_before, before),
             on_timeout=self._on_timeout(raw.on_timeout),
             remind=self._reminder(raw.remind),
             reopens_on=words.events(raw.reopens_on),
@@ -97,6 +101,19 @@ class _Steps:
             pivot=raw.pivot,
             tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
         )
+
+    def _time(self, raw: RawStep, written: Limit | Text | None, before: frozenset[str]) -> int | Expression | None:
+        """A duration, or the expression of a point in time, over steps that come `before`."""
+        if not isinstance(written, Text):
+            return _micros(written, None)
+        time = self.words.expression(written)
+        if time is None:
+            return None
+        if not time.kind.fits(Kind.TIMESTAMP):
+            said = f"a point in time is wanted, this gives a {time.kind}"
+            self.problems.add(written.place, "wrong-type", said, "a duration, or a field that is a datetime")
+        self._check_read(raw, time, written, before)
+        return time
 
     def _on_timeout(self, raw: RawTimeout) -> OnTimeout:
         asks = self.words.event(raw.ask.event) if raw.ask else None
@@ -137,11 +154,14 @@ class _Steps:
         if when.kind is not Kind.BOOL:
             said = f"a condition is true or false, this gives a {when.kind}"
             self.problems.add(written.place, "not-a-condition", said)
-        for reference in references_in(when):
+        self._check_read(raw, when, written, before)
+        return when
+
+    def _check_read(self, raw: RawStep, read: Expression, written: Text, before: frozenset[str]) -> None:
+        for reference in references_in(read):
             if reference.step and reference.step not in before:
                 said = f"step {raw.name.value} reads step {reference.step}, but does not come after it"
                 self.problems.add(written.place, "not-before", said, f"add after: {reference.step}")
-        return when
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
         undo = raw.compensate
@@ -264,6 +284,8 @@ def _kept_fields(
     for step in steps:
         read += references_in(step.when) if step.when else []
         read += references_in(step.repeat.until) if step.repeat else []
+        times = (step.not_before_us, step.within_us, step.deadline_us)
+        read += [one for time in times if isinstance(time, Expression) for one in references_in(time)]
         read += variables_of(step.emit.fields) if step.emit else ()
         read += variables_of(step.compensate.emit.fields) if step.compensate else ()
     kept: dict[str | None, set[str]] = {None: set(remember)}

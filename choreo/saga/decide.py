@@ -6,11 +6,20 @@ from typing import Any
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
 from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Due, Emit, Input, Received, TimerChange, request_id
 from choreo.saga.draft import Draft, short
-from choreo.saga.forward import IN_FLIGHT, ask, begin_again, deadline_of, done_again, go_forward, remind, step_timed_out
+from choreo.saga.forward import (
+    IN_FLIGHT,
+    ask,
+    begin_again,
+    done_again,
+    go_forward,
+    remind,
+    set_deadlines,
+    step_timed_out,
+)
 from choreo.saga.instance import Cause, Instance, StepRecord, StepState
 from choreo.saga.rules import Part, Role, Spec, Step
 
-OPEN = (StepState.IDLE, *IN_FLIGHT)
+OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
 
 
 def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
@@ -51,23 +60,16 @@ def _start(spec: Spec, given: Received) -> Decision:
         key=given.key,
         version=spec.version,
         digest=spec.digest,
-        steps={step.name: StepRecord(due=deadline_of(step, given.now)) for step in spec.steps},
+        steps={step.name: StepRecord() for step in spec.steps},
         remembered={name: given.fields[name] for name in spec.remembers if name in given.fields},
         correlation_id=given.correlation_id,
         started_at=given.now,
     )
     draft = Draft(spec, instance, given.now)
     draft.note("started")
+    set_deadlines(draft)
     draft.tell("started", spec.tells)
-    decision = _settled(draft, given)
-    set_already = {change.name for change in decision.timers}
-    assert decision.instance is not None
-    deadlines = (
-        TimerChange(name, record.due)
-        for name, record in decision.instance.steps.items()
-        if record.due is not None and name not in set_already
-    )
-    return Decision(decision.instance, decision.emits, (*decision.timers, *deadlines), decision.changes)
+    return _settled(draft, given)
 
 
 def _settled(draft: Draft, given: Received | None = None) -> Decision:

@@ -1,8 +1,11 @@
 """An instance while it is being decided upon: changes, requests and timers are written down, then read off once."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
+from choreo.clock import to_micros
+from choreo.saga.conditions import Expression
 from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
 from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
 from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step, Telling
@@ -64,6 +67,18 @@ class Draft:
             if value is not NOTHING:
                 found[name] = value
         return found
+
+    def time(self, limit: int | Expression | None, since: int) -> int | None:
+        """When a limit is reached that counts from `since`, unless it is a point in time (microseconds). None: never.
+
+        Raises ValueError where it can't be worked out.
+        """
+        if not isinstance(limit, Expression):
+            return None if limit is None else since + limit
+        answer = limit.evaluate(self.values(limit.reads))
+        if answer.problem is not None:
+            raise ValueError(f"{limit.text}: {answer.problem}")
+        return to_micros(datetime.fromisoformat(answer.value))
 
     # -- writing down --------------------------------------------------------------------------------------------------
 

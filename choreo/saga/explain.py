@@ -68,6 +68,8 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
         elif cause is None and state in IN_FLIGHT:
             late = " is overdue," if record.overdue else ""
             yield f"{name}{late} waits for {_names(step.completes_on)}"
+        elif cause is None and state is StepState.HELD:
+            yield f"{name} begins later"
         elif cause is None and state is StepState.DONE:
             yield f"{name} done ({_short(record.by)})"
         elif state is StepState.SKIPPED:

@@ -1,5 +1,6 @@
 """Forward: which steps begin, what their timeouts mean, when the saga is complete."""
 
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
@@ -75,51 +76,76 @@ def _begin(draft: Draft, step: Step) -> bool:
     if step.when is not None:
         answer = step.when.evaluate(draft.values(step.when.reads))
         if answer.problem is not None:
-            problem = f"when: {answer.problem}"
-            draft.move(step, StepState.FAILED, problem, by="condition", problem=problem, due=None)
+            _refuse(draft, step, "condition", f"when: {answer.problem}")
             return True
         if not answer.value:
             draft.move(step, StepState.SKIPPED, due=None)
             return True
-    if step.emit is None:
-        draft.move(step, StepState.WAITING, **_limits(draft, step))
+    try:
+        start = draft.time(step.not_before_us, draft.now)
+        if start is not None and start > draft.now:
+            draft.move(step, StepState.HELD, due=_earlier(start, _deadline(draft, step)))
+            return True
+    except ValueError as error:
+        _refuse(draft, step, "time", str(error))
         return True
-    draft.put(step, attempt=1)
-    gap = draft.request(step, step.emit, "do")
-    if gap is not None:
-        draft.move(step, StepState.FAILED, gap, by="mapping", problem=gap, due=None, attempt=0)
-    else:
-        draft.move(step, StepState.REQUESTED, **_limits(draft, step))
+    _begin_now(draft, step)
     return True
 
 
-def _limits(draft: Draft, step: Step) -> dict[str, Any]:
-    """The timers of a step that begins to wait."""
-    return {"due": _due(draft, step), "remind_due": draft.now + step.remind.every_us if step.remind else None}
+def begin(draft: Draft, step: Step) -> None:
+    """Ask for a step, or wait for whoever starts it. Raises ValueError where its time can't be worked out."""
+    reminder = draft.now + step.remind.every_us if step.remind else None
+    limits: dict[str, Any] = {"due": _due(draft, step), "remind_due": reminder}
+    if step.emit is None:
+        draft.move(step, StepState.WAITING, **limits)
+        return
+    draft.put(step, attempt=1)
+    gap = draft.request(step, step.emit, "do")
+    if gap is not None:
+        draft.put(step, attempt=0)
+        _refuse(draft, step, "mapping", gap)
+    else:
+        draft.move(step, StepState.REQUESTED, **limits)
+
+
+def _refuse(draft: Draft, step: Step, by: str, problem: str) -> None:
+    """A step can't begin: something of the spec gives nothing for this saga."""
+    draft.move(step, StepState.FAILED, problem, by=by, problem=problem, due=None)
 
 
 def _due(draft: Draft, step: Step) -> int | None:
     """When the step's timer fires: its `within` from now or its deadline, whichever is earlier."""
-    within = None if step.within_us is None else draft.now + step.within_us
-    limits = [due for due in (within, deadline_of(step, draft.before.started_at)) if due is not None]
-    return min(limits, default=None)
+    return _earlier(draft.time(step.within_us, draft.now), _deadline(draft, step))
 
 
-def deadline_of(step: Step, started_at: int) -> int | None:
-    """The deadline of a step of a saga that started at `started_at` (microseconds)."""
-    return None if step.deadline_us is None else started_at + step.deadline_us
+def _deadline(draft: Draft, step: Step) -> int | None:
+    return draft.time(step.deadline_us, draft.before.started_at)
+
+
+def _earlier(*times: int | None) -> int | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def set_deadlines(draft: Draft) -> None:
+    """A saga starts: a deadline holds before the step's turn, too. One that can't be worked out fails its step then."""
+    for step in draft.spec.steps:
+        with suppress(ValueError):
+            draft.put(step, due=_deadline(draft, step))
 
 
 def step_timed_out(draft: Draft, step: Step, record: StepRecord) -> None:
     """The time of a step has run out, or its wait before the next request is over."""
-    deadline = deadline_of(step, draft.before.started_at)
+    deadline = _deadline(draft, step)
     expired = deadline is not None and draft.now >= deadline
     rule = step.on_timeout
-    if rule.kind == "escalate":
+    if record.state is StepState.HELD and not expired:
+        _begin_now(draft, step)
+    elif rule.kind == "escalate":
         draft.put(step, overdue=True, due=None if expired else deadline)
         draft.note(f"{step.name}: overdue")
         draft.tell("overdue", step.tells, step.name)
-    elif record.state is StepState.IDLE:
+    elif record.state in (StepState.IDLE, StepState.HELD):
         draft.move(step, StepState.FAILED, "not begun by its deadline", by="deadline", due=None)
     elif rule.kind == "retry" and not expired and (record.resting or record.attempt < rule.attempts):
         _retry(draft, step, record)
@@ -127,6 +153,13 @@ def step_timed_out(draft: Draft, step: Step, record: StepRecord) -> None:
         ask(draft, step, record)
     else:
         draft.move(step, StepState.UNKNOWN, "timeout", by="deadline" if expired else "timeout", due=None, resting=False)
+
+
+def _begin_now(draft: Draft, step: Step) -> None:
+    try:
+        begin(draft, step)
+    except ValueError as error:
+        _refuse(draft, step, "time", str(error))
 
 
 def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
@@ -144,9 +177,8 @@ def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
 def ask(draft: Draft, step: Step, record: StepRecord) -> None:
     """Ask what became of a step; the answer is any of the events that end it."""
     rule = step.on_timeout
-    deadline = deadline_of(step, draft.before.started_at)
-    limits = [draft.now + rule.wait_us, *([] if deadline is None else [deadline])]
-    draft.put(step, asked=record.asked + 1, due=min(limits))
+    due = _earlier(draft.now + rule.wait_us, _deadline(draft, step))
+    draft.put(step, asked=record.asked + 1, due=due)
     draft.note(f"{step.name}: asked what became of it, {record.asked + 1} of {rule.attempts}")
     assert rule.ask is not None
     draft.say(f"ask {record.asked + 1}", rule.ask, step.name)

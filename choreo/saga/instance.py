@@ -19,6 +19,8 @@ class StepState(StrEnum):
     """Where a step stands."""
 
     IDLE = "idle"
+    HELD = "held"
+    """Its turn has come, and it begins later."""
     WAITING = "waiting"
     """Its turn has come and a service starts it by itself: it may be happening."""
     REQUESTED = "requested"

@@ -60,13 +60,22 @@ class Keys:
     def limit(self, key: str) -> Limit | None:
         """A duration; None where the key is missing."""
         text = self.text(key, Shape.DURATION)
-        if text is None:
-            return None
+        return None if text is None else self.limit_of(key, text)
+
+    def limit_of(self, key: str, text: Text) -> Limit:
+        """The same of a text that was looked at already."""
         try:
             return Limit(parse_duration(text.value))
         except ValueError as error:
             self._problems.add(text.place, "not-a-duration", f"{key}: {error}")
             return Limit(None)
+
+    def time(self, key: str) -> Limit | Text | None:
+        """A duration, or the text of an expression; None where the key is missing."""
+        text = self.text(key, Shape.TIME)
+        if text is None or "saga." in text.value or "steps." in text.value:
+            return text
+        return self.limit_of(key, text)
 
     def number(self, key: str, default: int) -> int:
         """A whole number of at least 1."""

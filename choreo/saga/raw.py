@@ -87,8 +87,9 @@ class RawStep:
     unknown_on: tuple[Text, ...] = ()
     reopens_on: tuple[Text, ...] = ()
     repeat: RawRepetition | None = None
-    within: Limit | None = None
-    deadline: Limit | None = None
+    not_before: Limit | Text | None = None
+    within: Limit | Text | None = None
+    deadline: Limit | Text | None = None
     on_timeout: RawTimeout = RawTimeout()
     remind: RawReminder | None = None
     compensate: RawCompensation | None = None

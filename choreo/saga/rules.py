@@ -103,7 +103,8 @@ class Compensation:
 class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
 
-    `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga.
+    `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
+    `not_before_us` from the step's turn; an expression gives the point in time itself.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
     `keeps` are the fields of the completing event that expressions and mappings read.
     """
@@ -117,8 +118,8 @@ class Step:
     completes_on: tuple[str, ...] = ()
     fails_on: tuple[str, ...] = ()
     unknown_on: tuple[str, ...] = ()
-    within_us: int | None = None
-    deadline_us: int | None = None
+    within_us: int | Expression | None = None
+    deadline_us: int | Expression | None = None
     on_timeout: OnTimeout = FAIL
     compensate: Compensation | None = None
     pivot: bool = False
@@ -127,6 +128,7 @@ class Step:
     remind: Reminder | None = None
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
+    not_before_us: int | Expression | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Shape(Enum):
     EXPRESSION = auto()
     """CEL over `saga.*` and `steps.*.*`."""
     DURATION = auto()
+    TIME = auto()
+    """A DURATION, or an EXPRESSION that gives a point in time."""
     NUMBER = auto()
     """A whole number of at least 1."""
     FLAG = auto()
@@ -110,8 +112,9 @@ STEP_KEYS: Keys = {
     "unknown_on": Key(Shape.EVENTS, "The event that says that it may have happened: it is undone like a timeout."),
     "reopens_on": Key(Shape.EVENTS, "The event that takes the done step back: it must be done again."),
     "repeat": Key(Shape.REPETITION, "The step is done again until a condition holds."),
-    "within": Key(Shape.DURATION, "How long the step may wait for its answer; none: for ever, on purpose."),
-    "deadline": Key(Shape.DURATION, "When the step must be done, from the start of the instance."),
+    "not_before": Key(Shape.TIME, "The step begins so long after its turn has come, or at this point in time."),
+    "within": Key(Shape.TIME, "How long the step may wait for its answer, or until when; none: for ever, on purpose."),
+    "deadline": Key(Shape.TIME, "When the step must be done: so long after the start, or at this point in time."),
     "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
     "remind": Key(Shape.REMINDER, "Reminders for as long as the step waits."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),

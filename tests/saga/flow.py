@@ -2,6 +2,7 @@
 answers. For the language itself, where a shop would say too much.
 """
 
+from datetime import UTC, datetime
 from types import new_class
 from typing import Any
 
@@ -10,10 +11,11 @@ from choreo.saga.spec import Spec, parse_spec
 
 
 class FlowEvent(Event, namespace="flow", topic="flow.work", key="case", abstract=True):
-    """Any event of a flow; `n` is a number that conditions read."""
+    """Any event of a flow; `n` is a number that conditions read, `at` a point in time."""
 
     case: str
     n: int = 0
+    at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _event(name: str) -> type[Event]:

@@ -1,0 +1,72 @@
+"""Time in specs: steps that begin later, and limits that are points in time of an event."""
+
+import pytest
+
+from choreo.errors import SpecError
+from tests.saga.flow import flow, step
+from tests.saga.story import Story
+
+ONE, TWO = "1970-01-01T01:00:00Z", "1970-01-01T02:00:00Z"
+
+
+def test_a_step_begins_later() -> None:
+    """`not_before` puts the request off, counted from the step's turn; its `within` counts from the request."""
+    story = Story(flow(step("a"), step("b", "after: a", "emit: AskB", "not_before: 2h", "within: 1h"))).when("Started")
+    story.after("3h").when("ADone").then().stands("waiting").after("119m").then().after("1m").then("AskB")
+    story.stands("waiting", "BDone").after("1h").then("UndoB")
+
+
+def test_a_step_begins_at_a_time_that_an_event_names() -> None:
+    """A field of the start event, or of a step before; a time that has passed is now."""
+    for named in ("saga.at", "steps.a.at"):
+        spec = flow(step("a"), step("b", "after: a", "emit: AskB", f"not_before: {named}"))
+        Story(spec).when("Started", at=ONE).when("ADone", at=ONE).then().after("59m").then().after("1m").then("AskB")
+        Story(spec).when("Started", at=ONE).after("90m").when("ADone", at=ONE).then("AskB")
+
+
+def test_what_is_put_off_has_not_happened() -> None:
+    """A failure meanwhile ends it without an undo, and its timer asks for nothing any more; done early is done."""
+    held = flow(step("a"), step("b", "emit: AskB", "not_before: 2h"))
+    Story(held).when("Started", "AFailed").then().stands("compensated").after("9h").then()
+    Story(held).when("Started", "BDone", "ADone").then().stands("completed").after("9h").then()
+    Story(held).when("Started").tells("waiting: a waits for ADone, b begins later")
+
+
+def test_a_deadline_comes_before_a_late_begin() -> None:
+    """A step that may not begin before its deadline fails at the deadline."""
+    spec = flow(step("a", "emit: AskA", "not_before: 2h", "deadline: 1h"))
+    Story(spec).when("Started").after("1h").then().stands("compensated").after("9h").then()
+
+
+def test_an_event_says_how_long() -> None:
+    """`within` and `deadline` take a point in time from an event; the earlier one counts."""
+    spec = flow(step("a"), step("b", "after: a", "within: steps.a.at", "deadline: saga.at"))
+    Story(spec).when("Started", at=TWO).when("ADone", at=ONE).after("1h").then("UndoB")
+    Story(spec).when("Started", at=ONE).when("ADone", at=TWO).after("1h").then("UndoB")
+    unbegun = Story(spec).when("Started", at=ONE).after("1h").then("UndoA")
+    unbegun.tells("compensating: b timed out, a is being undone (waits for AUndone)")
+
+
+def test_a_time_that_cannot_be_worked_out_fails_the_step() -> None:
+    """An event without the field: the step fails when its turn comes, and says why."""
+    spec = flow(step("a", "emit: AskA", "deadline: saga.at"))
+    story = Story(spec).when("Started").then().stands("compensated")
+    assert story.instance is not None
+    assert story.instance.steps["a"].problem.startswith("saga.at: ")
+
+
+MISTAKES = [
+    ("emit: AskA, not_before: saga.n", "a point in time is wanted, this gives a int"),
+    ("deadline: steps.b.at", "reads step b, but does not come after it"),
+    ("within: saga.when", "there is no saga.when here"),
+    ("not_before: soon, emit: AskA", "not_before: 'soon' is not a duration"),
+    ("not_before: 1h", "step a has no emit, so nothing can be put off"),
+]
+
+
+@pytest.mark.parametrize(("written", "said"), MISTAKES)
+def test_a_mistake_is_said_where_it_stands(written: str, said: str) -> None:
+    """Times that are none, or of steps that do not come before."""
+    with pytest.raises(SpecError, match=r"flow\.yaml:9:") as raised:
+        flow(step("a", written), step("b"))
+    assert said in str(raised.value)
