@@ -77,7 +77,7 @@ class _Shapes:
             Shape.EXPRESSION: EXPRESSION,
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
             Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
-            Shape.TIME: WORD,
+            Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
             Shape.FLAG: {"enum": [True, False, "true", "false"]},
         }
         return dict(found[shape])
