@@ -155,8 +155,9 @@ class Trial:
         """Let everybody work who does not stand still, until this time (microseconds), or until nobody has to."""
         while not self._over():
             self._settle()
-            due = min([post.due for post in self._posts if post.worker is not None and not post.stalled], default=NEVER)
-            due = min([due, self._agenda[0][0] if self._agenda else NEVER])
+            waking = [post for post in self._posts if post.member is not None and not post.stalled]
+            due = min([min(post.due, post.member.next_arrival) for post in waking if post.member], default=NEVER)
+            due = min(due, self._agenda[0][0] if self._agenda else NEVER)
             if due >= until or self._over():
                 break
             self._move(due)
