@@ -13,9 +13,9 @@ from choreo.testing.trial import Trial
 class SimulationFailed(AssertionError):
     """An invariant or a promise of the runtime does not hold in a run. `file` replays it."""
 
-    def __init__(self, text: str, what: str, file: Path) -> None:
+    def __init__(self, text: str, what: str, seed: int, file: Path) -> None:
         super().__init__(text)
-        self.what, self.file = what, file
+        self.what, self.seed, self.file = what, seed, file
 
 
 class TrialStory:
@@ -25,8 +25,8 @@ class TrialStory:
         self.chronicle = Chronicle(trial.log, trial.registry, trial.everybody)
         for position, again in trial.told_at:
             self.chronicle.tell(position, "(again)" if again else "(outside)")
-        plans = [cls for cast in trial.everybody for cls in (*cast.handled, *cast.emitted)]
-        self.chronicle.know([*plans, *trial.classes])
+        spoken = [cls for service in trial.everybody for cls in (*service.handled, *service.emitted)]
+        self.chronicle.know([*spoken, *trial.classes])
         self.chronicle.read()
 
     def failing(self) -> list[Failing]:
@@ -54,7 +54,7 @@ Seed {ordeal.seed}, {_counted(ordeal.partitions, "partition")}, {_counted(ordeal
 {story_of(short)}
 
   replay  pytest --choreo-from {file}    or  choreo simulate TARGET --from {file}"""
-    error = SimulationFailed(text, broken.what, file)
+    error = SimulationFailed(text, broken.what, ordeal.seed, file)
     error.__cause__ = broken.error
     return error
 

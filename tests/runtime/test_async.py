@@ -279,3 +279,17 @@ def test_a_call_that_takes_too_long_is_a_timeout() -> None:
     assert charged(place) == []
     (letter,) = place.records("choreo.fares.dead-letters")
     assert "bank: call 'charge' took longer than 0.2 s" in read(letter).error
+
+
+class GivesUp(Bank):
+    """Cancels its own calls."""
+
+    async def charge(self, key: str, card: str, cents: int) -> int:
+        raise asyncio.CancelledError
+
+
+def test_a_call_that_cancels_itself_fails() -> None:
+    """The handler gets an error that it can catch, and the loop goes on with other calls."""
+    place, _ = run_for_real(GivesUp(), 2, 1, limit_s=2.5)
+    letters = place.records("choreo.fares.dead-letters")
+    assert ["it was cancelled from inside" in read(letter).error for letter in letters] == [True, True]

@@ -62,5 +62,6 @@ def store_before_commit(patch: pytest.MonkeyPatch) -> None:
 
 
 BUGS: dict[str, Plant] = {
-    plant.__name__: plant for plant in (no_barrier, offset_plus_one, timer_before_backlog, stale_epoch, store_before_commit)
+    plant.__name__: plant
+    for plant in (no_barrier, offset_plus_one, timer_before_backlog, stale_epoch, store_before_commit)
 }

@@ -116,7 +116,9 @@ def only_the_late_are_reminded(world: World) -> None:
     reminded = [event.tab for event in world.events(Reminded)]
     in_time = {tab for tab, at in paid.items() if at <= opened[tab] + PATIENCE}
     assert not in_time & set(reminded), f"reminded though paid in time: {sorted(in_time & set(reminded))}"
-    assert set(opened) - set(paid) <= set(reminded), f"never reminded: {sorted(set(opened) - set(paid) - set(reminded))}"
+    assert set(opened) - set(paid) <= set(reminded), (
+        f"never reminded: {sorted(set(opened) - set(paid) - set(reminded))}"
+    )
     assert len(reminded) == len(set(reminded)), f"reminded twice: {sorted(reminded)}"
 
 
