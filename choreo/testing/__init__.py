@@ -1,4 +1,5 @@
-"""For tests: scenarios and simulations of one's own services, and contract suites for backends of one's own. No service imports these.
+"""For tests: scenarios and simulations of one's own services, contract suites for backends of one's own. No service
+imports these.
 
 Each name is loaded on first use: the pytest plugin lies in here, and every pytest run would pay for more.
 """

@@ -6,6 +6,7 @@ Stores are read from their changelogs: what is committed is seen whole, also whi
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from choreo.errors import ConfigError, DecodeError
@@ -89,7 +90,7 @@ class Annals:
                     runs[page.topics[step.topic]].append(step)
         for topic, taken in runs.items():
             there = TopicPartition(topic, partition)
-            for before, after in zip(taken, taken[1:], strict=False):
+            for before, after in pairwise(taken):
                 if after.first <= before.last:
                     return f"{there} {after.first} was taken twice"
             count, records = sum(run.taken for run in taken), len(self._records(there))

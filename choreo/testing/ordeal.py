@@ -70,7 +70,8 @@ def read_ordeal(path: Path, catalogue: Mapping[str, type[Event]]) -> Ordeal:
         if not isinstance(found, dict) or found.get("choreo_simulation") != VERSION:
             raise ValueError(f'it does not begin with {{"choreo_simulation": {VERSION}')
         told = tuple(
-            Told(int(one["at"]), int(one["number"]), _event(one, catalogue), bool(one["again"])) for one in found["told"]
+            Told(int(one["at"]), int(one["number"]), _event(one, catalogue), bool(one["again"]))
+            for one in found["told"]
         )
         faults = tuple(fault_from(one) for one in found["faults"])
         return Ordeal(int(found["seed"]), int(found["partitions"]), int(found["workers"]), told, faults)

@@ -51,7 +51,7 @@ def _seeds(seeds: Sequence[int]) -> object:
 
         @pytest.fixture(params=seeds)
         def seed(self, request: pytest.FixtureRequest) -> Any:
-            """A number to make randomness from, the same in every run: see --choreo-seeds, --choreo-seed, --choreo-from."""
+            """A number to make randomness from, the same in every run: --choreo-seeds and its neighbours say which."""
             return request.param
 
     return Seeds()

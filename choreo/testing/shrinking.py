@@ -1,4 +1,4 @@
-"""Shrinking: what can be left out of a failing run while it still fails. Zeller and Hildebrandt's ddmin, on a budget."""
+"""Shrinking: what can be left out of a failing run while it still fails. After Zeller and Hildebrandt's ddmin."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -26,7 +26,7 @@ def shrunk(items: Sequence[T], fails: Callable[[tuple[T, ...]], bool], budget: B
     kept = tuple(items)
     size = len(kept)
     while size >= 1:
-        start = 0
+        start, before = 0, len(kept)
         while start < len(kept):
             without = kept[:start] + kept[start + size :]
             if not budget.take():
@@ -35,5 +35,8 @@ def shrunk(items: Sequence[T], fails: Callable[[tuple[T, ...]], bool], budget: B
                 kept = without
             else:
                 start += size
-        size = min(size, len(kept)) // 2 if size > 1 else 0
+        if size > 1:
+            size = min(size, len(kept)) // 2
+        elif len(kept) == before:
+            break
     return kept

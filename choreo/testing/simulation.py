@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -77,7 +77,7 @@ class Simulation:
         return check
 
     def at_rest(self, check: I) -> I:
-        """Must hold when nobody has anything to do any more, all timers fired: raises AssertionError where it doesn't."""
+        """Must hold when nobody has anything to do any more and all timers have fired: raises AssertionError else."""
         self._at_rest.append(check)
         return check
 
@@ -93,7 +93,7 @@ class Simulation:
         return self._run(self.ordeal(seed))
 
     def replay(self, file: Path) -> World:
-        """The run that a file holds. Raises as `run` does, and ConfigError for a file that is none of this simulation."""
+        """The run that a file holds. Raises as `run` does, and ConfigError for a file that is none of it."""
         __tracebackhide__ = True
         return self._run(self.kept(file))
 
@@ -167,13 +167,29 @@ class Simulation:
         told, faults = trial.ordeal.told, tuple(trial.fate.struck)
         if not breaks(told, faults):
             return trial  # what its own list does not replay: the services are not deterministic
-        if not breaks(told, ()):
-            faults = shrunk(faults, lambda some: breaks(told, some), budget)
-        else:
-            faults = ()
+        faults = () if breaks(told, ()) else shrunk(faults, lambda some: breaks(told, some), budget)
         told = shrunk(told, lambda some: breaks(some, faults), budget)
-        shrunk(faults, lambda some: breaks(told, some), budget)
+        # A fault at a late visit needs all that leads there: where an early one breaks the same, less does.
+        sooner = self._sooner(faults, lambda some: breaks(told, some), budget)
+        if sooner != faults:
+            told = shrunk(told, lambda some: breaks(some, sooner), budget)
+        shrunk(sooner, lambda some: breaks(told, some), budget)
         return best
+
+    @staticmethod
+    def _sooner(
+        faults: tuple[Fault, ...], breaks: Callable[[tuple[Fault, ...]], bool], budget: Budget
+    ) -> tuple[Fault, ...]:
+        """The same faults, each at the first of its visits at which it still breaks the same."""
+        for place, fault in enumerate(faults):
+            for nth in range(1, fault.nth):
+                moved = (*faults[:place], fault._replace(nth=nth), *faults[place + 1 :])
+                if not budget.take():
+                    return faults
+                if breaks(moved):
+                    faults = moved
+                    break
+        return faults
 
     def _whole_cast(self) -> Cast:
         if self._cast is None:
@@ -214,16 +230,13 @@ def _opened(cast: Cast) -> tuple[Cast, list[Needs]]:
 def _without_idle_settings(service: Service) -> Service:
     """Without its settings where nothing that is left reads them: a simulation has no secrets to set."""
     wanted = {need for one in service.signatures for need in one.needs}
-    wanted |= {name for make in service.provide.values() for name, one in signature(make).parameters.items() if _open(one)}
+    asked = [one for make in service.provide.values() for one in signature(make).parameters.values()]
+    wanted |= {one.name for one in asked if one.default is one.empty}
     if service.settings is None or "settings" in wanted:
         return service
     bare = copy(service)
     bare.settings = None
     return bare
-
-
-def _open(parameter: Parameter) -> bool:
-    return parameter.default is parameter.empty
 
 
 def _published(cls: type[Event]) -> Iterator[type[Event]]:

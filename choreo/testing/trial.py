@@ -40,7 +40,7 @@ V = TypeVar("V")
 START = 1_772_452_800 * SECOND
 """2026-03-02 12:00 UTC, when every trial begins (microseconds)."""
 SESSION_S = 45.0
-MOST_TURNS = 1_000_000
+MOST_TURNS = 200_000
 """A trial with more turns never comes to rest."""
 
 

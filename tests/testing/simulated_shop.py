@@ -11,7 +11,7 @@ from choreo.testing import Faults, Simulation, World
 from services.shop.inventory.events import StockCounted
 from services.shop.inventory.service import KeepShelf, inventory
 from services.shop.notifications.service import notifications
-from services.shop.orders.events import Line, OrderOverdue, Part
+from services.shop.orders.events import Line, Part
 from services.shop.orders.service import TrackOrder, orders
 from services.shop.payments.events import PaymentRefunded, PaymentTaken
 from services.shop.payments.service import payments
@@ -107,13 +107,7 @@ def nobody_is_charged_twice(world: World) -> None:
 
 @simulation.at_rest
 def closed_orders_are_closed(world: World) -> None:
-    """An order that was delivered is not open any more, and was not called overdue after it came."""
+    """An order that was delivered is not open any more."""
     open_orders = world.store(TrackOrder.open_orders)
-    overdue = {event.order_id: event.promised_at for event in world.events(OrderOverdue)}
-    scripts = {event.order_id: event for event in world.events(Scripted)}
     for event in world.events(OrderDelivered):
         assert event.order_id not in open_orders, f"{event.order_id} was delivered and is open"
-        delivered_at = scripts[event.order_id].delivered_at
-        assert delivered_at is not None
-        if event.order_id in overdue:
-            pass
