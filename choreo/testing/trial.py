@@ -113,7 +113,8 @@ class Trial:
         self._checks: Sequence[Check] = ()
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._numbers = count()
-        self._turns = 0
+        self.turns = 0
+        """Of workers, so far."""
         self._instances: dict[str, str] = {}
         """Which worker a member of a group is."""
         self._posts = [Post(s, f"{s.name}.{n}") for s in self.everybody for n in range(ordeal.workers)]
@@ -192,8 +193,8 @@ class Trial:
                         return
 
     def _turn(self, post: Post, worker: Worker, member: RoughMember) -> None:
-        self._turns += 1
-        if self._turns > MOST_TURNS:
+        self.turns += 1
+        if self.turns > MOST_TURNS:
             self.broken = Broken("rest", f"nobody comes to rest in {MOST_TURNS:,} turns", self.clock.now())
             return
         before = worker.checkpoints
