@@ -132,6 +132,8 @@ class Trial:
                 self._checks = at_rest
                 self._ask()
                 self._keep_promises()
+        except ConfigError:  # of an invariant that asks for what is not there: the user's to mend, not a finding
+            raise
         except Exception as error:  # a worker that died of itself: what the user is to be told, with the story
             self.broken = self.broken or Broken("worker", f"{type(error).__name__}: {error}", self.clock.now(), error)
 

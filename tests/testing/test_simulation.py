@@ -247,6 +247,11 @@ def test_mistakes_are_said() -> None:
         Simulation(simulated_till.kitchen).run(0)
     with pytest.raises(ConfigError, match=r"workers=\(0,\)"):
         Simulation(simulated_till.kitchen, workers=(0,))
+    wrong = Simulation(simulated_till.kitchen)
+    wrong.workload(simulated_till.guests)
+    wrong.at_rest(lambda world: print(world.store(simulated_till.KeepTab.tabs)))
+    with pytest.raises(ConfigError, match="none of these services keeps the store 'tabs'"):
+        wrong.run(0)
     Path("x.json").write_text('{"choreo_simulation": 2}', encoding="utf-8")
     with pytest.raises(ConfigError, match="holds no run of a simulation"):
         simulated_till.simulation.replay(Path("x.json"))

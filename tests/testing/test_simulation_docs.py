@@ -1,4 +1,4 @@
-"""docs/simulation.md: its simulation runs as pasted, on the shop of docs/testing.md, and its table names every fault."""
+"""docs/simulation.md: its simulation runs as pasted, on the shop of docs/testing.md; its table names every fault."""
 
 import re
 from dataclasses import fields
