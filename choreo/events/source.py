@@ -5,6 +5,8 @@ Schemas come from others. No text of one stands in a line other than as the lite
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 MOST_LINES = 10_000
@@ -75,11 +77,17 @@ class Source:
         scope: dict[str, Any] = {**known, **self._bound}
         text = "\n".join([head, *self._lines])
         try:
-            exec(compile(text, f"<{about}>", "exec"), scope)
+            exec(_compiled(text, about), scope)
         except RecursionError as error:  # how much Python can compile depends on how deep its stack is already
             raise NotGeneratedError("nested too deeply") from error
         made: Callable[..., Any] = scope["made"]
         return made
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str, about: str) -> CodeType:
+    """A worker that starts again in this process has the same functions to make: compiling is the slow part."""
+    return compile(text, f"<{about}>", "exec")
 
 
 def literal(name: object) -> str:

@@ -98,7 +98,11 @@ class LocalLog(Log):
             if group is None:
                 group = Group(membership.group, lambda name: self._topic(name).partitions)
                 self._groups[membership.group] = group
-            return LocalMember(self, group, membership, listener)
+            return self._admit(group, membership, listener)
+
+    def _admit(self, group: Group, membership: Membership, listener: Listener) -> LocalMember:
+        """A new member. The lock is held."""
+        return LocalMember(self, group, membership, listener)
 
     def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
         return FeedReader(self.changed, {self.partition(name): offset for name, offset in start.items()})

@@ -43,17 +43,21 @@ class Store(Generic[K, V]):
         self.name = name
         self.default = default
         self.ttl = ttl
+        self._codecs: tuple[KeyCodec, ValueCodec] | None = None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name
 
     def codecs(self) -> tuple[KeyCodec, ValueCodec]:
         """How keys and values of this store become bytes. Raises HandlerError where the types are missing."""
+        if self._codecs is not None:
+            return self._codecs
         types = get_args(getattr(self, "__orig_class__", None))
         if len(types) != 2:
             raise HandlerError(f"store {self.name!r} has no types", hint=f"{self.name} = Store[KeyType, ValueType]()")
         try:
-            return key_codec(self.name, types[0]), value_codec(types[1])
+            self._codecs = key_codec(self.name, types[0]), value_codec(types[1])
+            return self._codecs
         except TypeError as error:
             raise because(HandlerError(f"store {self.name!r}: {error}"), error)
 

@@ -1,4 +1,5 @@
-"""For tests: scenarios of one's own services, and contract suites for backends of one's own. No service imports these.
+"""For tests: scenarios and simulations of one's own services, contract suites for backends of one's own. No service
+imports these.
 
 Each name is loaded on first use: the pytest plugin lies in here, and every pytest run would pay for more.
 """
@@ -8,14 +9,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from choreo.events.event import Value as Value
+    from choreo.testing.faults import Faults as Faults
     from choreo.testing.likeness import Like as Like
     from choreo.testing.likeness import like as like
     from choreo.testing.scenario import Scenario as Scenario
+    from choreo.testing.simulation import Simulation as Simulation
     from choreo.testing.world import World as World
 
 _FACE = {
+    "Faults": "choreo.testing.faults",
     "Like": "choreo.testing.likeness",
     "Scenario": "choreo.testing.scenario",
+    "Simulation": "choreo.testing.simulation",
     "Value": "choreo.events.event",
     "World": "choreo.testing.world",
     "like": "choreo.testing.likeness",

@@ -93,6 +93,10 @@ class Rehearsal:
         self._settle()
         self.chronicle.read()
 
+    def said(self, cls: type[Event]) -> list[Event]:
+        """All events of exactly this class so far, in the order in which they were emitted."""
+        return [fact.event for fact in self.chronicle.facts if type(fact.event) is cls]
+
     def stored(self, store: Store[K, V]) -> dict[K, V]:
         """All entries of a store. Raises ConfigError where none of the services keeps it."""
         keys, values = store.codecs()

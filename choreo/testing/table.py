@@ -1,12 +1,12 @@
 """The table of a story, for a failing test: when, who, what, caused by."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from choreo.clock import to_datetime
 from choreo.saga.lifecycle import SagaChanged
 from choreo.testing.chronicle import Buried, Chronicle, Fact
-from choreo.testing.rehearsal import Failing, Rehearsal
+from choreo.testing.rehearsal import Failing
 
 MOST_ROWS = 60
 WHAT_CHARS = 110
@@ -21,6 +21,15 @@ class Turn(NamedTuple):
     after: int
     """How many facts had been noted by then."""
     what: str
+    who: str = "(test)"
+
+
+class Story(Protocol):
+    """What a table is made of."""
+
+    chronicle: Chronicle
+
+    def failing(self) -> list[Failing]: ...
 
 
 class _Row(NamedTuple):
@@ -31,9 +40,9 @@ class _Row(NamedTuple):
     cause: str
 
 
-def table(rehearsal: Rehearsal, turns: Sequence[Turn]) -> str:
+def table(story: Story, turns: Sequence[Turn]) -> str:
     """The last rows of the story so far, oldest first; dead letters and what is to be tried again at the end."""
-    chronicle = rehearsal.chronicle
+    chronicle = story.chronicle
     numbers = {fact.ids.event_id: number for number, fact in enumerate(chronicle.facts, start=1)}
     rows: list[_Row] = []
     waiting = list(turns)
@@ -43,7 +52,7 @@ def table(rehearsal: Rehearsal, turns: Sequence[Turn]) -> str:
         rows.append(_Row(str(number), _time(fact.ids.at), fact.who, _what(fact), _cause(chronicle, fact, numbers)))
     rows += [_turn(turn) for turn in waiting]
     rows += [_letter(buried) for buried in chronicle.buried]
-    rows += [_failing(failing) for failing in rehearsal.failing()]
+    rows += [_failing(failing) for failing in story.failing()]
     left_out = len(rows) - MOST_ROWS
     head = _Row("#", "when", "who", "what", "caused by")
     lines = _aligned([head, *rows[-MOST_ROWS:]])
@@ -60,7 +69,7 @@ def _aligned(rows: Sequence[_Row]) -> list[str]:
 
 
 def _turn(turn: Turn) -> _Row:
-    return _Row("", _time(turn.at), "(test)", turn.what, "")
+    return _Row("", _time(turn.at), turn.who, turn.what, "")
 
 
 def _what(fact: Fact) -> str:

@@ -1,21 +1,40 @@
-"""World: what happened so far in a scenario, read only."""
+"""World: what happened so far in a scenario or a simulation, read only."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from choreo.clock import to_datetime
+from choreo.clock import Clock, to_datetime
 from choreo.errors import ConfigError
 from choreo.events.event import Event
 from choreo.saga.instance import Status
 from choreo.saga.lifecycle import SagaChanged
 from choreo.service.store import Store
-from choreo.testing.rehearsal import Rehearsal
 
 E = TypeVar("E", bound=Event)
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+class Watched(Protocol):
+    """Where a world looks."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def sagas(self) -> Mapping[str, type[Event]]:
+        """The lifecycle event of each saga, by name."""
+        ...
+
+    def said(self, cls: type[Event]) -> Sequence[Event]:
+        """All events of exactly this class so far, in the order in which they were emitted."""
+        ...
+
+    def stored(self, store: Store[K, V]) -> dict[K, V]:
+        """All entries of a store. Raises ConfigError where none of the services keeps it."""
+        ...
 
 
 class World(ABC):
@@ -23,7 +42,7 @@ class World(ABC):
 
     @property
     @abstractmethod
-    def _watched(self) -> Rehearsal:
+    def _watched(self) -> Watched:
         """Where one looks."""
 
     @property
@@ -33,7 +52,7 @@ class World(ABC):
 
     def events(self, event: type[E], /) -> list[E]:
         """All events of exactly this class so far, whoever said them, in the order in which they were emitted."""
-        return [fact.event for fact in self._watched.chronicle.facts if type(fact.event) is event]
+        return [one for one in self._watched.said(event) if type(one) is event]
 
     def store(self, store: Store[K, V], /) -> Mapping[K, V]:
         """All entries of a store, over all partitions: `story.store(ReserveStock.stock)`.
@@ -47,7 +66,7 @@ class World(ABC):
         return {key: changed.status for key, changed in changes(self._watched, name).items()}
 
 
-def changes(watched: Rehearsal, name: str) -> dict[str, SagaChanged]:
+def changes(watched: Watched, name: str) -> dict[str, SagaChanged]:
     """The last lifecycle event of each saga of this name, by key. Raises ConfigError for an unknown name."""
     lifecycle = watched.sagas.get(name)
     if lifecycle is None:
@@ -56,5 +75,4 @@ def changes(watched: Rehearsal, name: str) -> dict[str, SagaChanged]:
             why=f"here are {', '.join(watched.sagas) or 'none'}",
             hint="Scenario(..., sagas=['saga_specs/NAME.yaml'])",
         )
-    told = [fact.event for fact in watched.chronicle.facts if type(fact.event) is lifecycle]
-    return {one.key: one for one in told if isinstance(one, SagaChanged)}
+    return {one.key: one for one in watched.said(lifecycle) if isinstance(one, SagaChanged)}

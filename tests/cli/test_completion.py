@@ -71,7 +71,7 @@ def test_bash_completes(shop: Path, choreo: Choreo) -> None:
         ["bash", "--norc", "-c", "source ./script; complete -p choreo"], cwd=shop, capture_output=True, text=True
     )
     assert asked.stdout == "complete -o filenames -F _choreo choreo\n"
-    assert in_bash(shop, "s") == {"sagas", "services", "schemas"}
+    assert in_bash(shop, "s") == {"simulate", "sagas", "services", "schemas"}
     assert in_bash(shop, "sagas", "") == {"deploy", "list", "show", "why", "schema"}
     assert in_bash(shop, "run", "--unt") == {"--until-idle"}
     assert in_bash(shop, "--json", "sagas", "list", "--st") == {"--status"}
@@ -95,7 +95,7 @@ def test_fish_completes(shop: Path, choreo: Choreo) -> None:
         said = said_by(shop, "fish", "--no-config", "-c", f"source ./script; complete -C '{line}'")
         return {word: help_text for word, _, help_text in (each.partition("\t") for each in said.splitlines())}
 
-    assert offered("choreo s").keys() == {"sagas", "services", "schemas"}
+    assert offered("choreo s").keys() == {"simulate", "sagas", "services", "schemas"}
     assert offered("choreo sagas ").keys() == {"deploy", "list", "show", "why", "schema"}
     assert offered("choreo run --unt") == {
         "--until-idle": "End when everything on the log is handled and no timer is due."

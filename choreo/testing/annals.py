@@ -1,0 +1,157 @@
+"""Annals: what stands on the log of a simulation, decoded when somebody asks for it.
+
+Stores are read from their changelogs: what is committed is seen whole, also while the worker that keeps it is down.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from choreo.errors import ConfigError, DecodeError
+from choreo.events.codec import Codec
+from choreo.events.event import Event
+from choreo.events.registry import Registry
+from choreo.log.interface import Log
+from choreo.record import Record, TopicPartition
+from choreo.runtime.journal import Inputs, read_pages
+from choreo.runtime.plan import Plan
+from choreo.service.service import Service
+from choreo.service.store import Store
+
+K = TypeVar("K")
+V = TypeVar("V")
+Entries = dict[bytes, bytes]
+
+
+class Annals:
+    """Reads each topic once, from the beginning on, as far as it goes now."""
+
+    def __init__(self, log: Log, registry: Registry, plans: Sequence[Plan], extra: Iterable[type[Event]]) -> None:
+        self._log, self._plans = log, plans
+        classes = dict.fromkeys([*(cls for plan in plans for cls in plan.classes), *extra])
+        sources = {name: source for plan in plans for name, source in plan.sources.items()}
+        self._codec = Codec(registry, classes, log.cluster_id(), topics=sources)
+        self._places: dict[TopicPartition, int] = {}
+        self._events: dict[str, list[tuple[int, Event]]] = {}
+        self._by_class: dict[type[Event], tuple[int, list[Any]]] = {}
+        self._entries: dict[tuple[str, int], Entries] = {}
+        self._changes: dict[str, int] = {}
+        """Records seen of each changelog."""
+        self._stored: dict[int, tuple[int, dict[Any, Any]]] = {}
+
+    def events(self, cls: type[Event]) -> list[Any]:
+        """All events of exactly this class, in the order in which they were emitted."""
+        topic = cls.contract.topic
+        held = self._events.setdefault(topic, [])
+        news = self._news(topic)
+        for record in news:
+            with suppress(DecodeError):
+                if self._codec.event_class(record) is not None:
+                    held.append((self._codec.emitted_at(record), self._codec.event(record)))
+        if news:
+            held.sort(key=lambda pair: pair[0])
+        seen, found = self._by_class.get(cls, (-1, []))
+        if seen != len(held):
+            found = [event for _, event in held if type(event) is cls]
+            self._by_class[cls] = (len(held), found)
+        return list(found)
+
+    def stored(self, store: Store[K, V], owners: Sequence[Service]) -> dict[K, V]:
+        """All committed entries of a store that these services keep."""
+        version = sum(self._read_changelog(service.scope) for service in owners)
+        seen, found = self._stored.get(id(store), (-1, {}))
+        if seen != version:
+            keys, values = store.codecs()
+            start = keys.prefix(())
+            found = {
+                keys.decode(key): values.load(value)
+                for service in owners
+                for number in range(self._count(service))
+                for key, value in self._entries.get((service.scope, number), {}).items()
+                if key.startswith(start)
+            }
+            self._stored[id(store)] = (version, found)
+        return dict(found)
+
+    def entries(self, service: Service, partition: int) -> Entries:
+        """What a task's store must hold, by its changelog."""
+        self._read_changelog(service.scope)
+        return self._entries.get((service.scope, partition), {})
+
+    def taken_amiss(self, plan: Plan, partition: int) -> str | None:
+        """What of its inputs a task took twice, or never, by its journal; None where each was taken once."""
+        scope = plan.service.scope
+        runs: dict[str, list[Inputs]] = {topic: [] for topic in plan.topics}
+        for page in read_pages(self._records(TopicPartition(f"{scope}.journal", partition))):
+            for step in page.steps:
+                if isinstance(step, Inputs):
+                    runs[page.topics[step.topic]].append(step)
+        for topic, taken in runs.items():
+            there = TopicPartition(topic, partition)
+            for before, after in pairwise(taken):
+                if after.first <= before.last:
+                    return f"{there} {after.first} was taken twice"
+            count, records = sum(run.taken for run in taken), len(self._records(there))
+            if count != records:
+                return f"of {records} records in {there} {count} were taken"
+        return None
+
+    def digest(self) -> str:
+        """SHA-256 of every record of every topic, offsets and times included: equal for equal runs."""
+        found = sha256()
+        for name, topic in sorted(self._log.topics().items()):
+            for number in range(topic.partitions):
+                for record in self._records(TopicPartition(name, number)):
+                    found.update(repr(tuple(record)).encode())
+        return found.hexdigest()
+
+    def _count(self, service: Service) -> int:
+        return self._log.topics()[f"{service.scope}.changelog"].partitions
+
+    def _read_changelog(self, scope: str) -> int:
+        """Take in what is new; answers how many records were seen so far."""
+        topic = f"{scope}.changelog"
+        news = self._news(topic)
+        for _, number, _, _, key, value, _ in news:
+            entries = self._entries.setdefault((scope, number), {})
+            if value is None:
+                entries.pop(key or b"", None)
+            else:
+                entries[key or b""] = value
+        self._changes[scope] = self._changes.get(scope, 0) + len(news)
+        return self._changes[scope]
+
+    def _news(self, topic: str) -> list[Record]:
+        found: list[Record] = []
+        known = self._log.topics().get(topic)
+        places = {TopicPartition(topic, number) for number in range(known.partitions if known else 0)}
+        ends = self._log.ends(places)
+        fresh = {place: self._places.get(place, 0) for place in sorted(places)}
+        fresh = {place: offset for place, offset in fresh.items() if offset < ends[place]}
+        if fresh:
+            with self._log.reader(fresh) as reader:
+                while batch := reader.read(0):
+                    found += batch
+            self._places |= {place: ends[place] for place in fresh}
+        return found
+
+    def _records(self, place: TopicPartition) -> list[Record]:
+        found: list[Record] = []
+        with self._log.reader({place: 0}) as reader:
+            while batch := reader.read(0):
+                found += batch
+        return found
+
+
+def owners_of(store: Store[K, V], services: Sequence[Service]) -> list[Service]:
+    """The services that keep this store. Raises ConfigError where none does."""
+    kept = [s for s in services if any(store in signature.stores.values() for signature in s.signatures)]
+    if not kept:
+        raise ConfigError(
+            f"none of these services keeps the store {store.name!r}",
+            why=f"they are {', '.join(service.name for service in services) or 'none'}",
+            hint="name it as its handler does: ReserveStock.stock",
+        )
+    return kept
