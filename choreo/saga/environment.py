@@ -1,4 +1,4 @@
-"""What a saga may meet, as data: services that act in time, late, twice or never, timers, a cancellation; and its moves.
+"""What a saga may meet, as data: services that act in time, late or never, events twice, timers, a cancellation.
 
 Time is elastic: a timer that is set may come due at any moment, and nothing else is known of times than what came
 before what. What `decide` makes of a move is for `explore.py`.
@@ -61,8 +61,7 @@ class Move(NamedTuple):
     kept: bool = False
 
 
-@dataclass(frozen=True)
-class World:
+class World(NamedTuple):
     """All that there is at one moment. Sequences over steps are in the order of the spec; times in microseconds."""
 
     instance: Instance | None
@@ -79,7 +78,7 @@ class World:
     cancels: int = 0
     duplicates: int = 0
     now: int = 1
-    count: int = 0
+    said_so_far: int = 0
 
     @property
     def due(self) -> tuple[str, ...]:
@@ -150,7 +149,7 @@ class Surroundings:
             under_way=(Message(start, -1, self.lane(self.spec.starts_on)),),
             cancels=cancels if self.spec.cancels_on else 0,
             duplicates=duplicates,
-            count=1,
+            said_so_far=1,
         )
 
     def moves(self, world: World) -> Iterator[Move]:
@@ -222,16 +221,14 @@ class Surroundings:
         if move.kind == "due":
             at = max(world.now, dict(world.timers)[move.event])
             rest = tuple(timer for timer in world.timers if timer[0] != move.event)
-            return replace(world, now=at, timers=rest), None
+            return world._replace(now=at, timers=rest), None
         if move.kind in ("hears", "again"):
             return self._taken(world, move)
-        now, count = world.now + 1, world.count + 1
-        message = Message(
-            self._received(move.event, now, count), self._index.get(move.step, -1), self.lane(move.event)
-        )
-        world = self._done(replace(world, now=now, count=count), move)
+        now, count = world.now + 1, world.said_so_far + 1
+        message = Message(self._received(move.event, now, count), self._index.get(move.step, -1), self.lane(move.event))
+        world = self._done(world._replace(now=now, said_so_far=count), move)
         if move.kind == "acts":
-            return replace(world, under_way=(*world.under_way, message)), None
+            return world._replace(under_way=(*world.under_way, message)), None
         return self._kept(world, message, move), message
 
     def _taken(self, world: World, move: Move) -> tuple[World, Message]:
@@ -240,28 +237,28 @@ class Surroundings:
         message = next(one for one in lying if one.received.event == move.event and one.step == step)
         number = lying.index(message)
         rest = (*lying[:number], *lying[number + 1 :])
-        world = replace(world, **{"under_way" if move.kind == "hears" else "copies": rest})
+        world = world._replace(under_way=rest) if move.kind == "hears" else world._replace(copies=rest)
         return self._kept(world, message, move), message
 
     def _kept(self, world: World, message: Message, move: Move) -> World:
         if not move.kept:
             return world
-        return replace(world, duplicates=world.duplicates - 1, copies=(*world.copies, message))
+        return world._replace(duplicates=world.duplicates - 1, copies=(*world.copies, message))
 
     def _done(self, world: World, move: Move) -> World:
         """What an act changes at its service. A step happens once at most; an undo is answered whenever it is asked."""
         if move.role is Role.CANCELS:
-            return replace(world, cancels=world.cancels - 1)
+            return world._replace(cancels=world.cancels - 1)
         number = self._index.get(move.step, -1)
         if move.role is Role.COMPLETES:
-            return replace(world, deeds=_with(world.deeds, number, Deed.DONE))
+            return world._replace(deeds=_with(world.deeds, number, Deed.DONE))
         if move.role is Role.FAILS:
-            return replace(world, deeds=_with(world.deeds, number, Deed.REFUSED))
+            return world._replace(deeds=_with(world.deeds, number, Deed.REFUSED))
         if move.role in (Role.UNDONE, Role.UNDO_FAILS):
             undos = _with(world.undos, number, world.undos[number] - 1)
             deeds = _with(world.deeds, number, _undone(world.deeds[number])) if move.role is Role.UNDONE else None
-            return replace(world, undos=undos, deeds=deeds or world.deeds)
-        return replace(world, said=world.said | {f"{move.step}:{move.event}"})
+            return world._replace(undos=undos, deeds=deeds or world.deeds)
+        return world._replace(said=world.said | {f"{move.step}:{move.event}"})
 
     def after(self, world: World, decision: Decision) -> World:
         """The world once a decision is written down: the instance, its timers, its requests on their way."""
@@ -279,7 +276,7 @@ class Surroundings:
                 undos = _with(undos, number, undos[number] + 1)
         now = world.now + 1 if decision.emits else world.now
         told = tuple(sorted(timers.items()))
-        return replace(world, instance=decision.instance, timers=told, asked=asked, undos=undos, now=now)
+        return world._replace(instance=decision.instance, timers=told, asked=asked, undos=undos, now=now)
 
     def _received(self, event: str, at: int, count: int) -> Received:
         return Received(event, KEY, count.to_bytes(8, "big") + bytes(8), at, at, {})

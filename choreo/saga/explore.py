@@ -1,13 +1,15 @@
-"""Model checking of a spec: `decide` in every world that its surroundings can lead to, breadth first, up to a bound.
+"""Model checking of a spec: `decide` in every world that its surroundings can lead to, up to a bound.
 
 States that differ in nothing that can matter later are one: times count only by what came before what, data not at all.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+from choreo.events.event import Value
 from choreo.saga.decide import decide as real_decide
 from choreo.saga.decision import Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
@@ -20,20 +22,34 @@ Decide = Callable[[Spec, Instance | None, Input], Decision]
 
 WORDS = {"by", "undone_by", "problem", "fields", "due", "done_at", "undone_at"}
 """Of a step's record: what is only told, and times, which are compared and not kept."""
-KEPT = tuple(name for name in StepRecord.model_fields if name not in WORDS)
 FOREIGN = {"saga", "key", "version", "digest", "steps", "remembered", "seen", "correlation_id", "refused", "cause"} | {
     "started_at",
     "ended_at",
     "due",
 }
-KEPT_OF_ALL = tuple(name for name in Instance.model_fields if name not in FOREIGN)
+
+
+def _reader(model: type[Value], left_out: set[str]) -> Callable[[Value], tuple[Any, ...]]:
+    """Reads what matters of a value: as it is, or as text where it can't be hashed."""
+    names = [name for name in model.model_fields if name not in left_out]
+    odd = [name for name in names if not isinstance(model.model_fields[name].default, (str, int, tuple, type(None)))]
+    read = itemgetter(*(name for name in names if name not in odd))
+
+    def kept(value: Value) -> tuple[Any, ...]:
+        fields = value.__dict__
+        return (*read(fields), *(repr(fields[name]) for name in odd)) if odd else read(fields)
+
+    return kept
+
+
+of_record, of_all = _reader(StepRecord, WORDS), _reader(Instance, FOREIGN)
 
 
 @dataclass(frozen=True)
 class Bounds:
     """How far to look: states and moves in a row; and how often the world may cancel and hear something twice."""
 
-    states: int = 100_000
+    states: int = 20_000
     depth: int = 200
     cancels: int = 1
     duplicates: int = 1
@@ -50,7 +66,10 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The shortest run that breaks a promise. `given` are the outcomes of conditions on data, in words."""
+    """A run that breaks a promise: with the fewest disturbances, and of those the shortest.
+
+    `given` are the outcomes of conditions on data, in words.
+    """
 
     promise: str
     says: str
@@ -60,10 +79,14 @@ class Counterexample:
 
 @dataclass
 class Exploration:
-    """What was looked at. `complete` means that there is nothing beyond: no bound was hit."""
+    """What was looked at. A disturbance is a timer that comes due, a duplicate or a cancellation.
+
+    Every run with fewer than `disturbances` of them was looked at; every run there is where no `bound` was hit.
+    """
 
     states: int = 0
     depth: int = 0
+    disturbances: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     """How many states at rest there are, by the status of the saga."""
     bound: str | None = None
@@ -71,17 +94,29 @@ class Exploration:
 
     @property
     def complete(self) -> bool:
+        """Whether there is nothing beyond what was looked at."""
         return self.bound is None and self.counterexample is None
 
 
 class Node(NamedTuple):
-    """A state, and how it was first reached: `parent` and the turn that led here."""
+    """A state, and how it was reached: from `parent`, by `turn`. `broken` is the promise that this turn broke."""
 
     world: World
     witness: Witness
-    parent: "Node | None"
-    turn: Turn | None
+    parent: "Node | None" = None
+    turn: Turn | None = None
+    broken: Broken | None = None
+
+
+class Waiting(NamedTuple):
+    """A node in the queue: few disturbances first, then few moves, then in the order of finding."""
+
+    disturbances: int
     depth: int
+    number: int
+    run: "_Run"
+    node: Node
+    key: tuple[Any, ...]
 
 
 def explore(
@@ -90,73 +125,87 @@ def explore(
     bounds: Bounds | None = None,
     decide: Decide = real_decide,
 ) -> Exploration:
-    """Look at every run of the spec up to the bounds; stops at the first, shortest, counterexample.
+    """Look at every run of the spec up to the bounds; stops at the first counterexample.
 
     `lanes` names the topic of each event that keeps its order. The same call always gives the same answer.
     """
     bounds = bounds or Bounds()
-    found = Exploration()
-    queues = [
-        (said, _Run(Surroundings(one, lanes), decide, bounds.depth), set[Any](), deque[Node]())
-        for said, one in variants(spec)
-    ]
-    for _, run, seen, queue in queues:
-        node = run.first(bounds)
-        seen.add(run.key(node))
-        queue.append(node)
-        found.states += 1
-    # Level by level over all outcomes of conditions, so that the first counterexample is the shortest of all.
-    while any(queue for *_, queue in queues):
-        for said, run, seen, queue in queues:
-            for _ in range(len(queue)):
-                node = queue.popleft()
-                broken = run.expand(node, seen, queue, found)
-                if broken is not None:
-                    found.counterexample = replace(broken, given=said)
-                    return found
-                if found.states >= bounds.states:
-                    found.bound = f"{bounds.states:,} states"
-                    return found
+    found, queue = Exploration(), list[Waiting]()
+    for number, (said, one) in enumerate(variants(spec)):
+        run = _Run(Surroundings(one, lanes), decide, said)
+        first = run.first(bounds)
+        queue.append(Waiting(0, 0, number, run, first, run.key(first)))
+    count = len(queue)
+    while queue:
+        waiting = heappop(queue)
+        run, node = waiting.run, waiting.node
+        if waiting.key in run.seen:
+            continue
+        if found.states >= bounds.states:
+            found.bound = f"{bounds.states} states"
+            return found
+        run.seen.add(waiting.key)
+        found.states, found.disturbances = found.states + 1, waiting.disturbances
+        found.depth = max(found.depth, waiting.depth)
+        broken = node.broken or run.resting(node, found)
+        if broken is not None:
+            turns = tuple(reversed(list(_turns(node))))
+            found.counterexample = Counterexample(broken.promise, broken.says, run.given, turns)
+            return found
+        if waiting.depth >= bounds.depth:
+            found.bound = f"{bounds.depth} moves in a row"
+            continue
+        for cost, new in run.following(node):
+            key = run.key(new)
+            if key not in run.seen:
+                heappush(queue, Waiting(waiting.disturbances + cost, waiting.depth + 1, count, run, new, key))
+                count += 1
     return found
 
 
 class _Run:
     """The search around one variant of a spec."""
 
-    def __init__(self, around: Surroundings, decide: Decide, depth: int) -> None:
-        self._around, self._decide, self._depth = around, decide, depth
+    def __init__(self, around: Surroundings, decide: Decide, given: str) -> None:
+        self._around, self._decide, self.given = around, decide, given
+        self.seen: set[tuple[Any, ...]] = set()
         self._names = [step.name for step in around.spec.steps]
         self._deadlines = {step.name: step.deadline_us for step in around.spec.steps if step.deadline_us is not None}
 
     def first(self, bounds: Bounds) -> Node:
-        return Node(self._around.begin(bounds.cancels, bounds.duplicates), start(self._around.spec), None, None, 0)
+        """Where every run begins."""
+        return Node(self._around.begin(bounds.cancels, bounds.duplicates), start(self._around.spec))
 
-    def expand(self, node: Node, seen: set[Any], queue: deque[Node], found: Exploration) -> Counterexample | None:
-        """Queue what is new after each move; a broken promise ends the search."""
+    def resting(self, node: Node, found: Exploration) -> Broken | None:
+        """Where nothing is under way and no timer is set: which promise that breaks, if any."""
         world = node.world
-        if not world.under_way and not world.due:
-            try:
-                at_rest(self._around.spec, world)
-            except Broken as broken:
-                return _counterexample(broken, node)
-            status = "never started" if world.instance is None else world.instance.status
-            found.ends[status] = found.ends.get(status, 0) + 1
-        if node.depth >= self._depth:
-            found.bound = f"{self._depth} moves"
+        if world.under_way or world.due:
             return None
-        for move in self._around.moves(world):
-            try:
-                after, witness, decision = self._made(node, move)
-            except Broken as broken:
-                return _counterexample(broken, _told(node, move, *_quietly(self, node, move)))
-            new = Node(after, witness, node, None, node.depth + 1)
-            key = self.key(new)
-            if key in seen:
-                continue
-            seen.add(key)
-            found.states, found.depth = found.states + 1, max(found.depth, new.depth)
-            queue.append(new._replace(turn=_turn(move, decision, after)))
+        try:
+            at_rest(self._around.spec, node.witness, world)
+        except Broken as broken:
+            return broken
+        status = "not started" if world.instance is None else world.instance.status
+        found.ends[status] = found.ends.get(status, 0) + 1
         return None
+
+    def following(self, node: Node) -> Iterator[tuple[int, Node]]:
+        """What each move leads to, and how many disturbances it is."""
+        for move in self._around.moves(node.world):
+            cost = int(move.kind == "due" or move.role is Role.CANCELS) + int(move.kept)
+            broken = None
+            try:
+                world, witness, decision = self._made(node, move)
+            except Broken as error:
+                broken, (world, witness, decision) = error, self._unjudged(node, move)
+            yield cost, Node(world, witness, node, _turn(move, decision, world), broken)
+
+    def _unjudged(self, node: Node, move: Move) -> tuple[World, Witness, Decision]:
+        """What a move led to that broke a promise: a counterexample shows that turn too."""
+        try:
+            return self._made(node, move, judged=False)
+        except Broken:
+            return node.world, node.witness, Decision(node.world.instance)
 
     def _made(self, node: Node, move: Move, *, judged: bool = True) -> tuple[World, Witness, Decision]:
         """What a move leads to. Raises Broken where `decide` breaks a promise, or breaks down."""
@@ -173,7 +222,7 @@ class _Run:
             later = self._asked(before, given)
             if isinstance(given, Received):
                 if later.keep:
-                    return replace(world, early=(*world.early, given)), witness, decision
+                    return world._replace(early=(*world.early, given)), witness, decision
                 fresh = before is None or short(given.event_id) not in before.seen
                 witness = hear(self._around.spec, witness, given) if fresh and move.kind != "again" else witness
             if judged:
@@ -187,7 +236,7 @@ class _Run:
         given = replace(received, now=world.now)
         if world.instance is not None or received.event != self._around.spec.starts_on:
             return world, [given]
-        return replace(world, early=()), [given, *(replace(one, now=world.now) for one in world.early)]
+        return world._replace(early=()), [given, *(replace(one, now=world.now) for one in world.early)]
 
     def _asked(self, before: Instance | None, given: Input) -> Decision:
         try:
@@ -212,9 +261,9 @@ class _Run:
             if record is not None:
                 times += [record.done_at, record.undone_at]
                 steps.append(self._of_record(name, record, world.now, instance))
-            order = {at: place for place, at in enumerate(sorted({at for at in times if at is not None}))}
-            steps.append(tuple(None if at is None else order[at] for at in times))
-            steps.append((told.asked, told.begun, told.failed, told.undone, told.fresh, told.request, told.attempt))
+            order = sorted({at for at in times if at is not None})
+            steps.append(tuple([None if at is None else order.index(at) for at in times]))
+            steps.append(told._replace(success_at=None))
         return (
             None if instance is None else self._of_all(instance),
             tuple(steps),
@@ -229,25 +278,19 @@ class _Run:
             world.cancels,
             world.duplicates,
             node.witness.pivoted,
+            None if node.broken is None else node.broken.says,
         )
 
     def _of_record(self, name: str, record: StepRecord, now: int, instance: Instance | None) -> tuple[Any, ...]:
-        kept = record.__dict__
         deadline = self._deadlines.get(name)
         limit: Any = None
         if deadline is not None and instance is not None:
             limit = (now >= instance.started_at + deadline, record.due == instance.started_at + deadline)
-        return (*(_plain(kept[field]) for field in KEPT), record.due is not None, limit)
+        return (*of_record(record), record.due is not None, limit)
 
     def _of_all(self, instance: Instance) -> tuple[Any, ...]:
-        kept = instance.__dict__
         cause = None if instance.cause is None else instance.cause.kind
-        return (*(_plain(kept[field]) for field in KEPT_OF_ALL), cause, instance.ended_at is not None)
-
-
-def _plain(value: Any) -> Any:
-    """As it is, or as text where it can't be compared by a hash."""
-    return value if isinstance(value, (str, int, bool, type(None), tuple)) else repr(value)
+        return (*of_all(instance), cause, instance.ended_at is not None)
 
 
 def _message(message: Message) -> tuple[str, str, int]:
@@ -259,27 +302,7 @@ def _turn(move: Move, decision: Decision, world: World) -> Turn:
     return Turn(move, decision.emits, decision.changes, status)
 
 
-def _quietly(run: _Run, node: Node, move: Move) -> tuple[World, Decision]:
-    """What a move led to, broken promises or not: a counterexample shows the turn that broke it."""
-    try:
-        world, _, decision = run._made(node, move, judged=False)
-    except Broken:
-        return node.world, Decision(node.world.instance)
-    return world, decision
-
-
-def _told(node: Node, move: Move, world: World, decision: Decision) -> Node:
-    return Node(world, node.witness, node, _turn(move, decision, world), node.depth + 1)
-
-
-def _counterexample(broken: Broken, node: Node) -> Counterexample:
-    return Counterexample(broken.promise, broken.says, "", tuple(reversed(list(_turns(node)))))
-
-
 def _turns(node: Node | None) -> Iterator[Turn]:
     while node is not None and node.turn is not None:
         yield node.turn
         node = node.parent
-
-
-__all__ = ["Bounds", "Counterexample", "Exploration", "Role", "Turn", "explore"]

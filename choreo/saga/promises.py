@@ -4,7 +4,6 @@ Every run ends or says what it waits for; what completed or may have is undone e
 order; nothing is undone beyond a pivot; nothing is emitted after the end.
 """
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from choreo.saga.decision import Decision, Emit, Received
@@ -14,8 +13,7 @@ from choreo.saga.instance import Instance, StepState
 from choreo.saga.rules import Role, Spec, Step
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What the coordinator was told of one step and asked for. Times are microseconds, for comparing only."""
 
     asked: bool = False
@@ -72,20 +70,18 @@ def hear(spec: Spec, witness: Witness, given: Received) -> Witness:
             continue
         told = steps[name]
         if role is Role.COMPLETES:
-            told = replace(told, success_at=given.at, fresh=True, undone=False)
+            told = told._replace(success_at=given.at, fresh=True, undone=False)
         elif role is Role.FAILS:
-            told = replace(told, failed=told.success_at is None)
+            told = told._replace(failed=told.success_at is None)
         elif role is Role.UNKNOWN:
-            told = replace(told, begun=True)
+            told = told._replace(begun=True)
         elif role is Role.UNDONE and (told.success_at is None or given.at > told.success_at):
-            told = replace(told, undone=True, fresh=False)
+            told = told._replace(undone=True, fresh=False)
         steps[name] = told
     return witness._replace(steps=steps)
 
 
-def judge(
-    spec: Spec, witness: Witness, before: Instance | None, given: Received | None, decision: Decision
-) -> Witness:
+def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received | None, decision: Decision) -> Witness:
     """Hold one decision against the promises; `given` is the event that was decided upon. Raises Broken."""
     after = decision.instance
     steps = dict(witness.steps)
@@ -95,7 +91,7 @@ def judge(
         _not_after_the_end(spec, before, given, after, emit)
         told = steps[emit.step]
         if emit.kind == "do":
-            steps[emit.step] = replace(told, asked=True, begun=True)
+            steps[emit.step] = told._replace(asked=True, begun=True)
         elif emit.kind == "undo":
             if witness.pivoted:
                 raise Broken(PIVOT, f"{emit.step} is undone after a pivot")
@@ -128,7 +124,7 @@ def _undo(spec: Spec, steps: dict[str, Told], step: Step, emit: Emit) -> Told:
         most = step.compensate.attempts if step.compensate else 1
         if emit.attempt != told.attempt + 1 or emit.attempt > most:
             raise Broken(ONCE, f"{name}: its undo is requested again as attempt {emit.attempt} of {most}")
-        return replace(told, attempt=emit.attempt)
+        return told._replace(attempt=emit.attempt)
     if told.request and not told.fresh:
         raise Broken(ONCE, f"{name} is undone a second time")
     if told.success_at is None and (told.failed or (step.emit is not None and not told.asked)):
@@ -136,7 +132,7 @@ def _undo(spec: Spec, steps: dict[str, Told], step: Step, emit: Emit) -> Told:
     for later in spec.steps:
         if later.name in spec.followers[name] and later.compensate and steps[later.name].to_undo:
             raise Broken(ORDER, f"{name} is undone before {later.name}, which comes after it")
-    return replace(told, request=emit.request_id, attempt=emit.attempt, fresh=False)
+    return told._replace(request=emit.request_id, attempt=emit.attempt, fresh=False)
 
 
 def _begun(spec: Spec, steps: dict[str, Told], after: Instance) -> None:
@@ -148,7 +144,7 @@ def _begun(spec: Spec, steps: dict[str, Told], after: Instance) -> None:
         if step.emit is None and step.name not in skipped and not steps[step.name].begun:
             ready = all(steps[name].success_at is not None or name in skipped for name in step.after)
             if ready:
-                steps[step.name] = replace(steps[step.name], begun=True)
+                steps[step.name] = steps[step.name]._replace(begun=True)
 
 
 def _ends_rightly(spec: Spec, steps: dict[str, Told], after: Instance) -> None:
@@ -163,19 +159,33 @@ def _ends_rightly(spec: Spec, steps: dict[str, Told], after: Instance) -> None:
             raise Broken(ONCE, f"the saga is {after.status} though {step.name} {happened} and is not undone")
 
 
-def at_rest(spec: Spec, world: World) -> None:
-    """Nothing is under way and no timer is set: the run has ended or waits visibly. Raises Broken."""
+def at_rest(spec: Spec, witness: Witness, world: World) -> None:
+    """Nothing is under way and no timer is set: the run has ended or waits visibly, for good reason. Raises Broken."""
     instance = world.instance
     if instance is None:
         return
     if not instance.ended:
-        if instance.status != "stuck" and not waits_for(spec, instance):
-            raise Broken(ENDS, f"the saga is {instance.status} for ever, and waits for no event and no timer")
-        return
-    if instance.status != "completed":
+        _waits_rightly(spec, witness.steps, instance, world)
+    elif instance.status != "completed":
         for step, deed in zip(spec.steps, world.deeds, strict=True):
             if step.compensate and deed is Deed.DONE:
                 raise Broken(ONCE, f"the saga is {instance.status}, and {step.name} is left done")
+
+
+def _waits_rightly(spec: Spec, steps: dict[str, Told], instance: Instance, world: World) -> None:
+    if instance.status != "stuck" and not waits_for(spec, instance):
+        raise Broken(ENDS, f"the saga is {instance.status} for ever, and waits for no event and no timer")
+    if instance.cause is None:
+        if all(told.success_at is not None for told in steps.values()):
+            raise Broken(ENDS, f"the saga is {instance.status} for ever, though every step completed")
+        return
+    open_steps = {step.name for step in spec.steps if step.compensate and steps[step.name].to_undo}
+    asked = {step.name for step, undos in zip(spec.steps, world.undos, strict=True) if undos}
+    if not open_steps | asked:
+        raise Broken(ENDS, f"the saga is {instance.status} for ever, though nothing is left to undo")
+    for name in sorted(open_steps - asked):
+        if (not steps[name].request or steps[name].fresh) and not open_steps & spec.followers[name]:
+            raise Broken(ONCE, f"the saga is {instance.status} for ever, and nobody is asked to undo {name}")
 
 
 def _word(event: str) -> str:
