@@ -25,7 +25,7 @@ class Parts(NamedTuple):
         return found
 
     def lanes(self, spec: Spec) -> dict[str, str]:
-        """By event, its topic, where that keeps the order of one saga's events: its key is what the saga is found by."""
+        """By event, its topic, where its key keeps the events of one saga in order."""
         found = {}
         for name, field in spec.correlate_by.items():
             event = self.catalogue.get(name)
