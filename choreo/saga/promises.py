@@ -101,6 +101,9 @@ def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received
     _begun(spec, steps, after)
     if after.ended and not (before and before.ended):
         _ends_rightly(spec, steps, after)
+    for name, record in after.steps.items():
+        if record.state is StepState.COMPENSATING and not steps[name].request:
+            raise Broken(ONCE, f"{name} is being undone, and nobody is asked to")
     pivots = (step.name for step in spec.steps if step.pivot)
     pivoted = after.cause is None and any(steps[name].success_at is not None for name in pivots)
     return Witness(steps, witness.pivoted or pivoted)

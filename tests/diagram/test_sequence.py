@@ -45,7 +45,7 @@ outside              order
    |                   * waiting
    |--OrderCancelled-->|
    |                   * compensating
-   |                   * broken: the saga is compensating for ever, and nobody is asked to undo pay"""
+   |                   * broken: pay is being undone, and nobody is asked to"""
 EARLY = """\
 outside              order
    |----OrderPlaced--->|
@@ -97,7 +97,7 @@ def test_mermaid_says_the_same() -> None:
         "    Note over p1: waiting\n"
         "    p0->>p1: OrderCancelled\n"
         "    Note over p1: compensating\n"
-        "    Note over p1: broken: the saga is compensating for ever, and nobody is asked to undo pay\n"
+        "    Note over p1: broken: pay is being undone, and nobody is asked to\n"
     )
 
 

@@ -132,6 +132,15 @@ def never_asks_to_undo(spec: Spec, instance: Instance | None, given: Input) -> D
     return replace(decision, emits=tuple(emit for emit in decision.emits if emit.kind != "undo"))
 
 
+def forgets_a_step(spec: Spec, instance: Instance | None, given: Input) -> Decision:
+    """Goes back, and leaves every step as it was."""
+    decision = decide(spec, instance, given)
+    after = decision.instance
+    if instance is not None and after is not None and after.cause is not None:
+        return replace(decision, emits=(), instance=after.model_copy(update={"steps": instance.steps}))
+    return decision
+
+
 def undoes_twice(spec: Spec, instance: Instance | None, given: Input) -> Decision:
     """Asks again, under another id, when it hears that it is undone."""
     decision = decide(spec, instance, given)
@@ -196,7 +205,12 @@ def found_by(broken: Decide) -> Exploration:
 @pytest.mark.parametrize(
     ("broken", "promise", "says"),
     [
-        (never_asks_to_undo, "what completed or may have is undone exactly once", "nobody is asked to undo pay"),
+        (
+            never_asks_to_undo,
+            "what completed or may have is undone exactly once",
+            "pay is being undone, and nobody is asked to",
+        ),
+        (forgets_a_step, "what completed or may have is undone exactly once", "nobody is asked to undo pay"),
         (undoes_twice, "what completed or may have is undone exactly once", "ship is undone a second time"),
         (forgets_the_order, "undone in the reversed order", "pay is undone before ship, which comes after it"),
         (forgets_the_pivot, "nothing is undone beyond a pivot", "reserve is undone after a pivot"),
