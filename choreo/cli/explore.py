@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
+from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.diagram.parts import Parts
 from choreo.diagram.sequence import as_mermaid, as_rows, as_text, sequence_of
@@ -22,6 +23,8 @@ def explore_specs(project: Project, parts: Parts, asked: Asked) -> bool:
     """Explore each spec and say what was found; answers whether every promise was kept."""
     sound = True
     for spec in parts.specs:
+        if not project.output.quiet:
+            note(f"exploring saga {spec.name}, at most {asked.states} states")
         found = explore(spec, parts.lanes(spec), Bounds(states=asked.states))
         sound = sound and found.counterexample is None
         project.output.thing(_row(parts, spec, found, asked), _lines(parts, spec, found, asked))
