@@ -23,7 +23,8 @@ class Told(NamedTuple):
     failed: bool = False
     undone: bool = False
     fresh: bool = False
-    """A success that no undo has been asked for."""
+    """No undo has been asked for since a success was heard. One that is heard after the answer to its undo, but was
+    said before it, counts too: `decide` does not trust the order of two topics and undoes it once more."""
     request: bytes = b""
     attempt: int = 0
 
