@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -13,6 +13,7 @@ from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
+from choreo.diagram.parts import Parts
 from choreo.errors import ChoreoError
 from choreo.events.avro import schema_of
 from choreo.events.contracts import compatibility, contract_file, drift
@@ -43,13 +44,28 @@ class Finding(NamedTuple):
 
 @command("check")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
-def check(project: Project, targets: Sequence[str]) -> int:
+@click.option(
+    "--explore", is_flag=True, help="Try every run of each saga: failures, timeouts, duplicates, cancellations."
+)
+@click.option("--states", type=click.IntRange(1), default=20_000, show_default=True, help="How far --explore looks.")
+@click.option("--mermaid", is_flag=True, help="Runs that --explore finds as Mermaid instead of lines.")
+@click.option("--diagram", type=click.Path(file_okay=False, path_type=Path), help="Draw sagas and services into here.")
+def check(project: Project, targets: Sequence[str], **asked: Any) -> int:
     """Say what does not fit in these targets (none = the whole project). Exit code 1 where anything was found."""
     checking = Checking(project, Finder(project.config, Path.cwd()))
     findings = list(checking.run(targets))
     for finding in findings:
         project.output.thing(finding._asdict(), [str(finding)])
     note(f"{checking.counted()}: {len(findings)} problems" if findings else f"{checking.counted()}: all of it fits")
+    if asked["diagram"] is not None:
+        from choreo.cli.diagram import draw
+
+        draw(project, checking.parts, asked["diagram"])
+    if asked["explore"]:
+        from choreo.cli.explore import Asked, explore_specs
+
+        sound = explore_specs(project, checking.parts, Asked(asked["states"], asked["mermaid"]))
+        return FOUND if findings or not sound else 0
     return FOUND if findings else 0
 
 
@@ -85,6 +101,11 @@ class Checking:
     def counted(self) -> str:
         """What was looked at."""
         return f"{len(self._services)} services, {len(self._specs)} sagas, {len(self._finder.catalogue())} events"
+
+    @property
+    def parts(self) -> Parts:
+        """What is sound enough to be explored and drawn."""
+        return Parts(tuple(self._sound), tuple(spec for _, spec in self._specs), self._finder.catalogue())
 
     def _check_services(self) -> Iterator[Finding]:
         for service in self._services:

@@ -1,0 +1,174 @@
+"""Pictures of specs and of the choreography: everything is there, nothing covers anything, each time the same."""
+
+from itertools import combinations
+from xml.etree import ElementTree
+
+import pytest
+
+from choreo.diagram.drawing import graph_of_project, graph_of_spec
+from choreo.diagram.graph import Arrow, Box, Graph
+from choreo.diagram.layered import crossings, lay_out
+from choreo.diagram.mermaid import as_flowchart
+from choreo.diagram.parts import Parts
+from choreo.diagram.svg import as_svg
+from tests.saga.shop import ORDER, spec_of
+
+SVG = "{http://www.w3.org/2000/svg}"
+SPEC = spec_of()
+
+
+class Drawn:
+    """An SVG as a reader finds it: boxes by name with their kind and text, arrows by both ends."""
+
+    def __init__(self, text: str) -> None:
+        root = ElementTree.fromstring(text)
+        self.title = root.findtext(f"{SVG}title")
+        groups = [group for group in root.iter(f"{SVG}g") if group.get("class")]
+        self.boxes = {
+            str(one.get("data-name")): (str(one.get("class")), _said(one)) for one in groups if one.get("data-name")
+        }
+        self.arrows = {
+            (str(one.get("data-from")), str(one.get("data-to"))): (str(one.get("class")), _said(one))
+            for one in groups
+            if one.get("data-from")
+        }
+
+
+def _said(group: ElementTree.Element) -> list[str]:
+    return [str(line.text) for line in group.iter(f"{SVG}tspan")]
+
+
+def test_every_step_edge_compensation_and_pivot_of_a_spec_is_there() -> None:
+    """The SVG of a spec holds all of it, no more and no less."""
+    drawn = Drawn(as_svg(graph_of_spec(SPEC)))
+    assert drawn.title == "saga order, version 1"
+    assert drawn.boxes == {
+        "start": ("box event", ["OrderPlaced"]),
+        "step reserve": ("box step", ["reserve", "done on StockReserved", "fails on StockRejected"]),
+        "undo reserve": (
+            "box undo",
+            [
+                "undo reserve",
+                "asks StockReleaseRequested",
+                "done on StockReleased",
+                "fails on StockReleaseFailed",
+            ],
+        ),
+        "step pay": (
+            "box step",
+            ["pay", "done on PaymentTaken", "fails on PaymentDeclined", "may have happened on PaymentUnknown"],
+        ),
+        "undo pay": ("box undo", ["undo pay", "asks RefundRequested", "done on PaymentRefunded"]),
+        "step ship": ("box step", ["ship", "asks ShipmentRequested", "done on ParcelHandedOver"]),
+        "undo ship": ("box undo", ["undo ship", "asks ParcelRecallRequested", "done on ParcelRecalled"]),
+        "step deliver": ("box pivot", ["deliver (pivot)", "done on OrderDelivered"]),
+        "completed": ("box end", ["completed"]),
+        "cancel": ("box event", ["OrderCancelled"]),
+        "cancelled": ("box end", ["cancelled", "what was done is undone"]),
+    }
+    assert drawn.arrows == {
+        ("start", "step reserve"): ("arrow forward", []),
+        ("start", "step pay"): ("arrow forward", ["when saga.total > 0"]),
+        ("step reserve", "step ship"): ("arrow forward", []),
+        ("step pay", "step ship"): ("arrow forward", []),
+        ("step ship", "step deliver"): ("arrow forward", []),
+        ("step deliver", "completed"): ("arrow forward", []),
+        ("step reserve", "undo reserve"): ("arrow undo", []),
+        ("step pay", "undo pay"): ("arrow undo", []),
+        ("step ship", "undo ship"): ("arrow undo", []),
+        ("cancel", "cancelled"): ("arrow cancel", []),
+    }
+
+
+def test_mermaid_holds_the_same() -> None:
+    """Each box and each arrow of the graph is a line; signs that mean something to Mermaid are written as entities."""
+    graph = graph_of_spec(SPEC)
+    lines = as_flowchart(graph).splitlines()
+    assert lines[:4] == ["---", "title: saga order, version 1", "---", "flowchart TD"]
+    assert '    n7[["deliver (pivot)<br>done on OrderDelivered"]]' in lines
+    assert '    n0 -->|"when saga.total #gt; 0"| n3' in lines
+    assert "    n1 -.-> n2" in lines
+    assert len(lines) == 4 + len(graph.boxes) + len(graph.arrows)
+
+
+def choreography() -> Graph:
+    """The sample shop."""
+    from services.shop.inventory.service import inventory
+    from services.shop.payments.service import payments
+
+    return graph_of_project(Parts((inventory, payments)))
+
+
+def test_the_choreography_shows_services_topics_and_events() -> None:
+    """Each service is joined to each topic that it writes or reads, by the events that go that way."""
+    drawn = Drawn(as_svg(choreography()))
+    assert {"service inventory", "service payments", "topic shop.inventory", "topic shop.payments"} <= set(drawn.boxes)
+    assert drawn.arrows["service payments", "topic shop.payments"][1] == [
+        "PaymentDeclined",
+        "PaymentRefunded",
+        "PaymentTaken",
+    ]
+    assert drawn.arrows["topic shop.payments", "service payments"][1] == ["RefundRequested"]
+    assert drawn.arrows["outside", "topic shop.orders"][1] == ["OrderPlaced"]
+
+
+def test_a_saga_stands_among_the_services() -> None:
+    """A saga takes and emits as a service does."""
+    from tests.saga.shop import EVENTS
+
+    drawn = Drawn(as_svg(graph_of_project(Parts((), (spec_of(ORDER),), EVENTS))))
+    assert drawn.boxes["saga order"] == ("box saga", ["saga order"])
+    assert "ShipmentRequested" in drawn.arrows["saga order", "topic shop.orders"][1]
+    assert "PaymentTaken" in drawn.arrows["topic shop.orders", "saga order"][1]
+
+
+@pytest.mark.parametrize("graph", [graph_of_spec(SPEC), choreography()], ids=["spec", "choreography"])
+def test_nothing_covers_anything(graph: Graph) -> None:
+    """No two boxes and no two labels overlap, and all of them are inside the picture."""
+    layout = lay_out(graph)
+    spots = [spot for spot in layout.spots.values() if spot.height]
+    for one, other in combinations(spots, 2):
+        beside = abs(one.x - other.x) >= (one.width + other.width) / 2 - 0.01
+        assert beside or abs(one.y - other.y) >= (one.height + other.height) / 2, (one, other)
+    for spot in spots:
+        assert spot.x - spot.width / 2 >= 0
+        assert spot.x + spot.width / 2 <= layout.width
+        assert spot.y - spot.height / 2 >= 0
+        assert spot.y + spot.height / 2 <= layout.height
+
+
+def test_the_same_graph_is_drawn_the_same() -> None:
+    """Byte for byte: a picture in a repository changes only when the project does."""
+    assert as_svg(choreography()) == as_svg(choreography())
+
+
+def test_circles_and_arrows_to_itself_are_drawn() -> None:
+    """An arrow that closes a circle goes up; one to its own box does not stop the layout."""
+    boxes = tuple(Box(name, (name,), "service") for name in "abc")
+    arrows = (Arrow("a", "b"), Arrow("b", "c"), Arrow("c", "a", ("back",)), Arrow("b", "b"))
+    layout = lay_out(Graph("circle", boxes, arrows))
+    assert [layout.spots[name].layer for name in "abc"] == [0, 2, 4]
+    assert layout.ways[2].spots[0] == "c"
+    assert layout.ways[2].spots[-1] == "a"
+    assert Drawn(as_svg(Graph("circle", boxes, arrows))).arrows["c", "a"][1] == ["back"]
+
+
+def test_crossings_are_undone() -> None:
+    """Boxes that stand the wrong way round are put right: none of these arrows needs to cross."""
+    boxes = tuple(Box(name, (name,), "service") for name in ("a", "b", "c", "d", "e", "f"))
+    arrows = (Arrow("a", "f"), Arrow("b", "e"), Arrow("c", "d"))
+    below: dict[str, list[str]] = {"a": ["f"], "b": ["e"], "c": ["d"]}
+    assert crossings([["a", "b", "c"], ["d", "e", "f"]], below | {name: [] for name in "def"}) == 3
+    layout = lay_out(Graph("crossed", boxes, arrows))
+    upper = [name for name in layout.layers[0] if name in "abc"]
+    lower = [name for name in layout.layers[2] if name in "def"]
+    assert [dict(zip("abc", "fed", strict=True))[name] for name in upper] == lower
+
+
+def test_signs_of_xml_are_escaped() -> None:
+    """What stands in a condition is text, never markup."""
+    boxes = (Box("a<b", ('x < "y" & z',), "step"), Box("c", ("c",), "end"))
+    drawn = Drawn(as_svg(Graph("a & b", boxes, (Arrow("a<b", "c", ("p < q",)),))))
+    assert drawn.title == "a & b"
+    assert drawn.boxes["a<b"][1] == ['x < "y" & z']
+    assert drawn.arrows["a<b", "c"][1] == ["p < q"]
