@@ -79,8 +79,8 @@ def test_the_sample_shop_keeps_every_promise_in_every_run() -> None:
 def test_timeouts_and_failing_undos_keep_every_promise() -> None:
     """Retries, an undo that fails or is not answered, an unknown outcome: all runs up to the bound, which is said."""
     spec = spec_of(changed(("within: 2d", "within: 1h\n    on_timeout: {retry: {attempts: 2, wait: 10m}}")))
-    found = explore(spec, None, Bounds(states=1000))
-    assert (found.counterexample, found.bound, found.states) == (None, "1000 states", 1000)
+    found = explore(spec, None, Bounds(states=1500))
+    assert (found.counterexample, found.bound, found.states) == (None, "1500 states", 1500)
     assert {"completed", "compensated", "stuck"} <= set(found.ends)
 
 
