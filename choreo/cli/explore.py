@@ -34,6 +34,8 @@ def explore_specs(project: Project, parts: Parts, asked: Asked) -> bool:
 def summary(spec: Spec, found: Exploration) -> str:
     """How much was looked at, and whether that is all there is."""
     looked = f"saga {spec.name}: {found.states} states, up to {found.depth} moves in a row"
+    if found.left_out:
+        looked += f" (without {', '.join(found.left_out)})"
     if found.counterexample is not None:
         return f"{looked}; broken: {found.counterexample.promise}"
     if found.complete:

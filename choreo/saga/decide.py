@@ -97,8 +97,7 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
     if part.role is Role.COMPLETES:
         _completed(draft, step, given)
     elif part.role is Role.FAILS:
-        if draft.state(step) in (*OPEN, StepState.UNKNOWN):
-            draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False)
+        _failed(draft, step, given)
     elif part.role is Role.UNKNOWN:
         _unknown(draft, step, given)
     elif part.role is Role.REOPENS:
@@ -139,6 +138,14 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:
         begin_again(draft, step, given.event)
+
+
+def _failed(draft: Draft, step: Step, given: Received) -> None:
+    """A step certainly did not happen: where its undo was asked for because it might have, nothing is to be undone."""
+    record = draft.steps[step.name]
+    in_vain = record.state in UNDOING and record.done_at is None
+    if in_vain or record.state in (*OPEN, StepState.UNKNOWN):
+        draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False, problem="")
 
 
 def _unknown(draft: Draft, step: Step, given: Received) -> None:

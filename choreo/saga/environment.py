@@ -99,7 +99,7 @@ def variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
         if cancels is not None and cancels.refused is not None:
             cancels = replace(cancels, refused=Emission(cancels.refused.event))
         steps = tuple(_without_fields(step, guesses) for step in spec.steps)
-        yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=())
+        yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=())
 
 
 def _is_data(when: Expression) -> bool:
@@ -107,15 +107,34 @@ def _is_data(when: Expression) -> bool:
     return any(name.startswith("saga.") or not name.endswith(".status") for name in when.reads) or not when.reads
 
 
+def left_out(spec: Spec) -> tuple[str, ...]:
+    """What of a spec no run of an exploration has: steps are done once."""
+    again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
+    return (*again, *(f"repeat of {step.name}" for step in spec.steps if step.repeat))
+
+
 def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
-    undo = step.compensate
+    undo, ask, remind = step.compensate, step.on_timeout.ask, step.remind
     return replace(
         step,
+        tells=(),
+        reopens_on=(),
+        repeat=None,
+        on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
+        remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
+        not_before_us=_elastic(step.not_before_us),
+        within_us=_elastic(step.within_us),
+        deadline_us=_elastic(step.deadline_us),
         when=guesses.get(step.when.text, step.when) if step.when is not None else None,
         emit=Emission(step.emit.event) if step.emit else None,
         compensate=replace(undo, emit=Emission(undo.emit.event)) if undo else None,
         keeps=(),
     )
+
+
+def _elastic(limit: int | Expression | None) -> int | None:
+    """A point in time that an event would name comes some time: how late says nothing."""
+    return 1 if isinstance(limit, Expression) else limit
 
 
 class Surroundings:
@@ -204,10 +223,11 @@ class Surroundings:
                 return False
         elif step.when is not None and states.get(step.name) in (None, StepState.IDLE, StepState.SKIPPED):
             return False
-        return all(
-            world.deeds[self._index[name]] in (Deed.DONE, Deed.UNDONE) or states.get(name) is StepState.SKIPPED
-            for name in step.after
-        )
+        if any(states.get(name) is not StepState.SKIPPED for name in step.otherwise):
+            return False
+        done = sum(world.deeds[self._index[name]] in (Deed.DONE, Deed.UNDONE) for name in step.after)
+        skipped = sum(states.get(name) is StepState.SKIPPED for name in step.after)
+        return done + skipped >= len(step.after) if step.enough is None else done >= step.enough
 
     def _may_overtake(self, step: Step) -> bool:
         """Whether a success and the answer to its undo may arrive in another order than they were said."""

@@ -13,14 +13,14 @@ from choreo.events.event import Value
 from choreo.saga.decide import decide as real_decide
 from choreo.saga.decision import Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
-from choreo.saga.environment import Message, Move, Surroundings, World, variants
+from choreo.saga.environment import Message, Move, Surroundings, World, left_out, variants
 from choreo.saga.instance import Instance, StepRecord
 from choreo.saga.promises import Broken, Witness, at_rest, hear, judge, start
 from choreo.saga.rules import Role, Spec
 
 Decide = Callable[[Spec, Instance | None, Input], Decision]
 
-WORDS = {"by", "undone_by", "problem", "fields", "due", "done_at", "undone_at"}
+WORDS = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at"}
 """Of a step's record: what is only told, and times, which are compared and not kept."""
 FOREIGN = {"saga", "key", "version", "digest", "steps", "remembered", "seen", "correlation_id", "refused", "cause"} | {
     "started_at",
@@ -89,6 +89,8 @@ class Exploration:
     disturbances: int = 0
     ends: dict[str, int] = field(default_factory=dict)
     """How many states at rest there are, by the status of the saga."""
+    left_out: tuple[str, ...] = ()
+    """What of the spec no run has."""
     bound: str | None = None
     counterexample: Counterexample | None = None
 
@@ -130,7 +132,7 @@ def explore(
     `lanes` names the topic of each event that keeps its order. The same call always gives the same answer.
     """
     bounds = bounds or Bounds()
-    found, queue = Exploration(), list[Waiting]()
+    found, queue = Exploration(left_out=left_out(spec)), list[Waiting]()
     for number, (said, one) in enumerate(variants(spec)):
         run = _Run(Surroundings(one, lanes), decide, said)
         first = run.first(bounds)
@@ -170,7 +172,8 @@ class _Run:
         self._around, self._decide, self.given = around, decide, given
         self.seen: set[tuple[Any, ...]] = set()
         self._names = [step.name for step in around.spec.steps]
-        self._deadlines = {step.name: step.deadline_us for step in around.spec.steps if step.deadline_us is not None}
+        limits = {step.name: step.deadline_us for step in around.spec.steps}
+        self._deadlines = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
 
     def first(self, bounds: Bounds) -> Node:
         """Where every run begins."""
@@ -286,7 +289,7 @@ class _Run:
         limit: Any = None
         if deadline is not None and instance is not None:
             limit = (now >= instance.started_at + deadline, record.due == instance.started_at + deadline)
-        return (*of_record(record), record.due is not None, limit)
+        return (*of_record(record), record.due is not None, record.remind_due is not None, limit)
 
     def _of_all(self, instance: Instance) -> tuple[Any, ...]:
         cause = None if instance.cause is None else instance.cause.kind

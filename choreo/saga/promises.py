@@ -146,8 +146,10 @@ def _begun(spec: Spec, steps: dict[str, Told], after: Instance) -> None:
     skipped = {name for name, record in after.steps.items() if record.state is StepState.SKIPPED}
     for step in spec.steps:
         if step.emit is None and step.name not in skipped and not steps[step.name].begun:
-            ready = all(steps[name].success_at is not None or name in skipped for name in step.after)
-            if ready:
+            done = sum(steps[name].success_at is not None for name in step.after)
+            passed = sum(steps[name].success_at is not None or name in skipped for name in step.after)
+            ready = passed == len(step.after) if step.enough is None else done >= step.enough
+            if ready and skipped.issuperset(step.otherwise):
                 steps[step.name] = steps[step.name]._replace(begun=True)
 
 

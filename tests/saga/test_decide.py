@@ -77,6 +77,18 @@ def test_an_undo_gives_back_what_the_step_said(order: Story) -> None:
     assert dict(silent.emits[-1].fields) == {"order_id": "o1", "amount": None}
 
 
+def test_a_failure_ends_an_undo_that_was_asked_for_in_vain(order: Story) -> None:
+    """A step that might have happened says that it did not: nobody waits for its undo any more."""
+    order.when("OrderPlaced", "StockRejected").then("RefundRequested").when("PaymentDeclined").then()
+    order.stands("compensated").when("PaymentRefunded").then().stands("compensated")
+
+
+def test_a_failure_after_a_success_ends_no_undo(order: Story) -> None:
+    """What was heard to have happened is undone, whatever is said of it later."""
+    order.when("OrderPlaced", "PaymentTaken", "StockRejected").then("RefundRequested").when("PaymentDeclined")
+    order.stands("compensating", "PaymentRefunded")
+
+
 def test_undo_goes_in_the_reversed_order(order: Story) -> None:
     """A later step is undone before those that it came after; those that are independent are undone in parallel."""
     order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver").then("ShipmentRequested")

@@ -1,0 +1,30 @@
+"""The wider language keeps the promises of `decide` in every run, too."""
+
+import pytest
+
+from choreo.saga.explore import Bounds, explore
+from tests.saga.flow import flow, step
+
+SPECS = {
+    "any": (step("a"), step("b"), step("c", "after: {any: [a, b]}")),
+    "at_least": (step("a"), step("b", undone=False), step("c", "after: {at_least: 2, of: [a, b]}", undone=False)),
+    "choice": (step("a", "when: saga.n > 1"), step("b", "else: a"), step("c", "after: {any: [a, b]}", "emit: AskC")),
+    "ask": (step("a", "within: 1h", "on_timeout: {ask: {emit: Told1, within: 1h, attempts: 2}}"), step("b")),
+    "remind": (step("a", "remind: {emit: Told1, every: 1h, at_most: 2}"), step("b")),
+    "held": (step("a", "emit: AskA", "not_before: 1h"), step("b", "after: a", "emit: AskB", "not_before: saga.at")),
+    "tell": (step("a", "tell: {done: Told1, undone: Told2}"), step("b", "after: a")),
+}
+
+
+@pytest.mark.parametrize("steps", SPECS.values(), ids=SPECS.keys())
+def test_every_way_of_the_language_keeps_every_promise(steps: tuple[str, ...]) -> None:
+    """No run up to the bound breaks a promise, and sagas end in each way."""
+    found = explore(flow(*steps), None, Bounds(states=1_500))
+    assert found.counterexample is None
+    assert {"completed", "compensated"} <= set(found.ends)
+
+
+def test_what_is_left_out_is_said() -> None:
+    """Steps that are done again are explored as done once, and the answer says so."""
+    spec = flow(step("a", "reopens_on: Told1"), step("b", "repeat: {until: steps.b.n > 1, at_most: 3}"))
+    assert explore(spec, None, Bounds(states=50)).left_out == ("reopens_on of a", "repeat of b")
