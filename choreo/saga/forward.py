@@ -1,5 +1,7 @@
 """Forward: which steps begin, what their timeouts mean, when the saga is complete."""
 
+from typing import Any
+
 from choreo.saga.draft import Draft
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -98,3 +100,27 @@ def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
     draft.put(step, attempt=record.attempt + 1, resting=False, due=_due(draft, step))
     draft.request(step, step.emit, "do")
     draft.note(f"{step.name}: requested again, {record.attempt + 1} of {step.on_timeout.attempts}")
+
+
+def request_again(draft: Draft, step: Step) -> None:
+    """Ask once more, whatever the answer or the silence was: `within` begins anew, a passed deadline is over."""
+    assert step.emit is not None
+    record = draft.steps[step.name]
+    limits = (
+        None if step.within_us is None else draft.now + step.within_us,
+        deadline_of(step, draft.before.started_at),
+    )
+    due = min((limit for limit in limits if limit is not None and limit > draft.now), default=None)
+    told: dict[str, Any] = {
+        "attempt": record.attempt + 1,
+        "resting": False,
+        "overdue": False,
+        "by": "",
+        "problem": "",
+        "due": due,
+    }
+    if record.state is StepState.REQUESTED:
+        draft.put(step, **told)
+    else:
+        draft.move(step, StepState.REQUESTED, **told)
+    draft.request(step, step.emit, "do")
