@@ -13,8 +13,10 @@ from choreo.errors import HandlingError, SpecError
 from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value, key_text
 from choreo.events.saga_mark import SagaMark
+from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Decision, Due, Emit, Received
+from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
+from choreo.saga.index import INDEX, rewrite
 from choreo.saga.instance import Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
 from choreo.saga.rules import Spec
@@ -72,6 +74,7 @@ class Coordinator(Handler[Event]):
     catalogue: ClassVar[Mapping[str, type[Event]]]
     instances = Store[str, Instance]()
     early = Store[str, tuple[EarlyEvent, ...]](default=())
+    by_field = INDEX
     due = Timer[tuple[str, str]]()
 
     def handle(self, event: Event, ctx: Context) -> Event | None:
@@ -198,6 +201,7 @@ class Coordinator(Handler[Event]):
             self.instances.pop(key, None)
         elif after is not before:
             self.instances[key] = after
+        rewrite(self.by_field, key, before, after)
         for name, due in decision.timers:
             if due is None:
                 self.due.cancel((key, name))
@@ -231,6 +235,35 @@ class Coordinator(Handler[Event]):
         )
 
 
+class Operator(Coordinator):
+    """Takes the commands of operators, which are keyed by the sagas' keys whatever the events are keyed by."""
+
+    def handle(self, event: Event, ctx: Context) -> Event | None:
+        """Decide upon one command."""
+        assert isinstance(event, SagaCommand)
+        order, now = order_of(event), to_micros(ctx.now)
+        instance = self.instances.get(event.key)
+        spec = self._spec_of(instance) or self._at_work(specs_at_work(ctx)).latest
+        given = Command(order, ctx.event_id.bytes, now, to_micros(ctx.emitted_at), event.who, event.why)
+        decision = decide(spec, instance, given)
+        if isinstance(order, Answer):
+            fault = self._fault_of(decision)
+            if fault is not None:
+                ctx.dead_letter(fault)
+                return None
+        return self._act(instance, decision, event.key, ctx)
+
+    def _fault_of(self, decision: Decision) -> str | None:
+        """What is wrong with the fields of an answer: told of the command, for no spec can mend it."""
+        for emit in decision.emits:
+            try:
+                self.catalogue[emit.event].model_validate(emit.fields)
+            except ValidationError as error:
+                told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+                return f"answer {emit.step} {emit.event} refused: {'; '.join(told)}"
+        return None
+
+
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:
     """The service `saga.NAME` that follows the instances of one saga.
 
@@ -253,7 +286,10 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
         "emits": (*(catalogue[name] for name in emitted), lifecycle_event(spec.name)),
         "keyed_by": _rekeyed_by(reads, handles),
     }
-    return Service(f"saga.{spec.name}", handlers=[type("Coordinator", (Coordinator,), declared)])
+    commanded = declared | {"handles": (command_event(spec.name),), "keyed_by": None}
+    # The last handler that has a timer answers it: it must stay the Coordinator, whose name is in the ids of requests.
+    handlers = [type("Operator", (Operator,), commanded), type("Coordinator", (Coordinator,), declared)]
+    return Service(f"saga.{spec.name}", handlers=handlers)
 
 
 def _reads(specs: Iterable[Spec], event: str) -> Reads:

@@ -1,6 +1,6 @@
 """Store: a durable mapping, declared in a handler and bound to one task while it handles."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, get_args, overload
 
@@ -57,6 +57,10 @@ class Store(Generic[K, V]):
         except TypeError as error:
             raise because(HandlerError(f"store {self.name!r}: {error}"), error)
 
+    def home_of(self, keys: KeyCodec) -> Callable[[Any], bytes]:
+        """Gives the part of a key that says in which task it lives: the first one."""
+        return keys.first_part_text
+
     def _unbound(self) -> NoReturn:
         raise HandlerError(
             f"store {self.name!r} is only a declaration here",
@@ -98,6 +102,24 @@ class Store(Generic[K, V]):
         self._unbound()
 
 
+class Index(Store[K, bool]):
+    """What is found by something else than the key of its event: `Index[tuple[str, str]]()` of (value, event's key).
+
+    A key ends with the key of the event that is handled, else StoreKeyError; True marks it. Entries lie in the task of
+    that event, so whoever looks something up asks every task.
+    """
+
+    def codecs(self) -> tuple[KeyCodec, ValueCodec]:
+        types = get_args(getattr(self, "__orig_class__", None))
+        if len(types) != 1:
+            raise HandlerError(f"index {self.name!r} has no type", hint=f"{self.name} = Index[tuple[str, str]]()")
+        return key_codec(self.name, types[0]), value_codec(bool)
+
+    def home_of(self, keys: KeyCodec) -> Callable[[Any], bytes]:
+        """The last one."""
+        return keys.last_part_text
+
+
 class BoundStore(Store[K, V]):
     """A store as a handler sees it at work."""
 
@@ -105,6 +127,7 @@ class BoundStore(Store[K, V]):
         self.name, self.default, self.ttl = declared.name, declared.default, declared.ttl
         self._lane = lane
         self._keys, self._values = declared.codecs()
+        self._home = declared.home_of(self._keys)
         self._asked: tuple[object, object, bytes] = (MISSING, MISSING, b"")
         """The key that was asked for last, the key of the event then, and the bytes that it came to."""
 
@@ -115,7 +138,7 @@ class BoundStore(Store[K, V]):
         if asked[0] is key and asked[1] is lane.key:
             return asked[2]
         raw = self._keys.encode(key)
-        if self._keys.first_part_text(key) != lane.key:
+        if self._home(key) != lane.key:
             shown = key if isinstance(key, tuple) else (key,)
             raise StoreKeyError(
                 f"{self.name}: {shown!r} does not live in this partition",
@@ -166,5 +189,5 @@ class BoundStore(Store[K, V]):
         start = self._keys.prefix_of_text(self._lane.key) if prefix is None else self._keys.prefix(prefix)
         for raw, value in self._lane.scan(start, self._values):
             key = self._keys.decode(raw)
-            if self._keys.first_part_text(key) == self._lane.key:
+            if self._home(key) == self._lane.key:
                 yield key, value
