@@ -275,6 +275,7 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     emitted = dict.fromkeys(name for one in specs.values() for name in one.emits)
     handles = tuple(catalogue[name] for name in handled)
     reads = {name: _reads(specs.values(), name) for name in handled}
+    declared_emits = (*(catalogue[name] for name in emitted), lifecycle_event(spec.name))
     declared = {
         "__module__": __name__,
         "__doc__": f"Follows every saga {spec.name}.",
@@ -283,10 +284,12 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
         "reads": reads,
         "catalogue": dict(catalogue),
         "handles": handles,
-        "emits": (*(catalogue[name] for name in emitted), lifecycle_event(spec.name)),
+        "emits": declared_emits,
         "keyed_by": _rekeyed_by(reads, handles),
     }
-    commanded = declared | {"handles": (command_event(spec.name),), "keyed_by": None}
+    command = command_event(spec.name)
+    # Operators write commands in the coordinator's name: named here, their schema is registered with the others.
+    commanded = declared | {"handles": (command,), "emits": (*declared_emits, command), "keyed_by": None}
     # The last handler that has a timer answers it: it must stay the Coordinator, whose name is in the ids of requests.
     handlers = [type("Operator", (Operator,), commanded), type("Coordinator", (Coordinator,), declared)]
     return Service(f"saga.{spec.name}", handlers=handlers)

@@ -1,6 +1,7 @@
 """The saga's brain: decide(spec, instance, input) -> Decision. No clock, file or socket; the input carries its time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
@@ -154,7 +155,7 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
     if why_not is not None:
         draft.note(f"{saying(given)} refused: {why_not}")
         draft.remember_event(given.event_id)
-        return draft.decision()
+        return replace(draft.decision(), refused=why_not)
     draft.note(saying(given))
     part = obey(draft, given)
     if part is not None:

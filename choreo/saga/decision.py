@@ -114,7 +114,8 @@ class Decision:
     """What follows from one input. An `instance` of None means that there is none any more.
 
     `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
-    `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all.
+    `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all, `refused` why an
+    operator's order makes no sense.
     """
 
     instance: Instance | None
@@ -124,6 +125,7 @@ class Decision:
     keep: bool = False
     keep_until: int | None = None
     dead_letter: str | None = None
+    refused: str | None = None
 
     def then(self, later: "Decision") -> "Decision":
         """Both decisions as one; the later timers win."""

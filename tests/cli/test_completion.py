@@ -21,6 +21,7 @@ TOML = """\
 services = ["shop.py:inventory", "services.orders.service"]
 sagas = "*.yaml"
 """
+SAGA_VERBS = {"deploy", "list", "show", "why", "retry", "skip", "resolve", "cancel", "answer", "schema"}
 PATIENCE_S = 60.0
 
 
@@ -72,7 +73,7 @@ def test_bash_completes(shop: Path, choreo: Choreo) -> None:
     )
     assert asked.stdout == "complete -o filenames -F _choreo choreo\n"
     assert in_bash(shop, "s") == {"sagas", "services", "schemas"}
-    assert in_bash(shop, "sagas", "") == {"deploy", "list", "show", "why", "schema"}
+    assert in_bash(shop, "sagas", "") == SAGA_VERBS
     assert in_bash(shop, "run", "--unt") == {"--until-idle"}
     assert in_bash(shop, "--json", "sagas", "list", "--st") == {"--status"}
     assert in_bash(shop, "run", "inv") == {"inventory"}
@@ -96,7 +97,7 @@ def test_fish_completes(shop: Path, choreo: Choreo) -> None:
         return {word: help_text for word, _, help_text in (each.partition("\t") for each in said.splitlines())}
 
     assert offered("choreo s").keys() == {"sagas", "services", "schemas"}
-    assert offered("choreo sagas ").keys() == {"deploy", "list", "show", "why", "schema"}
+    assert offered("choreo sagas ").keys() == SAGA_VERBS
     assert offered("choreo run --unt") == {
         "--until-idle": "End when everything on the log is handled and no timer is due."
     }

@@ -37,6 +37,7 @@ class Desk(Story):
         assert self.instance.model_copy(update={"seen": ()}) == before.model_copy(update={"seen": ()})
         (note,) = self.last.changes
         assert note.endswith(f"(by ada: seen it) refused: {why}")
+        assert self.last.refused == why
         return self
 
 
