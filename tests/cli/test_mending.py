@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Choreo
+from choreo.cli.saga_steps import awaited_by
+from tests.cli.conftest import Choreo, process
+from tests.saga.shop import spec_of
 
 SETTINGS = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
 WHY = ("--why", "the bank called", "--who", "ada")
@@ -52,6 +54,53 @@ def test_sagas_are_filtered(ran: Path, choreo: Choreo) -> None:
     assert keys(choreo, "--field", "total=250", "--status", "waiting") == []
     assert keys(choreo, "--where", "saga.total > 100 && steps.pay.status == 'failed'") == ["o2"]
     assert keys(choreo, "--key", "o", "--key", "p4", "--limit", "2") == ["o1", "o2"]
+
+
+def test_show_draws_the_steps_and_says_where_it_stands(ran: Path, choreo: Choreo) -> None:
+    """What comes later stands further in, an arrow points at what is awaited; data and what remains are told."""
+    text = (ran / "order.yaml").read_text(encoding="utf-8").replace("version: 1", "version: 2")
+    (ran / "order.yaml").write_text(text.replace("- name: pay", "- name: pay\n    after: reserve"), encoding="utf-8")
+    choreo("emit", "shop.py:OrderPlaced", "order_id=p5", "total=0")
+    choreo("run", "--until-idle")
+    lines = choreo("sagas", "show", "p5").stdout.splitlines()
+    assert lines[1] == f"  {'reserve':<20} done"
+    assert lines[2] == f"    {'pay':<20} waiting  after reserve  <-- waits for PaymentTaken"
+    assert "  saga.total = 0" in lines
+    saga = shown(choreo, "p5")
+    assert (saga["remaining"], saga["data"]) == (["pay"], {"saga.total": 0})
+    assert shown(choreo, "o2")["remaining"] == []
+
+
+def test_why_tells_what_keeps_a_service_from_answering(ran: Path, choreo: Choreo) -> None:
+    """How far the service that should answer is behind, what it gave up on for this key, and the time that is left."""
+    shop = (ran / "shop.py").read_text(encoding="utf-8")
+    broken = shop.replace(
+        "if order.total == 0:",
+        'if order.total == 1:\n            raise GiveUp("no such card")\n        if order.total == 0:',
+    )
+    (ran / "shop.py").write_text(
+        broken.replace("import Context, Event,", "import Context, Event, GiveUp,"), encoding="utf-8"
+    )
+    choreo("emit", "shop.py:OrderPlaced", "order_id=q1", "total=1")
+    assert "no such card" in process("run", "--until-idle").communicate()[1]
+    (wait,) = objects(choreo("sagas", "why", "q1", "--json").stdout)[0]["waits"]
+    (emitter,) = wait["emitters"]
+    assert (emitter["service"], emitter["lag"]) == ("payments", 0)
+    assert "no such card" in emitter["dead_letter"]["error"]
+    assert 3_500 < wait["left_s"] <= 3_600
+    lines = choreo("sagas", "why", "q1").stdout.splitlines()
+    assert "(59 min " in lines[1] or "(1 h left)" in lines[1]
+    assert lines[2].startswith("    payments gave up on shop.OrderPlaced of this key at 20")
+    choreo("emit", "shop.py:OrderPlaced", "order_id=q2", "total=5")
+    (wait,) = objects(choreo("sagas", "why", "q1", "--json").stdout)[0]["waits"]
+    assert wait["emitters"][0]["lag"] > 0
+
+
+def test_why_names_the_step_that_is_stuck() -> None:
+    """A failed undo waits too, without a limit."""
+    row = {"steps": {"reserve": "compensation_failed", "pay": "failed"}, "waits_for": ["shop.StockReleased"]}
+    spec = spec_of()
+    assert [awaited_by(row, spec, step) for step in row["steps"]] == [["shop.StockReleased"], []]
 
 
 def test_sagas_are_counted(ran: Path, choreo: Choreo) -> None:
