@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, get_args, overload
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, get_args, overload
 
 from choreo.errors import HandlerError, StoreKeyError, because
 from choreo.state.keys import KeyCodec, key_codec
@@ -38,6 +38,8 @@ class Store(Generic[K, V]):
     """
 
     name: str
+    side: ClassVar[str] = "begin"
+    """Where in its keys the key of the event stands: they begin or end with it."""
 
     def __init__(self, *, default: V | None = None, name: str = "", ttl: timedelta | None = None) -> None:
         self.name = name
@@ -109,6 +111,8 @@ class Index(Store[K, bool]):
     that event, so whoever looks something up asks every task.
     """
 
+    side = "end"
+
     def codecs(self) -> tuple[KeyCodec, ValueCodec]:
         types = get_args(getattr(self, "__orig_class__", None))
         if len(types) != 1:
@@ -127,7 +131,7 @@ class BoundStore(Store[K, V]):
         self.name, self.default, self.ttl = declared.name, declared.default, declared.ttl
         self._lane = lane
         self._keys, self._values = declared.codecs()
-        self._home = declared.home_of(self._keys)
+        self._home, self._side = declared.home_of(self._keys), declared.side
         self._asked: tuple[object, object, bytes] = (MISSING, MISSING, b"")
         """The key that was asked for last, the key of the event then, and the bytes that it came to."""
 
@@ -143,9 +147,9 @@ class BoundStore(Store[K, V]):
             raise StoreKeyError(
                 f"{self.name}: {shown!r} does not live in this partition",
                 at=lane.where(),
-                why=f"a store key begins with the key of the event ({lane.key.decode(errors='replace')!r}); "
+                why=f"its keys {self._side} with the key of the event ({lane.key.decode(errors='replace')!r}); "
                 "another partition would see another value",
-                hint="begin the key with the key of the event, or set keyed_by on the handler",
+                hint=f"{self._side} the key with the key of the event, or set keyed_by on the handler",
             )
         self._asked = (key, lane.key, raw)
         return raw

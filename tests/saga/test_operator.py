@@ -144,6 +144,11 @@ steps: [{name: release, completes_on: shop.StockReleaseRequested, compensate: no
     }
 
 
+def test_timers_stay_with_the_coordinator(town: Town) -> None:
+    """The ids of requests hold the name of the handler that answered: a timer is the Coordinator's, as ever."""
+    assert {name: one.signature.name for name, one in town.workers[0].plan.by_timer.items()} == {"due": "Coordinator"}
+
+
 def test_a_replay_takes_the_same_road(town: Town) -> None:
     """Stores that are rebuilt from the log and the journal are the same, orders included."""
     town.tell(PLACED, OrderPlaced(order_id="o2", warehouse="graz", total=Decimal("3.00")))
