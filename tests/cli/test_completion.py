@@ -75,7 +75,7 @@ def test_bash_completes(shop: Path, choreo: Choreo) -> None:
     assert in_bash(shop, "s") == {"sagas", "services", "schemas"}
     assert in_bash(shop, "sagas", "") == SAGA_VERBS
     assert in_bash(shop, "run", "--unt") == {"--until-idle"}
-    assert in_bash(shop, "--json", "sagas", "list", "--st") == {"--status"}
+    assert in_bash(shop, "--json", "sagas", "list", "--sta") == {"--status"}
     assert in_bash(shop, "run", "inv") == {"inventory"}
     assert in_bash(shop, "run", "sh") == {"shop.py"}
     assert in_bash(shop, "run", "or") == {"order", "orders", "order.yaml"}
@@ -101,7 +101,7 @@ def test_fish_completes(shop: Path, choreo: Choreo) -> None:
     assert offered("choreo run --unt") == {
         "--until-idle": "End when everything on the log is handled and no timer is due."
     }
-    assert offered("choreo --json sagas list --st").keys() == {"--status"}
+    assert offered("choreo --json sagas list --sta").keys() == {"--status"}
     assert {"inventory", "orders", "order", "shop.py"} <= offered("choreo run ").keys()
     assert offered("choreo sagas list ").keys() == {"order"}
     assert "choreo.toml" in offered("choreo run --config cho")
