@@ -24,7 +24,7 @@ COLUMNS = ["id", "service", "event", "key", "door", "cause", "attempts", "at", "
 @click.argument("services", nargs=-1, metavar="[SERVICE...]")
 def list_dead_letters(project: Project, services: Sequence[str]) -> None:
     """Every dead letter of these services (none = all): which event, why, from where."""
-    rows = [row for row, _ in _dead_letters(project, services)]
+    rows = [row for row, _ in dead_letters(project, services)]
     project.output.listing(rows, COLUMNS, empty="no dead letters")
 
 
@@ -32,7 +32,7 @@ def list_dead_letters(project: Project, services: Sequence[str]) -> None:
 @click.argument("letter_id", metavar="ID")
 def show_dead_letter(project: Project, letter_id: str) -> None:
     """One dead letter with its cause and what it held. ID is the event's id, or the beginning of it."""
-    found = {row["id"]: (row, record) for row, record in _dead_letters(project, [])}
+    found = {row["id"]: (row, record) for row, record in dead_letters(project, [])}
     row, record = found[one_of(found, letter_id, "dead letters", "choreo dead-letters list")]
     try:
         body: object = Bodies(project.registry).read(record)
@@ -45,8 +45,8 @@ def show_dead_letter(project: Project, letter_id: str) -> None:
     project.output.thing(whole, lines)
 
 
-def _dead_letters(project: Project, services: Sequence[str]) -> Iterator[tuple[dict[str, Any], Record]]:
-    """Each dead letter as a row, and its record."""
+def dead_letters(project: Project, services: Sequence[str]) -> Iterator[tuple[dict[str, Any], Record]]:
+    """Each dead letter of these services (none = all) as a row, and its record."""
     topics = [name for name in sorted(project.log.topics()) if name.endswith(SUFFIX)]
     known = {name.removeprefix("choreo.").removesuffix(SUFFIX): name for name in topics}
     for service in services:

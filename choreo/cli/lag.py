@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -35,7 +35,7 @@ def show_lag(project: Project, targets: Sequence[str]) -> None:
     rows: list[Row] = []
     for plan in found.plans():
         if all(topic in known for topic in plan.topics):
-            rows += _tasks(project.log, plan, known)
+            rows += lag_of(project.log, plan, known)
         else:
             missing = ", ".join(topic for topic in plan.topics if topic not in known)
             rows.append({"service": plan.service.name, "missing": missing})
@@ -53,7 +53,8 @@ class _Input(NamedTuple):
     oldest_s: float | None
 
 
-def _tasks(log: Log, plan: Plan, known: Mapping[str, Topic]) -> Iterator[Row]:
+def lag_of(log: Log, plan: Plan, known: Mapping[str, Topic]) -> Iterator[dict[str, Any]]:
+    """Each task of a service: `lag` in offsets, how old the oldest of them and the last checkpoint are (seconds)."""
     count, journal = known[plan.topics[0]].partitions, f"{plan.service.scope}.journal"
     partitions = [TopicPartition(topic, number) for topic in plan.topics for number in range(count)]
     pages = [TopicPartition(journal, number) for number in range(count)] if journal in known else []

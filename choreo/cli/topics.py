@@ -17,6 +17,7 @@ INTERNAL = {
     "journal": "journal",
     "dead-letters": "dead letters",
     "lifecycle": "lifecycle",
+    "commands": "commands",
     "specs": "saga specs",
 }
 FOUND = 1

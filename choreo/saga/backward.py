@@ -53,7 +53,7 @@ def _undo(draft: Draft, step: Step, attempt: int) -> None:
         draft.move(step, StepState.COMPENSATION_FAILED, problem, problem=problem, due=None)
     elif draft.state(step) is StepState.COMPENSATING:
         draft.put(step, due=due)
-        draft.note(f"{step.name}: undo requested again, {attempt} of {undo.attempts}")
+        draft.note(f"{step.name}: undo requested again, {attempt} of {max(attempt, undo.attempts)}")
     else:
         draft.move(step, StepState.COMPENSATING, due=due)
 
@@ -65,6 +65,13 @@ def undo_timed_out(draft: Draft, step: Step, record: StepRecord) -> None:
         _undo(draft, step, record.undo_attempt + 1)
     else:
         draft.move(step, StepState.COMPENSATION_FAILED, "timeout", due=None, problem="timeout")
+
+
+def undo_again(draft: Draft, step: Step) -> None:
+    """Ask for an undo once more, beyond its attempts; where that fails too, the saga is stuck again."""
+    attempt = draft.steps[step.name].undo_attempt + 1
+    draft.put(step, problem="")
+    _undo(draft, step, attempt)
 
 
 def undo_failed(draft: Draft, step: Step, event: str) -> None:

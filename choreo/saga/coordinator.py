@@ -13,8 +13,10 @@ from choreo.errors import HandlingError, SpecError
 from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value, key_text
 from choreo.events.saga_mark import SagaMark
+from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Decision, Due, Emit, Received
+from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
+from choreo.saga.index import INDEX, rewrite
 from choreo.saga.instance import Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
 from choreo.saga.rules import Spec
@@ -72,6 +74,7 @@ class Coordinator(Handler[Event]):
     catalogue: ClassVar[Mapping[str, type[Event]]]
     instances = Store[str, Instance]()
     early = Store[str, tuple[EarlyEvent, ...]](default=())
+    by_field = INDEX
     due = Timer[tuple[str, str]]()
 
     def handle(self, event: Event, ctx: Context) -> Event | None:
@@ -198,6 +201,7 @@ class Coordinator(Handler[Event]):
             self.instances.pop(key, None)
         elif after is not before:
             self.instances[key] = after
+        rewrite(self.by_field, key, before, after)
         for name, due in decision.timers:
             if due is None:
                 self.due.cancel((key, name))
@@ -231,6 +235,35 @@ class Coordinator(Handler[Event]):
         )
 
 
+class Operator(Coordinator):
+    """Takes the commands of operators, which are keyed by the sagas' keys whatever the events are keyed by."""
+
+    def handle(self, event: Event, ctx: Context) -> Event | None:
+        """Decide upon one command."""
+        assert isinstance(event, SagaCommand)
+        order, now = order_of(event), to_micros(ctx.now)
+        instance = self.instances.get(event.key)
+        spec = self._spec_of(instance) or self._at_work(specs_at_work(ctx)).latest
+        given = Command(order, ctx.event_id.bytes, now, to_micros(ctx.emitted_at), event.who, event.why)
+        decision = decide(spec, instance, given)
+        if isinstance(order, Answer):
+            fault = self._fault_of(decision)
+            if fault is not None:
+                ctx.dead_letter(fault)
+                return None
+        return self._act(instance, decision, event.key, ctx)
+
+    def _fault_of(self, decision: Decision) -> str | None:
+        """What is wrong with the fields of an answer: told of the command, for no spec can mend it."""
+        for emit in decision.emits:
+            try:
+                self.catalogue[emit.event].model_validate(emit.fields)
+            except ValidationError as error:
+                told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+                return f"answer {emit.step} {emit.event} refused: {'; '.join(told)}"
+        return None
+
+
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:
     """The service `saga.NAME` that follows the instances of one saga.
 
@@ -242,6 +275,7 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     emitted = dict.fromkeys(name for one in specs.values() for name in one.emits)
     handles = tuple(catalogue[name] for name in handled)
     reads = {name: _reads(specs.values(), name) for name in handled}
+    declared_emits = (*(catalogue[name] for name in emitted), lifecycle_event(spec.name))
     declared = {
         "__module__": __name__,
         "__doc__": f"Follows every saga {spec.name}.",
@@ -250,10 +284,15 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
         "reads": reads,
         "catalogue": dict(catalogue),
         "handles": handles,
-        "emits": (*(catalogue[name] for name in emitted), lifecycle_event(spec.name)),
+        "emits": declared_emits,
         "keyed_by": _rekeyed_by(reads, handles),
     }
-    return Service(f"saga.{spec.name}", handlers=[type("Coordinator", (Coordinator,), declared)])
+    command = command_event(spec.name)
+    # Operators write commands in the coordinator's name: named here, their schema is registered with the others.
+    commanded = declared | {"handles": (command,), "emits": (*declared_emits, command), "keyed_by": None}
+    # The last handler that has a timer answers it: it must stay the Coordinator, whose name is in the ids of requests.
+    handlers = [type("Operator", (Operator,), commanded), type("Coordinator", (Coordinator,), declared)]
+    return Service(f"saga.{spec.name}", handlers=handlers)
 
 
 def _reads(specs: Iterable[Spec], event: str) -> Reads:

@@ -1,10 +1,22 @@
 """The saga's brain: decide(spec, instance, input) -> Decision. No clock, file or socket; the input carries its time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
-from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Due, Emit, Input, Received, TimerChange, request_id
+from choreo.saga.decision import (
+    REMINDS,
+    SAGA_TIMER,
+    Command,
+    Decision,
+    Due,
+    Emit,
+    Input,
+    Received,
+    TimerChange,
+    request_id,
+)
 from choreo.saga.draft import Draft, short
 from choreo.saga.forward import (
     IN_FLIGHT,
@@ -17,6 +29,7 @@ from choreo.saga.forward import (
     step_timed_out,
 )
 from choreo.saga.instance import Cause, Instance, StepRecord, StepState
+from choreo.saga.operate import as_if_received, obey, refusal, saying
 from choreo.saga.rules import Part, Role, Spec, Step
 
 OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
@@ -26,6 +39,8 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
     """What follows from one input. `spec` must be the one that the instance follows."""
     if isinstance(given, Due):
         return _timer(spec, instance, given) if instance else Decision(None)
+    if isinstance(given, Command):
+        return _command(spec, instance, given)
     if instance is None:
         return _start(spec, given) if given.event == spec.starts_on else _early(spec, given)
     if short(given.event_id) in instance.seen:
@@ -72,7 +87,7 @@ def _start(spec: Spec, given: Received) -> Decision:
     return _settled(draft, given)
 
 
-def _settled(draft: Draft, given: Received | None = None) -> Decision:
+def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
     """Go on from what was written down, forward or back, and read off the outcome."""
     if draft.cause is None:
         go_forward(draft)
@@ -172,6 +187,25 @@ def _cancel(draft: Draft, given: Received) -> None:
         return
     draft.cause = Cause(kind="cancelled", by=given.event)
     draft.note(f"cancelled ({given.event})")
+
+
+def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
+    """Obey an operator, or note that it was refused and why. What an operator says of a step counts as an event."""
+    if instance is None:
+        return Decision(None, dead_letter=f"{saying(given)} refused: there is no such saga {spec.name}")
+    if short(given.event_id) in instance.seen:
+        return Decision(instance)
+    draft = Draft(spec, instance, given.now)
+    why_not = refusal(draft, given.order)
+    if why_not is not None:
+        draft.note(f"{saying(given)} refused: {why_not}")
+        draft.remember_event(given.event_id)
+        return replace(draft.decision(), refused=why_not)
+    draft.note(saying(given))
+    part = obey(draft, given)
+    if part is not None:
+        _apply(draft, part, as_if_received(draft, given))
+    return _settled(draft, given)
 
 
 def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:

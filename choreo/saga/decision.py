@@ -37,19 +37,66 @@ class Due:
     now: int
 
 
-Input = Received | Due
+class Retry(NamedTuple):
+    """Ask for a step, or for its undo, once more."""
+
+    step: str
+
+
+class Skip(NamedTuple):
+    """Go on as if the step were not there; while undoing, leave it as it is."""
+
+    step: str
+
+
+class Resolve(NamedTuple):
+    """Somebody knows what became of a step, outside of all events."""
+
+    step: str
+    outcome: Literal["done", "failed", "compensated"]
+
+
+class Cancel(NamedTuple):
+    """Undo the saga, also where its spec knows no cancellation."""
+
+
+class Answer(NamedTuple):
+    """Emit an event that a step waits for: full name, and its fields as JSON has them, the correlating one aside."""
+
+    step: str
+    event: str
+    fields: Mapping[str, Any]
+
+
+Order = Retry | Skip | Resolve | Cancel | Answer
+
+
+@dataclass(frozen=True)
+class Command:
+    """An operator's order, with who gave it and why. `at` is when it was given, `now` when it is handled."""
+
+    order: Order
+    event_id: bytes
+    now: int
+    at: int
+    who: str
+    why: str
+
+
+Input = Received | Due | Command
 
 
 @dataclass(frozen=True)
 class Emit:
-    """An event to emit. `kind` says whether it asks a step to do or undo, or only tells where the saga stands.
+    """An event to emit. `kind` says whether it asks a step to do or undo, only tells where the saga stands, or is what
+    an operator answers in place of a service.
 
     `request_id` stays the same over all attempts of one round.
     """
 
     event: str
     fields: Mapping[str, Any]
-    kind: Literal["do", "undo", "notice"]
+    kind: Literal["do", "undo", "notice", "answer"]
     step: str | None
     request_id: bytes
     round: int = 1
@@ -69,7 +116,8 @@ class Decision:
     """What follows from one input. An `instance` of None means that there is none any more.
 
     `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
-    `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all.
+    `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all, `refused` why an
+    operator's order makes no sense.
     """
 
     instance: Instance | None
@@ -79,6 +127,7 @@ class Decision:
     keep: bool = False
     keep_until: int | None = None
     dead_letter: str | None = None
+    refused: str | None = None
 
     def then(self, later: "Decision") -> "Decision":
         """Both decisions as one; the later timers win."""

@@ -214,3 +214,24 @@ def begin_again(draft: Draft, step: Step, why: str) -> None:
     run = draft.steps[step.name].run + 1
     draft.move(step, StepState.IDLE, why, run=run, attempt=0, asked=0, reminded=0, overdue=False, done_at=None, by="")
     draft.ended_at = None
+
+
+def request_again(draft: Draft, step: Step) -> None:
+    """Ask once more, whatever the answer or the silence was: `within` begins anew, a passed deadline is over."""
+    assert step.emit is not None
+    record = draft.steps[step.name]
+    limits = (draft.time(step.within_us, draft.now), _deadline(draft, step))
+    told: dict[str, Any] = {
+        "attempt": record.attempt + 1,
+        "asked": 0,
+        "resting": False,
+        "overdue": False,
+        "by": "",
+        "problem": "",
+        "due": _earlier(*(limit for limit in limits if limit is not None and limit > draft.now)),
+    }
+    if record.state is StepState.REQUESTED:
+        draft.put(step, **told)
+    else:
+        draft.move(step, StepState.REQUESTED, **told)
+    draft.request(step, step.emit, "do")

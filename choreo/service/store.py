@@ -1,8 +1,8 @@
 """Store: a durable mapping, declared in a handler and bound to one task while it handles."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, get_args, overload
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, get_args, overload
 
 from choreo.errors import HandlerError, StoreKeyError, because
 from choreo.state.keys import KeyCodec, key_codec
@@ -38,6 +38,8 @@ class Store(Generic[K, V]):
     """
 
     name: str
+    side: ClassVar[str] = "begin"
+    """Where in its keys the key of the event stands: they begin or end with it."""
 
     def __init__(self, *, default: V | None = None, name: str = "", ttl: timedelta | None = None) -> None:
         self.name = name
@@ -60,6 +62,10 @@ class Store(Generic[K, V]):
             return self._codecs
         except TypeError as error:
             raise because(HandlerError(f"store {self.name!r}: {error}"), error)
+
+    def home_of(self, keys: KeyCodec) -> Callable[[Any], bytes]:
+        """Gives the part of a key that says in which task it lives: the first one."""
+        return keys.first_part_text
 
     def _unbound(self) -> NoReturn:
         raise HandlerError(
@@ -102,6 +108,26 @@ class Store(Generic[K, V]):
         self._unbound()
 
 
+class Index(Store[K, bool]):
+    """What is found by something else than the key of its event: `Index[tuple[str, str]]()` of (value, event's key).
+
+    A key ends with the key of the event that is handled, else StoreKeyError; True marks it. Entries lie in the task of
+    that event, so whoever looks something up asks every task.
+    """
+
+    side = "end"
+
+    def codecs(self) -> tuple[KeyCodec, ValueCodec]:
+        types = get_args(getattr(self, "__orig_class__", None))
+        if len(types) != 1:
+            raise HandlerError(f"index {self.name!r} has no type", hint=f"{self.name} = Index[tuple[str, str]]()")
+        return key_codec(self.name, types[0]), value_codec(bool)
+
+    def home_of(self, keys: KeyCodec) -> Callable[[Any], bytes]:
+        """The last one."""
+        return keys.last_part_text
+
+
 class BoundStore(Store[K, V]):
     """A store as a handler sees it at work."""
 
@@ -109,6 +135,7 @@ class BoundStore(Store[K, V]):
         self.name, self.default, self.ttl = declared.name, declared.default, declared.ttl
         self._lane = lane
         self._keys, self._values = declared.codecs()
+        self._home, self._side = declared.home_of(self._keys), declared.side
         self._asked: tuple[object, object, bytes] = (MISSING, MISSING, b"")
         """The key that was asked for last, the key of the event then, and the bytes that it came to."""
 
@@ -119,14 +146,14 @@ class BoundStore(Store[K, V]):
         if asked[0] is key and asked[1] is lane.key:
             return asked[2]
         raw = self._keys.encode(key)
-        if self._keys.first_part_text(key) != lane.key:
+        if self._home(key) != lane.key:
             shown = key if isinstance(key, tuple) else (key,)
             raise StoreKeyError(
                 f"{self.name}: {shown!r} does not live in this partition",
                 at=lane.where(),
-                why=f"a store key begins with the key of the event ({lane.key.decode(errors='replace')!r}); "
+                why=f"its keys {self._side} with the key of the event ({lane.key.decode(errors='replace')!r}); "
                 "another partition would see another value",
-                hint="begin the key with the key of the event, or set keyed_by on the handler",
+                hint=f"{self._side} the key with the key of the event, or set keyed_by on the handler",
             )
         self._asked = (key, lane.key, raw)
         return raw
@@ -170,5 +197,5 @@ class BoundStore(Store[K, V]):
         start = self._keys.prefix_of_text(self._lane.key) if prefix is None else self._keys.prefix(prefix)
         for raw, value in self._lane.scan(start, self._values):
             key = self._keys.decode(raw)
-            if self._keys.first_part_text(key) == self._lane.key:
+            if self._home(key) == self._lane.key:
                 yield key, value

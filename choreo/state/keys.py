@@ -32,7 +32,7 @@ class KeyCodec:
     `encode` raises TypeError for a key of another type and ValueError for one that has no place in the order (an int
     beyond 64 bits, NaN), naming the store. `first_part_text(key)` is the first part as the key of a log's record has
     it: str as UTF-8, int in decimal, date and datetime (in UTC) as ISO 8601, UUID and Decimal as str gives them, bool
-    as true or false, an Enum as its value.
+    as true or false, an Enum as its value. `last_part_text` is the same of the last part.
     """
 
     def __init__(self, store: str, parts: tuple[Part, ...], *, is_tuple: bool) -> None:
@@ -45,6 +45,8 @@ class KeyCodec:
         self.encode: Callable[[Any], bytes] = self._encoder()
         first = parts[0].text
         self.first_part_text: Callable[[Any], bytes] = (lambda key: first(key[0])) if is_tuple else first
+        last = parts[-1].text
+        self.last_part_text: Callable[[Any], bytes] = (lambda key: last(key[-1])) if is_tuple else last
 
     def decode(self, data: bytes) -> Any:
         """The key of these bytes. Raises StateError where they are no key of this store, or one of other types."""

@@ -21,6 +21,7 @@ TOML = """\
 services = ["shop.py:inventory", "services.orders.service"]
 sagas = "*.yaml"
 """
+SAGA_VERBS = {"deploy", "list", "show", "why", "retry", "skip", "resolve", "cancel", "answer", "schema"}
 PATIENCE_S = 60.0
 
 
@@ -72,9 +73,9 @@ def test_bash_completes(shop: Path, choreo: Choreo) -> None:
     )
     assert asked.stdout == "complete -o filenames -F _choreo choreo\n"
     assert in_bash(shop, "s") == {"simulate", "sagas", "services", "schemas"}
-    assert in_bash(shop, "sagas", "") == {"deploy", "list", "show", "why", "schema"}
+    assert in_bash(shop, "sagas", "") == SAGA_VERBS
     assert in_bash(shop, "run", "--unt") == {"--until-idle"}
-    assert in_bash(shop, "--json", "sagas", "list", "--st") == {"--status"}
+    assert in_bash(shop, "--json", "sagas", "list", "--sta") == {"--status"}
     assert in_bash(shop, "run", "inv") == {"inventory"}
     assert in_bash(shop, "run", "sh") == {"shop.py"}
     assert in_bash(shop, "run", "or") == {"order", "orders", "order.yaml"}
@@ -96,11 +97,11 @@ def test_fish_completes(shop: Path, choreo: Choreo) -> None:
         return {word: help_text for word, _, help_text in (each.partition("\t") for each in said.splitlines())}
 
     assert offered("choreo s").keys() == {"simulate", "sagas", "services", "schemas"}
-    assert offered("choreo sagas ").keys() == {"deploy", "list", "show", "why", "schema"}
+    assert offered("choreo sagas ").keys() == SAGA_VERBS
     assert offered("choreo run --unt") == {
         "--until-idle": "End when everything on the log is handled and no timer is due."
     }
-    assert offered("choreo --json sagas list --st").keys() == {"--status"}
+    assert offered("choreo --json sagas list --sta").keys() == {"--status"}
     assert {"inventory", "orders", "order", "shop.py"} <= offered("choreo run ").keys()
     assert offered("choreo sagas list ").keys() == {"order"}
     assert "choreo.toml" in offered("choreo run --config cho")

@@ -131,6 +131,7 @@ def test_the_topics_are_there_and_complete(ran: Path, choreo: Choreo) -> None:
         "journal",
         "dead letters",
         "lifecycle",
+        "commands",
         "saga specs",
     }
     assert [row["topic"] for row in objects(choreo("topics", "list", "--no-internal", "--json").stdout)] == ["orders"]

@@ -1,0 +1,265 @@
+"""`choreo sagas retry | skip | resolve | cancel | answer`: orders to what is stuck, shown, then put on the log."""
+
+import functools
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import click
+from pydantic import ValidationError
+
+from choreo.cli.options import command
+from choreo.cli.output import note
+from choreo.cli.project import Project
+from choreo.cli.saga_filters import Filters, filtered, select
+from choreo.cli.saga_rows import one_instance, short_names
+from choreo.cli.saga_specs import KnownSpecs
+from choreo.cli.saga_view import SagaView
+from choreo.clock import SystemClock
+from choreo.errors import ConfigError
+from choreo.events.codec import Codec
+from choreo.events.event import Event
+from choreo.saga.commands import command_event, command_of
+from choreo.saga.decide import decide
+from choreo.saga.decision import Answer, Cancel, Command, Decision, Order, Resolve, Retry, Skip
+from choreo.saga.instance import Instance
+from choreo.saga.rules import Spec
+from choreo.service.client import fresh_ids
+
+FOUND = 1
+COLUMNS = ["saga", "key", "outcome", "changes", "emits"]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """How an order is given: to which sagas, by whom, why, and whether only to look."""
+
+    saga: str | None
+    filters: Filters
+    who: str
+    why: str | None
+    dry_run: bool
+    yes: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What an order would do to one saga; `decision` is None where its spec can't be read here."""
+
+    saga: str
+    key: str
+    order: Order
+    decision: Decision | None
+    refused: str | None
+
+    def row(self, outcome: str) -> dict[str, Any]:
+        """As listings show it."""
+        made = self.decision
+        return {
+            "saga": self.saga,
+            "key": self.key,
+            "outcome": f"refused: {self.refused}" if self.refused else outcome,
+            "refused": self.refused,
+            "changes": [] if made is None or self.refused else list(made.changes[1:]),
+            "emits": [] if made is None or self.refused else short_names(emit.event for emit in made.emits),
+        }
+
+
+def orders(function: Callable[..., int]) -> Callable[..., int | None]:
+    """Gives a command the options of an order, and hands them over as `desk`."""
+
+    @functools.wraps(function)
+    def packed(*arguments: Any, filters: Filters, **options: Any) -> int:
+        said = {name: options.pop(name) for name in ("saga", "who", "why", "dry_run", "yes")}
+        who = said.pop("who") or getpass.getuser()
+        return function(*arguments, desk=Desk(filters=filters, who=who, **said), **options)
+
+    for option in (
+        click.option("--yes", is_flag=True, help="Do not ask, also for several."),
+        click.option("--dry-run", is_flag=True, help="Only say what would change."),
+        click.option("--who", help="Who gives the order. Default: the user of this machine."),
+        click.option("--why", metavar="TEXT", help="Why; it is kept on the log with the order."),
+        click.option("--saga", help="Which saga, where several have this key."),
+    ):
+        packed = option(packed)
+    return filtered(packed)
+
+
+@command("retry")
+@click.argument("step")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@orders
+def retry_step(project: Project, step: str, ids: Sequence[str], desk: Desk) -> int:
+    """Ask for STEP, or for its undo, once more."""
+    return _give(project, ids, desk, lambda spec: Retry(step))
+
+
+@command("skip")
+@click.argument("step")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@orders
+def skip_step(project: Project, step: str, ids: Sequence[str], desk: Desk) -> int:
+    """Go on as if STEP were not there; while a saga is undone, leave STEP as it is."""
+    return _give(project, ids, desk, lambda spec: Skip(step))
+
+
+@command("resolve")
+@click.argument("step")
+@click.argument("outcome", type=click.Choice(["done", "failed", "compensated"]))
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@orders
+def resolve_step(
+    project: Project, step: str, outcome: Literal["done", "failed", "compensated"], ids: Sequence[str], desk: Desk
+) -> int:
+    """Say what became of STEP outside: it is done, it certainly failed, or it is compensated."""
+    return _give(project, ids, desk, lambda spec: Resolve(step, outcome))
+
+
+@command("cancel")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@orders
+def cancel_saga(project: Project, ids: Sequence[str], desk: Desk) -> int:
+    """Undo sagas, also where their spec knows no cancellation; refused past the pivot."""
+    return _give(project, ids, desk, lambda spec: Cancel())
+
+
+@command("answer")
+@click.argument("step")
+@click.argument("event")
+@click.argument("given", nargs=-1, metavar="[ID...] [FIELD=VALUE...]")
+@orders
+def answer_step(project: Project, step: str, event: str, given: Sequence[str], desk: Desk) -> int:
+    """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in."""
+    ids = [text for text in given if "=" not in text]
+    fields = {name: _value(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
+    return _give(project, ids, desk, lambda spec: Answer(step, _full_name(event, spec), fields))
+
+
+OrderFor = Callable[[Spec | None], Order]
+
+
+def _give(project: Project, ids: Sequence[str], desk: Desk, order_for: OrderFor) -> int:
+    """Work out what the order does to each saga, show it or ask, and put the commands on the log.
+
+    Answers 1 where every one is refused.
+    """
+    if not desk.why and not desk.dry_run:
+        raise ConfigError("an order needs a reason", why="it is kept on the log", hint='--why "the carrier is back"')
+    planned = list(_planned(project, _meant(project, ids, desk), desk, order_for))
+    sound = [one for one in planned if one.refused is None]
+    if desk.dry_run:
+        project.output.listing([one.row("would be given") for one in planned], COLUMNS, empty="no sagas like this")
+        return FOUND if planned and not sound else 0
+    if len(sound) > 1 and not desk.yes:
+        _ask(sound, project)
+    _send(project, sound, desk)
+    project.output.listing([one.row("given") for one in planned], COLUMNS, empty="no sagas like this")
+    if sound and not project.output.quiet:
+        note("a coordinator takes up what was given when it runs; choreo sagas show ID tells what came of it")
+    return FOUND if planned and not sound else 0
+
+
+def _meant(project: Project, ids: Sequence[str], desk: Desk) -> list[tuple[str, str]]:
+    """Saga and key of those that the order is for."""
+    sagas = [desk.saga] if desk.saga else []
+    if ids and desk.filters.given:
+        raise ConfigError("both IDs and filters were given", hint="name the sagas, or describe them by filters")
+    if ids:
+        rows = [one_instance(project, one, desk.saga)[0] for one in ids]
+    elif desk.filters.given:
+        rows = select(project, sagas, desk.filters)
+    else:
+        raise ConfigError("which sagas?", hint="an ID, or filters: --status stuck, --step ship, --field NAME=VALUE")
+    return list(dict.fromkeys((row["saga"], row["key"]) for row in rows))
+
+
+def _planned(project: Project, meant: Sequence[tuple[str, str]], desk: Desk, order_for: OrderFor) -> Iterator[Planned]:
+    """The same decision that the coordinator will make, upon what its store holds now."""
+    known = KnownSpecs(project)
+    for saga in dict.fromkeys(saga for saga, _ in meant):
+        with SagaView(project, saga) as seen:
+            for key in (key for its, key in meant if its == saga):
+                instance = seen.instance(key)
+                spec = known.of(instance.digest) if instance else None
+                order = order_for(spec)
+                if instance is None or spec is None:
+                    if desk.dry_run:
+                        raise _unreadable(saga, key, instance)
+                    yield Planned(saga, key, order, None, None)
+                else:
+                    yield _plan(spec, instance, order, known.catalogue(spec), desk)
+
+
+def _plan(spec: Spec, instance: Instance, order: Order, catalogue: Mapping[str, type[Event]], desk: Desk) -> Planned:
+    now = SystemClock().now()
+    given = Command(order, fresh_ids(now).event_id, now, now, desk.who, desk.why or "")
+    decision = decide(spec, instance, given)
+    return Planned(instance.saga, instance.key, order, decision, decision.refused or _fault(decision, catalogue))
+
+
+def _fault(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | None:
+    """Why an answer is no event of its class."""
+    for emit in decision.emits:
+        try:
+            catalogue[emit.event].model_validate(emit.fields)
+        except ValidationError as error:
+            return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return None
+
+
+def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:
+    if instance is None:
+        return ConfigError(f"saga {saga} {key} is not in the store of its coordinator", hint="it may be long forgotten")
+    return ConfigError(
+        f"the spec of saga {saga} {key} (version {instance.version}) can't be read here",
+        why="what an order would change is worked out by the spec",
+        hint="run it in the directory of the project, with sagas = ... in choreo.toml",
+    )
+
+
+def _ask(sound: Sequence[Planned], project: Project) -> None:
+    """Let the person at the console decide. Raises ConfigError where there is none."""
+    if not sys.stdin.isatty() or project.output.as_json:
+        raise ConfigError(
+            f"this is an order to {len(sound)} sagas", hint="look with --dry-run, then give it with --yes"
+        )
+    shown = ", ".join(f"{one.saga} {one.key}" for one in sound[:5]) + (", ..." if len(sound) > 5 else "")
+    click.confirm(f"give this order to {len(sound)} sagas ({shown})?", abort=True, err=True)
+
+
+def _send(project: Project, sound: Sequence[Planned], desk: Desk) -> None:
+    topics = project.log.topics()
+    for saga in dict.fromkeys(one.saga for one in sound):
+        topic = command_event(saga).contract.topic
+        if topic not in topics:
+            raise ConfigError(
+                f"there is no topic {topic}",
+                at=project.log.url,
+                why=f"the coordinator of saga {saga} has not run with this release",
+                hint="choreo topics apply, then run it",
+            )
+    codec = Codec(project.registry, (), project.log.cluster_id())
+    now = SystemClock().now()
+    made = [command_of(one.saga, one.key, one.order, desk.who, desk.why or "") for one in sound]
+    project.log.append([codec.encode(one, fresh_ids(now)) for one in made])
+
+
+def _value(text: str) -> Any:
+    """A text, or JSON where it begins with [ or {, as `choreo emit` takes it. Raises ConfigError."""
+    if text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{text} is not JSON: {error}") from None
+
+
+def _full_name(event: str, spec: Spec | None) -> str:
+    """`shop.PaymentTaken` for `PaymentTaken`, where the spec knows such an event."""
+    for full in spec.parts if spec else ():
+        if event in (full, full.rpartition(".")[2]):
+            return full
+    return event

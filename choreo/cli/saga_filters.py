@@ -1,0 +1,174 @@
+"""Which instances a command means: the filters that `sagas list` and the orders of operators share."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from choreo.cli.project import Project
+from choreo.cli.saga_rows import PREFIX, SUFFIX, instances, lifecycle_topics
+from choreo.cli.saga_specs import KnownSpecs, kinds_of
+from choreo.cli.saga_view import SagaView, row_of, values_of
+from choreo.clock import SystemClock, to_datetime
+from choreo.errors import ConfigError
+from choreo.saga.conditions import BadExpression, Expression, Kind, Language, names_in
+from choreo.saga.durations import parse_duration
+from choreo.saga.index import text_of
+from choreo.saga.instance import Instance
+from choreo.saga.rules import Spec
+
+COLUMNS = ("saga", "key", "status", "waits_for", "explanation", "reason", "version", "digest", "steps")
+TIMES = ("started_at", "ended_at")
+AT_STEP = ("waiting", "requested", "failed", "unknown", "compensating", "compensation_failed")
+"""States of a step at which a saga can be said to be."""
+OPEN = ("waiting", "compensating", "stuck")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What was asked for; empty means everything. Ages count from the start of a saga."""
+
+    status: tuple[str, ...] = ()
+    at_step: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    field: tuple[str, ...] = ()
+    where: str | None = None
+    older_than: str | None = None
+    younger_than: str | None = None
+    limit: int | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything but the limit was asked for."""
+        return any(getattr(self, one.name) for one in fields(self) if one.name != "limit")
+
+    def wanted_fields(self) -> dict[str, str]:
+        """Remembered fields and their values. Raises ConfigError."""
+        found = {}
+        for text in self.field:
+            name, mark, value = text.partition("=")
+            if not mark:
+                raise ConfigError(f"--field {text} is not NAME=VALUE", hint=f"--field {name}=...")
+            found[name] = value
+        return found
+
+
+OPTIONS = (
+    click.option(
+        "--status", multiple=True, help="Only these: waiting, compensating, stuck, completed, compensated, cancelled."
+    ),
+    click.option("--step", "at_step", multiple=True, metavar="STEP[=STATE]", help="Only those that are at this step."),
+    click.option("--key", multiple=True, metavar="KEY", help="Only those whose key begins so."),
+    click.option("--field", multiple=True, metavar="NAME=VALUE", help="Only those that remember this, by the index."),
+    click.option("--where", metavar="CEL", help="Only those for which this is true: saga.total > 100"),
+    click.option("--older-than", metavar="DURATION", help="Only those that started longer ago: 2h, 3d."),
+    click.option("--younger-than", metavar="DURATION", help="Only those that started since then."),
+    click.option("--limit", type=click.IntRange(min=1), help="At most so many."),
+)
+
+
+def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Gives a command the options of `Filters`, and hands them over as `filters`."""
+    names = [one.name for one in fields(Filters)]
+
+    @functools.wraps(function)
+    def packed(*arguments: Any, **options: Any) -> int | None:
+        given = {name: options.pop(name) for name in names}
+        return function(*arguments, filters=Filters(**given), **options)
+
+    for option in reversed(OPTIONS):
+        packed = option(packed)
+    return packed
+
+
+def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]]:
+    """How those instances stand, by saga and key. Raises ConfigError for filters that make no sense.
+
+    With filters the coordinators' stores are asked, by their index where it helps; without, or where the spec of an
+    instance can't be read here, the lifecycle topics tell.
+    """
+    names = [topic.removeprefix(PREFIX).removesuffix(SUFFIX) for topic in lifecycle_topics(project, sagas)]
+    rows = _from_stores(project, names, filters) if filters.given else None
+    if rows is None:
+        if filters.field or filters.where:
+            raise ConfigError(
+                "--field and --where need the specs of the sagas",
+                why="the project here has none that these instances follow",
+                hint="run it in the directory of the project",
+            )
+        rows = [{name: row[name] for name in (*COLUMNS, *TIMES)} for row in instances(project, sagas)]
+    now = to_datetime(SystemClock().now())
+    chosen = [row for row in rows if _fits(row, filters, now)]
+    return sorted(chosen, key=lambda row: (row["saga"], row["key"]))[: filters.limit]
+
+
+def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]] | None:
+    """Rows of the instances that remember what is asked for; None where a spec is not known."""
+    found: list[dict[str, Any]] = []
+    known = KnownSpecs(project)
+    fields = filters.wanted_fields()
+    for saga in sagas:
+        with SagaView(project, saga) as seen:
+            for instance in seen.found(fields) if fields else seen.instances():
+                spec = known.of(instance.digest)
+                if spec is None:
+                    return None
+                if _remembers(instance, fields) and _true(instance, filters.where, known, spec):
+                    found.append(row_of(instance, spec))
+    return found
+
+
+def _remembers(instance: Instance, fields: dict[str, str]) -> bool:
+    """The index holds the beginnings of long values only."""
+    return all(_same(instance.remembered.get(name), value) for name, value in fields.items())
+
+
+def _same(value: Any, wanted: str) -> bool:
+    return value == wanted if isinstance(value, str) else text_of(value) == wanted
+
+
+def _true(instance: Instance, where: str | None, known: KnownSpecs, spec: Spec) -> bool:
+    if where is None:
+        return True
+    kinds = kinds_of(spec, known.catalogue(spec), names_in(where))
+    expression = _compiled(where, tuple(sorted(kinds.items())))
+    return expression.evaluate(values_of(instance, expression.reads)).value is True
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(where: str, kinds: tuple[tuple[str, Kind], ...]) -> Expression:
+    try:
+        return Language(dict(kinds)).compile(where)
+    except BadExpression as error:
+        hint = "saga.FIELD of the start event, steps.NAME.status, steps.NAME.FIELD"
+        raise ConfigError(f"--where {where}: {error}", hint=hint) from None
+
+
+def _fits(row: dict[str, Any], filters: Filters, now: datetime) -> bool:
+    age = now - row["started_at"]
+    return (
+        (not filters.status or row["status"] in filters.status)
+        and (not filters.at_step or any(_at_step(row, step) for step in filters.at_step))
+        and (not filters.key or row["key"].startswith(filters.key))
+        and (filters.older_than is None or age > _duration(filters.older_than))
+        and (filters.younger_than is None or age <= _duration(filters.younger_than))
+    )
+
+
+def _at_step(row: dict[str, Any], wanted: str) -> bool:
+    step, mark, state = wanted.partition("=")
+    stands = row["steps"].get(step)
+    return bool(stands == state if mark else stands in AT_STEP and row["status"] in OPEN)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        micros = parse_duration(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if micros is None:
+        raise ConfigError(f"{text} is no age", hint="2h, 3d")
+    return timedelta(microseconds=micros)

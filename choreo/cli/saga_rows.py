@@ -1,0 +1,102 @@
+"""Instances as their lifecycle topics tell: the last event of a key is how it stands, all of them are its history."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from choreo.cli.output import note
+from choreo.cli.project import Project
+from choreo.cli.records import Bodies, one_of, read_to_end
+from choreo.errors import ChoreoError, ConfigError, DecodeError
+from choreo.record import Record
+
+PREFIX, SUFFIX = "choreo.saga.", ".lifecycle"
+
+
+class Name(NamedTuple):
+    """What an instance is: the saga's name and its key."""
+
+    saga: str
+    key: str
+
+
+def instances(project: Project, sagas: Iterable[str]) -> list[dict[str, Any]]:
+    """How every instance stands, by saga and key."""
+    told: dict[tuple[str, bytes | None], list[Record]] = {}
+    with project.progress.of("sagas", "records") as reached:
+        for record in read_to_end(project.log, lifecycle_topics(project, sagas), reached):
+            told.setdefault((record.topic, record.key), []).append(record)
+    reading = _Reading(project)
+    rows = [row for records in told.values() if (row := next(reading.rows(reversed(records)), None)) is not None]
+    reading.close(rows)
+    return sorted(rows, key=lambda row: (row["saga"], row["key"]))
+
+
+def one_instance(project: Project, instance_id: str, saga: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """How one instance stands, and all that happened to it. Raises ConfigError where the id is none or ambiguous."""
+    found: dict[str, list[Record]] = {}
+    names: list[Name] = []
+    with project.progress.of("sagas", "records") as reached:
+        for record in read_to_end(project.log, lifecycle_topics(project, [saga] if saga else []), reached):
+            key = (record.key or b"").decode("utf-8", "backslashreplace")
+            name = Name(record.topic.removeprefix(PREFIX).removesuffix(SUFFIX), key)
+            if key.startswith(instance_id):
+                found.setdefault("\0".join(name), []).append(record)
+            names.append(name)
+    key = one_of({name.key for name in names}, instance_id, "sagas", "choreo sagas list")
+    owners = sorted({name.saga for name in names if name.key == key})
+    if len(owners) > 1:
+        raise ConfigError(f"{key} is a key of {len(owners)} sagas", why=", ".join(owners), hint=f"--saga {owners[0]}")
+    reading = _Reading(project)
+    history = list(reading.rows(found["\0".join((owners[0], key))]))
+    reading.close(history)
+    return history[-1], [{name: past[name] for name in ("at", "status", "change", "steps")} for past in history]
+
+
+def lifecycle_topics(project: Project, sagas: Iterable[str]) -> list[str]:
+    chosen = list(sagas)
+    every = [name for name in project.log.topics() if name.startswith(PREFIX) and name.endswith(SUFFIX)]
+    wanted = [f"{PREFIX}{saga}{SUFFIX}" for saga in chosen] or sorted(every)
+    for name, saga in zip(wanted, chosen, strict=False):
+        if name not in every:
+            known = ", ".join(one.removeprefix(PREFIX).removesuffix(SUFFIX) for one in every) or "none"
+            raise ConfigError(f"there is no saga {saga} on the log", at=project.log.url, hint=f"known: {known}")
+    return wanted
+
+
+class _Reading:
+    """Lifecycle events as listings show them. Whatever else lies on their topics is left out, and said so."""
+
+    def __init__(self, project: Project) -> None:
+        self._bodies = Bodies(project.registry)
+        self._strange: list[ChoreoError] = []
+
+    def rows(self, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+        """Who, how, what for; then the rest."""
+        for record in records:
+            try:
+                body = self._bodies.read(record)
+                first = {name: body[name] for name in ("saga", "key", "status", "waits_for")}
+            except KeyError:
+                self._strange.append(DecodeError("this record is no lifecycle event", at=record.position))
+            except ChoreoError as error:
+                self._strange.append(error)
+            else:
+                yield first | {name: value for name, value in body.items() if name not in first}
+
+    def close(self, found: Sequence[object]) -> None:
+        """Say what was left out. Raises it where nothing else was found: then it is not the records that are wrong."""
+        if self._strange and not found:
+            raise self._strange[0]
+        if self._strange:
+            note(f"left out {len(self._strange)} records that are no lifecycle events: {self._strange[0].message}")
+
+
+def short_names(events: Iterable[str]) -> list[str]:
+    """Event names without their namespaces."""
+    return [event.rpartition(".")[2] for event in events]
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment in UTC, to the second."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z"

@@ -1,0 +1,87 @@
+"""The specs that instances follow, as far as the project here, or the sample shop, can read them."""
+
+from collections.abc import Iterable, Mapping
+
+from choreo.cli.assembly import Assembly, assemble
+from choreo.cli.project import Project
+from choreo.cli.targets import SAMPLE_SHOP
+from choreo.errors import ChoreoError
+from choreo.events.event import Event
+from choreo.saga.conditions import Kind, kind_of
+from choreo.saga.coordinator import Coordinator
+from choreo.saga.rules import Spec
+
+
+def project_parts(project: Project, digest: str) -> Assembly | None:
+    """The services and specs of the project, else the sample shop's where the instance is one of its own.
+
+    None where nothing can be loaded: what is on the log can be shown without it.
+    """
+    for targets in ((), (SAMPLE_SHOP,)):
+        try:
+            known = assemble(project, targets, project.log)
+        except ChoreoError:
+            continue
+        if not targets or spec_of(known, digest) is not None:
+            return known
+    return None
+
+
+def spec_of(known: Assembly | None, digest: str) -> Spec | None:
+    """The spec with this digest, where it is known here."""
+    every = [spec for specs in known.specs.values() for spec in specs] if known else []
+    return next((spec for spec in every if spec.digest == digest), None)
+
+
+class KnownSpecs:
+    """Specs by digest, loaded when the first is asked for."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._found: dict[str, tuple[Assembly, Spec] | None] = {}
+
+    def of(self, digest: str) -> Spec | None:
+        """The spec, None where it can't be read here."""
+        found = self._of(digest)
+        return found[1] if found else None
+
+    def catalogue(self, spec: Spec) -> Mapping[str, type[Event]]:
+        """The event classes that the spec speaks of, by full name."""
+        found = self._of(spec.digest)
+        for service in found[0].services if found else ():
+            for handler in service.handlers:
+                if issubclass(handler, Coordinator) and spec.digest in handler.specs:
+                    return handler.catalogue
+        return {}
+
+    def _of(self, digest: str) -> tuple[Assembly, Spec] | None:
+        if digest not in self._found:
+            parts = project_parts(self._project, digest)
+            spec = spec_of(parts, digest)
+            self._found[digest] = None
+            for known in [one for specs in parts.specs.values() for one in specs] if parts else []:
+                assert parts is not None
+                self._found[known.digest] = (parts, known)
+            if parts is not None and spec is not None:
+                self._found[digest] = (parts, spec)
+        return self._found[digest]
+
+
+def kinds_of(spec: Spec, events: Mapping[str, type[Event]], names: Iterable[str]) -> dict[str, Kind]:
+    """The variables among `names` that instances of the spec have, with what CEL knows of their types."""
+    found: dict[str, Kind] = {}
+    for name in names:
+        head, _, rest = name.partition(".")
+        step, _, field = rest.partition(".")
+        start = events[spec.starts_on].model_fields
+        if head == "saga" and rest in start:
+            found[name] = kind_of(start[rest].annotation)
+        elif head == "steps" and step in spec.by_name:
+            kinds = {
+                kind_of(events[event].model_fields[field].annotation)
+                for event in spec.by_name[step].completes_on
+                if field in events[event].model_fields
+            }
+            if field == "status" or kinds:
+                found[name] = Kind.STRING if field == "status" else kinds.pop() if len(kinds) == 1 else Kind.DYN
+    return found

@@ -1,0 +1,67 @@
+"""The steps of an instance as text: their order by indentation, where it stands by an arrow, and what it knows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from choreo.cli.saga_rows import short_names
+from choreo.saga.instance import Instance
+from choreo.saga.rules import Part, Role, Spec, Step
+
+WAITS_FOR = {
+    "waiting": Role.COMPLETES,
+    "requested": Role.COMPLETES,
+    "failed": Role.COMPLETES,
+    "unknown": Role.COMPLETES,
+    "compensating": Role.UNDONE,
+    "compensation_failed": Role.UNDONE,
+}
+"""What an event that a step waits for means to it, by the step's state."""
+UNSETTLED = ("idle", "held", "waiting", "requested")
+
+
+def diagram(row: Mapping[str, Any], spec: Spec | None) -> Iterator[str]:
+    """One line a step: further in what comes later, `<--` where an event is awaited. Without a spec, the states."""
+    depths = _depths(spec) if spec else {}
+    for name, state in row["steps"].items():
+        line = f"{'  ' * (1 + depths.get(name, 0))}{name:<20} {state}"
+        if spec and name in spec.by_name:
+            line += _order(spec.by_name[name])
+            awaited = short_names(awaited_by(row, spec, name))
+            line += f"  <-- waits for {' or '.join(awaited)}" if awaited else ""
+        yield line
+
+
+def _order(step: Step) -> str:
+    """`  after a, b`, `  after 1 of a, b`, `  else c`; nothing for a step that begins at once."""
+    enough = "" if step.enough is None else f"{step.enough} of "
+    after = f"  after {enough}{', '.join(step.after)}" if step.after else ""
+    return after + (f"  else {', '.join(step.otherwise)}" if step.otherwise else "")
+
+
+def awaited_by(row: Mapping[str, Any], spec: Spec, step: str) -> list[str]:
+    """The full names of the events that this step waits for as it stands."""
+    role = WAITS_FOR.get(row["steps"][step])
+    return [event for event in row["waits_for"] if role and Part(role, step) in spec.parts.get(event, ())]
+
+
+def remaining(row: Mapping[str, Any]) -> list[str]:
+    """The steps that are still to come, or under way; none while a saga is undone, and none after its end."""
+    if row["status"] not in ("waiting", "stuck") or "compensation_failed" in row["steps"].values():
+        return []
+    return [name for name, state in row["steps"].items() if state in UNSETTLED]
+
+
+def data_of(instance: Instance) -> dict[str, Any]:
+    """What it remembers, by the names that expressions use: `saga.total`, `steps.pay.amount`."""
+    found = {f"saga.{name}": value for name, value in instance.remembered.items()}
+    for step, record in instance.steps.items():
+        found |= {f"steps.{step}.{name}": value for name, value in record.fields.items()}
+    return found
+
+
+def _depths(spec: Spec) -> dict[str, int]:
+    """How many steps lie one after the other before each step."""
+    found: dict[str, int] = {}
+    for step in sorted(spec.steps, key=lambda step: len(spec.before[step.name])):
+        found[step.name] = max((found[name] + 1 for name in spec.before[step.name]), default=0)
+    return found

@@ -1,0 +1,90 @@
+"""Views: a task's entries as of now, for somebody who only looks: a store, and the changelog's tail over it."""
+
+from collections.abc import Iterator, Mapping
+
+from choreo.errors import LogUnavailableError, StateError
+from choreo.log.interface import Log
+from choreo.record import TopicPartition
+from choreo.state.backend import Backend
+from choreo.state.memory import MemoryBackends
+from choreo.state.meta import Facts, TaskMeta, read_meta, wipe_reason
+from choreo.state.restore import Restore
+
+STEP = 20_000
+WAIT_S, MOST_SILENT = 10.0, 10
+"""How long, and in how many reads, a record that should be there is waited for."""
+
+
+class Layered(Backend):
+    """Entries over those of another backend, which is never written."""
+
+    def __init__(self, below: Backend) -> None:
+        self._below = below
+        self._over: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._over[key] if key in self._over else self._below.get(key)
+
+    def scan(self, prefix: bytes = b"", start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        least = max(prefix, start or b"")
+        over = sorted(key for key in self._over if key.startswith(prefix) and key >= least)
+        at = 0
+        for key, value in self._below.scan(prefix, start):
+            while at < len(over) and over[at] < key:
+                yield from self._own(over[at])
+                at += 1
+            if key not in self._over:
+                yield key, value
+        for key in over[at:]:
+            yield from self._own(key)
+
+    def _own(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
+        value = self._over[key]
+        if value is not None:
+            yield key, value
+
+    def write(self, batch: Mapping[bytes, bytes | None]) -> None:
+        self._over.update(batch)
+
+    def wipe(self) -> None:
+        raise StateError("a view can't wipe what it looks at")
+
+    def close(self) -> None:
+        self._below.close()
+
+
+def view(log: Log, changelog: TopicPartition, store: Backend | None, facts: Facts) -> Backend:
+    """The entries of one task up to the end of its changelog as of now.
+
+    `store` is a copy that may be behind, None where there is none; it is left as it is. One that can't be trusted
+    (`wipe_reason`) is not looked at: then the whole changelog is read. Raises LogUnavailableError.
+    """
+    meta = read_meta(store) if store is not None else None
+    if meta is None or store is None or wipe_reason(meta, facts) is not None:
+        store, meta = MemoryBackends().open("view"), _nothing_yet(facts)
+    layered = Layered(store)
+    restore = Restore(log, layered, changelog, meta)
+    try:
+        before, silent = restore.progress, 0
+        while not restore.step(STEP, WAIT_S / MOST_SILENT):
+            silent = silent + 1 if restore.progress == before else 0
+            before = restore.progress
+            if silent == MOST_SILENT:
+                raise LogUnavailableError(f"nothing came from {changelog} for {WAIT_S:g} s", at=log.url)
+    finally:
+        restore.close()
+    return layered
+
+
+def _nothing_yet(facts: Facts) -> TaskMeta:
+    return TaskMeta(
+        service=facts.service,
+        cluster_id=facts.cluster_id,
+        changelog_topic_id=facts.changelog_topic_id,
+        partitions=facts.partitions,
+        changelog_offset=0,
+        checkpoint=0,
+        last_now=0,
+        written_at=facts.now,
+        build="",
+    )
