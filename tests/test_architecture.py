@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("resilience",),
     ("service",),
     ("runtime", "saga", "jobs", "config"),
-    ("replay", "telemetry", "testing", "streams", "demo"),
+    ("replay", "telemetry", "testing", "streams", "demo", "checks"),
     ("console",),
     ("cli",),
 )
