@@ -28,7 +28,7 @@ CODES: Mapping[str, Code] = {
     "undo-cannot-end": Code("error", "A request to undo that does not lead to its answer."),
     "constant-condition": Code("warning", "A condition that is always true."),
     "unknown-status": Code("error", "A condition compares a step's status with a word that is none."),
-    "undo-no-time-limit": Code("warning", "An undo that may be waited for without end."),
+    "undo-no-time-limit": Code("warning", "An undo that may wait for ever."),
     "timeout-never": Code("warning", "An answer to a timeout, and no time limit."),
     "correlation-types": Code("error", "The fields that correlate have different types."),
     "correlation-empty": Code("error", "The field that correlates may be null."),

@@ -29,7 +29,7 @@ def _fields(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
             says = f"{event}.{field} may be null, and saga {spec.name} is found by it"
             yield Finding("correlation-empty", says, spot, f"make {field} required, or correlate by another field")
         if kind != wanted:
-            says = f"{event}.{field} is a {kind}, but the key of saga {spec.name} is a {wanted}"
+            says = f"{event}.{field} is {kind}, but the key of saga {spec.name} is {wanted}"
             yield Finding("correlation-types", says, spot, "give the fields one type: keys are compared as text")
 
 

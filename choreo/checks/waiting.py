@@ -25,6 +25,6 @@ def _undo(one: SpecFile, step: Step) -> Iterator[Finding]:
     written = one.step(step.name)
     undo = written.entries["compensate"][1] if written and "compensate" in written.entries else None
     if isinstance(undo, Table) and "within" not in undo.entries:
-        says = f"the undo of step {step.name} may be waited for without end, and is asked for only once"
+        says = f"the undo of step {step.name} may wait for ever"
         cure = "add within: 1h to compensate or to the saga, or within: none to say so on purpose"
         yield Finding("undo-no-time-limit", says, one.spot(step.compensate.emit.event, step.name), cure)

@@ -119,7 +119,7 @@ def test_an_undo_without_a_limit() -> None:
         ("    fails_on: RoomRefused\n", "    fails_on: RoomRefused\n    within: 5m\n"),
         ("    after: hold\n", "    after: hold\n    within: 5m\n"),
     )
-    message = "12:24 the undo of step hold may be waited for without end, and is asked for only once"
+    message = "12:24 the undo of step hold may wait for ever"
     assert said(town(text=changed(*bare)), "undo-no-time-limit") == [message]
     said_so = ("done_on: RoomReleased}", "done_on: RoomReleased, within: none}")
     assert said(town(text=changed(*bare, said_so)), "undo-no-time-limit") == []

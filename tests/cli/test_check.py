@@ -60,7 +60,9 @@ def test_a_request_that_nobody_handles_is_found(checked: Path, choreo: Choreo) -
     )
     replaced(checked / "shop.py", "-> StockReserved:", "-> StockReserved | StockReleased:")
     rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
-    assert [row["message"] for row in rows if row["severity"] == "error"] == ["saga order emits shop.ReleaseRequested, which no handler takes"]
+    assert [row["message"] for row in rows if row["severity"] == "error"] == [
+        "saga order emits shop.ReleaseRequested, which no handler takes"
+    ]
 
 
 def test_drift_of_a_contract_is_found_and_export_mends_it(checked: Path, choreo: Choreo) -> None:
