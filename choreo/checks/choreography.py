@@ -100,8 +100,9 @@ class Choreography:
 
     @cached_property
     def emitted(self) -> frozenset[str]:
-        """The events that handlers declare to emit."""
-        return frozenset(event.contract.full_name for service in self.services for event in service.emitted)
+        """The events that handlers declare to emit, and those that they say in other stories."""
+        declared = {event.contract.full_name for service in self.services for event in service.emitted}
+        return declared | {lead.effect for lead in self.leads}
 
     @cached_property
     def handled(self) -> frozenset[str]:

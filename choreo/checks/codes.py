@@ -32,6 +32,7 @@ CODES: Mapping[str, Code] = {
     "timeout-never": Code("warning", "An answer to a timeout, and no time limit."),
     "correlation-types": Code("error", "The fields that correlate have different types."),
     "correlation-empty": Code("error", "The field that correlates may be null."),
+    "correlation-impossible": Code("error", "A field that correlates is of a type that no key can hold."),
     "correlation-replaced": Code("error", "A mapping gives a request another key than its saga's."),
     "not-co-partitioned": Code("error", "Inputs of one service have different numbers of partitions."),
     "cycle-of-services": Code("warning", "An event that leads to itself again."),

@@ -2,12 +2,16 @@
 
 import types
 from collections.abc import Iterator
+from datetime import date, time
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
+from uuid import UUID
 
 from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
 from choreo.saga.rules import Emission, SagaKey
+
+KEYS = (str, int, date, time, UUID, Enum)
 
 
 def find_correlation(whole: Choreography) -> Iterator[Finding]:
@@ -28,7 +32,12 @@ def _fields(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
         if type(None) in get_args(annotation):
             says = f"{event}.{field} may be null, and saga {spec.name} is found by it"
             yield Finding("correlation-empty", says, spot, f"make {field} required, or correlate by another field")
-        if kind != wanted:
+        if not _holds_key(annotation):
+            says = f"{event}.{field} is {kind}, which no key can hold, and saga {spec.name} is found by it"
+            yield Finding(
+                "correlation-impossible", says, spot, "correlate by str, int, bool, date, datetime, UUID or Enum"
+            )
+        elif kind != wanted:
             says = f"{event}.{field} is {kind}, but the key of saga {spec.name} is {wanted}"
             yield Finding("correlation-types", says, spot, "give the fields one type: keys are compared as text")
 
@@ -53,6 +62,15 @@ def _kind(whole: Choreography, event: str, field: str) -> str:
     """What stands in a key for a field, in one word."""
     found = whole.catalogue[event].model_fields.get(field) if event in whole.catalogue else None
     return _word(found.annotation) if found else "text"
+
+
+def _holds_key(annotation: Any) -> bool:
+    """Whether its values have one text (`choreo.events.event.key_text`); null is spoken of elsewhere."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return all(_holds_key(part) for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is Literal:
+        return True
+    return isinstance(annotation, type) and issubclass(annotation, KEYS)
 
 
 def _word(annotation: Any) -> str:

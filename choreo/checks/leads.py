@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from choreo.checks.returned import returned_by
+from choreo.checks.returned import returned_by, spoken_by
 from choreo.events.event import Event
 from choreo.service.service import Service
 from choreo.service.signature import Method, Signature
@@ -45,6 +45,7 @@ def closure(leads: Iterable[Lead], begin: Iterable[str]) -> frozenset[str]:
 
 def _pairs(signature: Signature, method: Method) -> Iterator[tuple[type[Event], type[Event]]]:
     causes = method.takes or (signature.handle.takes if method.name == "give_up" else signature.takes)
+    yield from ((cause, effect) for cause in causes for effect in spoken_by(signature.handler, method.name))
     returned = None if signature.handler.handles else returned_by(signature.handler, method.name, method.takes)
     if returned is None or not method.takes:
         yield from ((cause, effect) for cause in causes for effect in method.emits)

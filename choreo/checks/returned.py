@@ -45,6 +45,12 @@ def returned_by(owner: type, name: str, takes: tuple[type[Event], ...]) -> tuple
     return None if source is None else tuple(_Reading(source, owner, ()).returns(frozenset(takes)))
 
 
+def spoken_by(owner: type, name: str) -> frozenset[type[Event]]:
+    """What a method says in other stories, by `ctx.emit`, as far as its source tells; no annotation names that."""
+    source = _source_of(inspect.unwrap(getattr(owner, name)))
+    return frozenset() if source is None else frozenset(_Reading(source, owner, ()).spoken())
+
+
 @dataclass(frozen=True)
 class _Source:
     """A function and where it was written."""
@@ -97,6 +103,14 @@ class _Reading:
         for expression, reached in narrowing.returns(self._source.node.body, takes):
             made, known = self._events(expression, frozenset())
             yield Returned(reached, tuple(dict.fromkeys(made)), known)
+
+    def spoken(self) -> Iterator[type[Event]]:
+        """The types in every `ctx.emit(...)`."""
+        for node in ast.walk(self._source.node):
+            function = node.func if isinstance(node, ast.Call) else None
+            if isinstance(node, ast.Call) and isinstance(function, ast.Attribute) and function.attr == "emit":
+                if isinstance(function.value, ast.Name) and function.value.id in self._parameters and node.args:
+                    yield from (event for event, _ in self._events(node.args[0], frozenset())[0])
 
     # -- what an expression holds --------------------------------------------------------------------------------------
 

@@ -22,6 +22,16 @@ class Unique(Event, namespace="town", topic="town.uniques", key="trip_id"):
     trip_id: UUID
 
 
+class Weighed(Event, namespace="town", topic="town.weights", key="name"):
+    name: str
+    trip_id: float
+
+
+class Listed(Event, namespace="town", topic="town.lists", key="name"):
+    name: str
+    trip_id: tuple[str, ...]
+
+
 class Renamed(Event, namespace="town", topic="town.renamed", key="trip_id"):
     trip_id: str
     other: str = ""
@@ -47,6 +57,14 @@ def test_a_key_that_may_be_null() -> None:
     assert said(whole, "correlation-types") == []
 
 
+def test_a_key_that_can_not_be_one() -> None:
+    """A field whose values have no text finds no instance."""
+    for event, kind in ((Weighed, "float"), (Listed, "tuple")):
+        text = changed(("fails_on: RoomRefused", f"fails_on: {event.__name__}"))
+        message = f"11:15 town.{event.__name__}.trip_id is {kind}, which no key can hold, and saga trip is found by it"
+        assert said(town(text=text, events=(event,)), "correlation-impossible") == [message]
+
+
 def test_a_request_under_another_key() -> None:
     """A mapping that gives a request another key is an error: its answer would come under that key."""
     emit = "emit: {event: Renamed, with: {trip_id: \"'x'\"}}"
@@ -61,4 +79,4 @@ def test_sound_keys_are_not_spoken_of() -> None:
     """Where all fields are text and required, nothing is said."""
     service = Service("taker", handlers=[TakeRenamed])
     whole = town(hotel, airline, service, events=(Renamed,), outside={"town.Renamed": None})
-    assert [said(whole, f"correlation-{kind}") for kind in ("types", "empty", "replaced")] == [[], [], []]
+    assert [said(whole, f"correlation-{kind}") for kind in ("types", "empty", "impossible")] == [[], [], []]

@@ -23,6 +23,18 @@ class AnswerPong(Handler[Pong]):
         return Ping(trip_id=pong.trip_id) if pong.trip_id else None
 
 
+class AnswerPongSomehow(Handler[Pong]):
+    def handle(self, pong: Pong, ctx: Context) -> Ping:
+        return make(pong)
+
+
+def make(pong: Pong) -> Ping:
+    return Ping(**pong.model_dump()) if MADE is None else MADE
+
+
+MADE: Ping | None = None
+
+
 class AnswerPongLater(Handler[Pong]):
     again = Timer[str]()
 
@@ -60,6 +72,12 @@ def test_two_services_that_answer_each_other_for_ever() -> None:
 def test_a_timer_closes_a_circle() -> None:
     """What a timer emits was caused by what set it."""
     whole = town(hotel, airline, ping, Service("pong", handlers=[AnswerPongLater]), events=(Ping, Pong))
+    assert len(said(whole, "cycle-of-services")) == 1
+
+
+def test_what_cannot_be_followed_may_close_a_circle() -> None:
+    """A return that can't be read counts as anything that the annotation names."""
+    whole = town(hotel, airline, ping, Service("pong", handlers=[AnswerPongSomehow]), events=(Ping, Pong))
     assert len(said(whole, "cycle-of-services")) == 1
 
 

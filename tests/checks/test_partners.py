@@ -11,6 +11,7 @@ from tests.checks.town import (
     changed,
     hotel,
     said,
+    spec_file,
     town,
 )
 
@@ -88,6 +89,29 @@ def test_a_saga_may_take_what_it_emits() -> None:
     """A request that only another step of the saga waits for has a partner: the saga itself."""
     text = changed(("completes_on: FlightBooked", "completes_on: FlightWanted"))
     assert said(town(hotel, text=text), "nobody-emits") == []
+    assert said(town(hotel, text=text), "nobody-handles") == []
+
+
+def test_a_refusal_may_be_for_nobody() -> None:
+    """The answer to a cancellation that comes too late needs nobody who handles it."""
+    text = changed(("cancels_on: TripCancelled", "cancels_on: {event: TripCancelled, refused: Stray}"))
+    assert said(town(text=text, events=(Stray,)), "nobody-handles") == []
+
+
+def test_an_event_is_shown_in_its_own_step() -> None:
+    """A word that several steps say is found in the step that is spoken of."""
+    assert [str(spec_file().spot("hold", step)) for step in ("hold", "fly")] == ["trip.yaml:9:11", "trip.yaml:14:12"]
+
+
+class SpeakElsewhere(Handler[FlightBooked]):
+    def handle(self, flight: FlightBooked, ctx: Context) -> None:
+        ctx.emit(Stray(trip_id=flight.trip_id), correlation_id="another")
+
+
+def test_what_is_said_in_another_story_is_emitted() -> None:
+    """An event that only `ctx.emit` says has somebody who emits it."""
+    watch = Service("watch", handlers=[WatchStray, SpeakElsewhere])
+    assert list(find_all(town(hotel, airline, watch, events=(Stray,)))) == []
 
 
 def test_a_handler_in_no_service() -> None:

@@ -121,6 +121,7 @@ def test_an_undo_without_a_limit() -> None:
     )
     message = "12:24 the undo of step hold may wait for ever"
     assert said(town(text=changed(*bare)), "undo-no-time-limit") == [message]
+    assert said(town(text=changed(("within: 1h\n", "within: none\n"))), "undo-no-time-limit") == []
     said_so = ("done_on: RoomReleased}", "done_on: RoomReleased, within: none}")
     assert said(town(text=changed(*bare, said_so)), "undo-no-time-limit") == []
 

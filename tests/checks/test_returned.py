@@ -111,6 +111,19 @@ class Ways:
             case _:
                 return RoomRefused(trip_id="")
 
+    def by_other_match(self, event: Two, ctx: Context) -> Any:
+        match event.trip_id:
+            case "":
+                return RoomReleased(trip_id="")
+            case _:
+                return RoomHeld(trip_id="")
+        return RoomRefused(trip_id="")
+
+    def by_not(self, event: Two, ctx: Context) -> Any:
+        if not isinstance(event, TripWanted):
+            return RoomRefused(trip_id="")
+        return RoomHeld(trip_id="")
+
     def by_negation(self, event: Two, ctx: Context) -> Any:
         if not isinstance(event, TripWanted) or event.trip_id == "":
             for _ in event.trip_id:
@@ -147,6 +160,8 @@ def names(events: Iterable[type]) -> set[str]:
         ("waited", [(BOTH, {"RoomHeld"})]),
         ("by_type", [(TRIP, {"RoomHeld"}), (FLIGHT, {"RoomRefused"})]),
         ("by_match", [(TRIP, {"RoomReleased"}), (TRIP, {"RoomHeld"}), (FLIGHT, {"RoomRefused"})]),
+        ("by_other_match", [(BOTH, {"RoomReleased"}), (BOTH, {"RoomHeld"})]),
+        ("by_not", [(FLIGHT, {"RoomRefused"}), (TRIP, {"RoomHeld"})]),
         ("by_negation", [(BOTH, {"RoomRefused"}), (BOTH, {"RoomHeld"})]),
     ],
 )
@@ -198,3 +213,13 @@ def test_an_emission_that_the_annotation_does_not_name() -> None:
         "Careless.due returns FlightBooked, which its annotation does not name",
     ]
     assert said(whole, "never-returned") == ["Careless.handle names RoomReleased, and no return gives it"]
+
+
+class Secretive(Handler[TripWanted]):
+    def handle(self, trip: TripWanted, ctx: Context) -> RoomHeld | RoomReleased:
+        return made_otherwise(trip.trip_id)  # type: ignore[no-any-return]  # that is what it is about
+
+
+def test_what_is_not_known_is_not_missed() -> None:
+    """Where a return can't be followed, nothing that the annotation names is called unused."""
+    assert said(town(hotel, airline, Service("secretive", handlers=[Secretive])), "never-returned") == []
