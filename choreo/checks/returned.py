@@ -107,10 +107,13 @@ class _Reading:
     def spoken(self) -> Iterator[type[Event]]:
         """The types in every `ctx.emit(...)`."""
         for node in ast.walk(self._source.node):
-            function = node.func if isinstance(node, ast.Call) else None
-            if isinstance(node, ast.Call) and isinstance(function, ast.Attribute) and function.attr == "emit":
-                if isinstance(function.value, ast.Name) and function.value.id in self._parameters and node.args:
-                    yield from (event for event, _ in self._events(node.args[0], frozenset())[0])
+            if isinstance(node, ast.Call) and self._is_emit(node.func) and node.args:
+                yield from (event for event, _ in self._events(node.args[0], frozenset())[0])
+
+    def _is_emit(self, node: ast.expr) -> bool:
+        if not (isinstance(node, ast.Attribute) and node.attr == "emit"):
+            return False
+        return isinstance(node.value, ast.Name) and node.value.id in self._parameters
 
     # -- what an expression holds --------------------------------------------------------------------------------------
 
