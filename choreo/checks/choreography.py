@@ -102,7 +102,7 @@ class Choreography:
     def emitted(self) -> frozenset[str]:
         """The events that handlers declare to emit, and those that they say in other stories."""
         declared = {event.contract.full_name for service in self.services for event in service.emitted}
-        return declared | {lead.effect for lead in self.leads}
+        return frozenset(declared | {lead.effect for lead in self.leads})
 
     @cached_property
     def handled(self) -> frozenset[str]:
