@@ -29,10 +29,10 @@ class AnswerPongSomehow(Handler[Pong]):
 
 
 def make(pong: Pong) -> Ping:
-    return Ping(**pong.model_dump()) if MADE is None else MADE
+    return MAKERS["ping"](trip_id=pong.trip_id)
 
 
-MADE: Ping | None = None
+MAKERS: dict[str, type[Ping]] = {"ping": Ping}
 
 
 class AnswerPongLater(Handler[Pong]):
