@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("resilience",),
     ("service",),
     ("runtime", "saga", "jobs", "config"),
-    ("replay", "telemetry", "testing", "streams", "demo", "diagram"),
+    ("replay", "telemetry", "testing", "streams", "demo", "diagram", "checks"),
     ("console",),
     ("cli",),
 )

@@ -1,49 +1,30 @@
-"""`choreo check`: reads services, specs and contracts together and says what does not fit, all of it at once."""
+"""`choreo check`: reads services, specs, schemas, topics and settings together, and says all that does not fit."""
 
 import json
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
+from choreo.checks.finding import Finding, in_order
+from choreo.checks.sarif import sarif
+from choreo.cli.checked import Checked
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
-from choreo.cli.targets import Finder
-from choreo.diagram.parts import Parts
-from choreo.errors import ChoreoError
-from choreo.events.avro import schema_of
-from choreo.events.contracts import compatibility, contract_file, drift
-from choreo.events.event import Event
-from choreo.runtime.plan import plan_of
-from choreo.saga.coordinator import coordinator
-from choreo.saga.rules import Spec
-from choreo.saga.spec import load_spec
-from choreo.service.service import Service
+from choreo.errors import ConfigError
 
 FOUND = 1
-REGISTERED = "by-id"
-"""A directory registry keeps its schemas there: what was written, not what was promised."""
-
-
-class Finding(NamedTuple):
-    """One thing that does not fit: what, where it stands, what to do."""
-
-    kind: str
-    says: str
-    at: str | None = None
-    hint: str | None = None
-
-    def __str__(self) -> str:
-        lines = [f"{self.at}: error[{self.kind}]: {self.says}" if self.at else f"error[{self.kind}]: {self.says}"]
-        return "\n".join([*lines, f"  try  {self.hint}"] if self.hint else lines)
 
 
 @command("check")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0 too, for code hosts.")
 @click.option(
     "--explore", is_flag=True, help="Try every run of each saga: failures, timeouts, duplicates, cancellations."
 )
@@ -51,150 +32,73 @@ class Finding(NamedTuple):
 @click.option("--mermaid", is_flag=True, help="Runs that --explore finds as Mermaid instead of lines.")
 @click.option("--diagram", type=click.Path(file_okay=False, path_type=Path), help="Draw sagas and services into here.")
 def check(project: Project, targets: Sequence[str], **asked: Any) -> int:
-    """Say what does not fit in these targets (none = the whole project). Exit code 1 where anything was found."""
-    checking = Checking(project, Finder(project.config, Path.cwd()))
-    findings = list(checking.run(targets))
+    """Say what does not fit in these targets (none = the whole project). Exit code 1 where an error was found.
+
+    With --log, what is on the log is looked at too: partition counts, and the specs that instances follow.
+    """
+    checked = Checked(project, Path.cwd())
+    findings = in_order(_from_here(finding) for finding in checked.findings(targets))
+    sources = _sources(findings)
     for finding in findings:
-        project.output.thing(finding._asdict(), [str(finding)])
-    note(f"{checking.counted()}: {len(findings)} problems" if findings else f"{checking.counted()}: all of it fits")
+        project.output.thing(finding.row(), finding.lines(sources))
+    if asked["sarif"] is not None:
+        _write(Path(asked["sarif"]), sarif(findings, _version()))
+    errors = sum(finding.severity == "error" for finding in findings)
+    note(f"{checked.counted()}: {_told(errors, len(findings) - errors)}")
+    sound = _looked_further(project, checked, asked)
+    return FOUND if errors or not sound or (asked["strict"] and findings) else 0
+
+
+def _looked_further(project: Project, checked: Checked, asked: Mapping[str, Any]) -> bool:
+    """Draw and explore where that is asked for; answers whether every run keeps every promise."""
     if asked["diagram"] is not None:
         from choreo.cli.diagram import draw
 
-        draw(project, checking.parts, asked["diagram"])
-    if asked["explore"]:
-        from choreo.cli.explore import Asked, explore_specs
+        draw(project, checked.parts, asked["diagram"])
+    if not asked["explore"]:
+        return True
+    from choreo.cli.explore import Asked, explore_specs
 
-        sound = explore_specs(project, checking.parts, Asked(asked["states"], asked["mermaid"]))
-        return FOUND if findings or not sound else 0
-    return FOUND if findings else 0
-
-
-class Checking:
-    """One look at a project: loads its parts one by one, so that one that fails does not hide the others."""
-
-    def __init__(self, project: Project, finder: Finder) -> None:
-        self._project, self._finder = project, finder
-        self._services: list[Service] = []
-        self._sound: list[Service] = []
-        """Those that can run."""
-        self._specs: list[tuple[Path, Spec]] = []
-
-    def run(self, targets: Sequence[str]) -> Iterator[Finding]:
-        """Everything that is found, the causes before what follows from them."""
-        paths: list[Path] = []
-        for target in targets or (*self._project.config.project.services, "sagas"):
-            try:
-                found = self._finder.find([target])
-            except ChoreoError as error:
-                yield _finding("cannot-load", error)
-                continue
-            self._services += [service for service in found.services if service not in self._services]
-            paths += found.specs
-        if not targets and not self._services and not paths:
-            self._finder.find([])  # says that there is nothing, and where it was looked for
-        yield from self._check_services()
-        if not targets:
-            yield from self._check_handlers()
-        yield from self._check_specs(paths)
-        yield from self._check_contracts()
-
-    def counted(self) -> str:
-        """What was looked at."""
-        return f"{len(self._services)} services, {len(self._specs)} sagas, {len(self._finder.catalogue())} events"
-
-    @property
-    def parts(self) -> Parts:
-        """What is sound enough to be explored and drawn."""
-        return Parts(tuple(self._sound), tuple(spec for _, spec in self._specs), self._finder.catalogue())
-
-    def _check_services(self) -> Iterator[Finding]:
-        for service in self._services:
-            try:
-                plan_of(service)
-            except ChoreoError as error:
-                yield _finding("cannot-run", error)
-                continue
-            self._sound.append(service)
-
-    def _check_handlers(self) -> Iterator[Finding]:
-        """Handlers that nobody runs: written, and forgotten in the list of their service."""
-        used = {handler for service in self._services for handler in service.handlers}
-        for handler in self._finder.handlers():
-            if not any(issubclass(one, handler) for one in used):
-                file = sys.modules[handler.__module__].__file__
-                says = f"{handler.__name__} is in no service"
-                yield Finding("unused-handler", says, file, "add it to handlers=[...] of its service, or delete it")
-
-    def _check_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
-        catalogue = self._finder.catalogue()
-        for path in paths:
-            try:
-                spec = load_spec(path, catalogue)
-                plan_of(coordinator(spec, catalogue))
-            except ChoreoError as error:
-                yield _finding("spec", error)
-                continue
-            self._specs.append((path, spec))
-        if self._sound:
-            emitted = _names(self._sound, lambda service: service.emitted)
-            handled = _names(self._sound, lambda service: service.handled)
-            for path, spec in self._specs:
-                yield from _unanswered(path, spec, emitted, handled)
-
-    def _check_contracts(self) -> Iterator[Finding]:
-        directory = self._project.config.path(self._project.config.project.schemas)
-        if all(file.parent.name == REGISTERED for file in directory.glob("*/*.avsc")):
-            return  # nothing is published yet: contracts are watched from the first export on
-        for event in self._finder.catalogue().values():
-            said = drift(event, directory)
-            if said is None:
-                continue
-            yield Finding("contract-drift", said, hint="choreo schemas export, then review and commit the change")
-            yield from (
-                Finding("contract-breaks", text, str(contract_file(event, directory)))
-                for text in _breaks(event, directory)
-            )
+    return explore_specs(project, checked.parts, Asked(asked["states"], asked["mermaid"]))
 
 
-def _finding(kind: str, error: ChoreoError) -> Finding:
-    """An error as a finding; one that shows places of its own (a spec's) is left as it is."""
-    says = error.message if error.why is None else f"{error.message}: {error.why}"
-    return Finding(kind, says, str(error.at) if error.at else None, error.hint)
+def _told(errors: int, warnings: int) -> str:
+    counts = [
+        f"{count} {word}{'s' if count > 1 else ''}"
+        for count, word in ((errors, "error"), (warnings, "warning"))
+        if count
+    ]
+    return ", ".join(counts) or "all of it fits"
 
 
-def _names(services: Iterable[Service], what: Callable[[Service], Iterable[type[Event]]]) -> set[str]:
-    return {event.contract.full_name for service in services for event in what(service)}
+def _from_here(finding: Finding) -> Finding:
+    """The finding with its file as seen from the current directory, where it lies below."""
+    if finding.spot is None:
+        return finding
+    with suppress(ValueError):
+        file = Path(finding.spot.file).resolve().relative_to(Path.cwd())
+        return replace(finding, spot=finding.spot._replace(file=str(file)))
+    return finding
 
 
-def _unanswered(path: Path, spec: Spec, emitted: set[str], handled: set[str]) -> Iterator[Finding]:
-    """Events that a saga waits for and nobody emits, and requests that nobody handles."""
-    starts = {spec.starts_on, *([spec.cancels_on.event] if spec.cancels_on else [])}
-    refused = spec.cancels_on.refused.event if spec.cancels_on and spec.cancels_on.refused else None
-    for event, parts in spec.parts.items():
-        if event not in emitted | starts:
-            step = next((part.step for part in parts if part.step), "")
-            says = f"step {step} waits for {event}, which no handler returns"
-            yield Finding("nobody-emits", says, _place(path, event), "name it in a handler's return annotation")
-    for event in spec.emits:
-        if event not in handled and event != refused:
-            says = f"saga {spec.name} emits {event}, which no handler takes"
-            yield Finding("nobody-handles", says, _place(path, event), "a handle or compensate method that takes it")
+def _sources(findings: Iterable[Finding]) -> Mapping[str, str]:
+    """The texts of the files in which findings have a column."""
+    texts = {}
+    for file in {finding.spot.file for finding in findings if finding.spot and finding.spot.column}:
+        with suppress(OSError, UnicodeDecodeError):
+            texts[file] = Path(file).read_text(encoding="utf-8")
+    return texts
 
 
-def _place(path: Path, event: str) -> str:
-    """Where the spec names an event: file:line:column."""
-    word = re.compile(rf"(?<![\w.])({re.escape(event)}|{re.escape(event.rpartition('.')[2])})(?!\w)")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        found = word.search(line.partition("#")[0])
-        if found:
-            return f"{path}:{number}:{found.start() + 1}"
-    return str(path)
-
-
-def _breaks(event: type[Event], directory: Path) -> list[str]:
-    """Why readers of today could not read what the published contract wrote."""
+def _write(file: Path, log: Mapping[str, object]) -> None:
     try:
-        published: Mapping[str, object] = json.loads(contract_file(event, directory).read_bytes())
-    except (OSError, ValueError):
-        return []
-    return compatibility(dict(published), schema_of(event))
+        file.write_text(json.dumps(log, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("the SARIF file can't be written", at=file, why=error.strerror) from error
+
+
+def _version() -> str:
+    try:
+        return version("choreo")
+    except PackageNotFoundError:  # a checkout that is on the path and not installed
+        return "0"

@@ -25,11 +25,15 @@ def one_of(default: str, *others: str) -> Any:
 
 @dataclass(frozen=True)
 class ProjectSection:
-    """What the project consists of: modules or files of services, globs of saga specs, the contracts' directory."""
+    """What the project consists of: modules or files of services, globs of saga specs, the contracts' directory.
+
+    `outside` are events, by full name, that others emit or take: `choreo check` looks for no partner of theirs.
+    """
 
     services: tuple[str, ...] = ()
     sagas: tuple[str, ...] = ("saga_specs/*.yaml",)
     schemas: str = "schemas"
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,16 @@ def load_spec(path: str | Path, catalogue: Mapping[str, type[Event]]) -> Spec:
 
 def parse_spec(source: str, file: str, catalogue: Mapping[str, type[Event]]) -> Spec:
     """The spec in YAML text; `file` is what problems call it. Raises SpecError."""
-    problems = Problems(file, source)
-    table = read_yaml(source, problems)
-    raw = read_spec(table, problems) if table else None
-    spec = check_spec(raw, Vocabulary(catalogue, raw.namespace, problems), problems) if raw else None
+    spec, problems = examine_spec(source, file, catalogue)
     problems.check()
     if spec is None:
         raise SpecError(f"{file} holds no spec", at=f"{file}:1:1", hint="begin with saga: NAME")
     return spec
+
+
+def examine_spec(source: str, file: str, catalogue: Mapping[str, type[Event]]) -> tuple[Spec | None, Problems]:
+    """The spec in YAML text where there is one, and whatever is wrong with the text, one by one."""
+    problems = Problems(file, source)
+    table = read_yaml(source, problems)
+    raw = read_spec(table, problems) if table else None
+    return (check_spec(raw, Vocabulary(catalogue, raw.namespace, problems), problems) if raw else None), problems

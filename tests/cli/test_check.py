@@ -44,10 +44,11 @@ def test_an_event_that_nobody_emits_is_found(checked: Path, choreo: Choreo) -> N
     """A saga that waits for an event which no handler returns would wait for ever."""
     replaced(checked / "shop.py", "PaymentTaken | PaymentDeclined | None", "PaymentDeclined | None")
     rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
-    assert [(row["kind"], row["says"]) for row in rows] == [
-        ("nobody-emits", "step pay waits for shop.PaymentTaken, which no handler returns")
+    assert [(row["code"], row["message"]) for row in rows] == [
+        ("nobody-emits", "step pay waits for shop.PaymentTaken, which no handler returns"),
+        ("undeclared-emission", "TakePayment.handle returns PaymentTaken, which its annotation does not name"),
     ]
-    assert rows[0]["at"].endswith("order.yaml:13:19")
+    assert [row["at"] for row in rows] == ["order.yaml:13:19", "shop.py:46:16"]
 
 
 def test_a_request_that_nobody_handles_is_found(checked: Path, choreo: Choreo) -> None:
@@ -59,7 +60,9 @@ def test_a_request_that_nobody_handles_is_found(checked: Path, choreo: Choreo) -
     )
     replaced(checked / "shop.py", "-> StockReserved:", "-> StockReserved | StockReleased:")
     rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
-    assert [row["says"] for row in rows] == ["saga order emits shop.ReleaseRequested, which no handler takes"]
+    assert [row["message"] for row in rows if row["severity"] == "error"] == [
+        "saga order emits shop.ReleaseRequested, which no handler takes"
+    ]
 
 
 def test_drift_of_a_contract_is_found_and_export_mends_it(checked: Path, choreo: Choreo) -> None:
@@ -86,15 +89,15 @@ def test_a_handler_that_nobody_runs_is_found(checked: Path, choreo: Choreo) -> N
     """A handler that was written and forgotten in its service's list is named."""
     replaced(checked / "shop.py", "handlers=[TakePayment]", "handlers=[ReserveStock]")
     rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
-    assert ("unused-handler", "TakePayment is in no service") in [(row["kind"], row["says"]) for row in rows]
+    assert ("unused-handler", "TakePayment is in no service") in [(row["code"], row["message"]) for row in rows]
 
 
 def test_one_broken_part_does_not_hide_the_others(checked: Path, choreo: Choreo) -> None:
     """A module that can't be imported and a spec that can't be read are reported together."""
     (checked / "choreo.toml").write_text('[project]\nservices = ["shop", "gone"]\nsagas = "*.yaml"\n', encoding="utf-8")
     (checked / "other.yaml").write_text("saga: [\n", encoding="utf-8")
-    kinds = [json.loads(line)["kind"] for line in choreo("check", "--json", code=1).stdout.splitlines()]
-    assert kinds == ["cannot-load", "spec"]
+    codes = [json.loads(line)["code"] for line in choreo("check", "--json", code=1).stdout.splitlines()]
+    assert codes == ["not-yaml", "cannot-load"]
 
 
 def test_a_service_that_cannot_run_is_found(checked: Path, choreo: Choreo) -> None:

@@ -1,0 +1,1 @@
+"""What does not fit in a project: services, specs, schemas, topics and settings read as one; nothing is run."""

@@ -1,0 +1,72 @@
+"""Who emits an event and who takes it: sagas that would wait or ask for ever, events that nobody wants."""
+
+from collections.abc import Iterator
+
+from choreo.checks.choreography import Choreography, SpecFile
+from choreo.checks.finding import Finding, spot_of_class
+from choreo.config.sections import did_you_mean
+
+
+def find_partners(whole: Choreography) -> Iterator[Finding]:
+    """Events that lack one of their two sides."""
+    yield from _unknown_outside(whole)
+    if whole.services:
+        for one in whole.specs:
+            yield from _unanswered(whole, one)
+    if whole.whole:
+        yield from _lonely(whole)
+
+
+def _unanswered(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
+    """Events that a saga waits for and nobody emits, and requests that nobody handles."""
+    spec = one.spec
+    begins = {spec.starts_on, *([spec.cancels_on.event] if spec.cancels_on else [])}
+    refused = spec.cancels_on.refused.event if spec.cancels_on and spec.cancels_on.refused else None
+    for event, parts in spec.parts.items():
+        if event in whole.emitted | whole.requested | begins or whole.is_outside(event):
+            continue
+        step = next((part.step for part in parts if part.step), "")
+        says = f"step {step} waits for {event}, which no handler returns"
+        yield Finding("nobody-emits", says, one.spot(event, step), "name it in a handler's return annotation")
+    for event in spec.emits:
+        if event not in whole.handled | whole.awaited and event != refused and not whole.is_outside(event):
+            says = f"saga {spec.name} emits {event}, which no handler takes"
+            yield Finding("nobody-handles", says, one.spot(event), "a handle or compensate method that takes it")
+
+
+def _lonely(whole: Choreography) -> Iterator[Finding]:
+    begins = {one.spec.starts_on for one in whole.specs}
+    begins |= {one.spec.cancels_on.event for one in whole.specs if one.spec.cancels_on}
+    produced, taken = whole.emitted | whole.requested | begins, whole.handled | whole.awaited
+    for name, event in sorted(whole.catalogue.items()):
+        if whole.is_outside(name):
+            continue
+        cure = f'outside = ["{name}"] in [project], where others do'
+        if name in whole.handled and name not in produced:
+            takers = sorted(
+                f"{s.name}.{m.name}"
+                for one in whole.services
+                for s in one.signatures
+                for m in s.methods()
+                if event in m.takes
+            )
+            says = f"{takers[0]} takes {name}, which nobody in this project emits"
+            yield Finding("nobody-produces", says, spot_of_class(event), cure)
+        elif name in produced and name not in taken:
+            yield Finding(
+                "nobody-takes", f"{name} is emitted, and nobody in this project takes it", spot_of_class(event), cure
+            )
+        elif name not in produced | taken:
+            yield Finding(
+                "unused-event",
+                f"nobody emits {name}, and nobody takes it",
+                spot_of_class(event),
+                f"delete it, or {cure}",
+            )
+
+
+def _unknown_outside(whole: Choreography) -> Iterator[Finding]:
+    for name, spot in whole.outside.items():
+        if name not in whole.catalogue and whole.whole:
+            says = f"[project] outside names {name}, and there is no such event"
+            yield Finding("unknown-outside", says, spot, did_you_mean(name, whole.catalogue))

@@ -1,0 +1,148 @@
+"""A project as `choreo check` sees it: loaded part by part, so that one that fails does not hide the others."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from choreo.checks.choreography import Choreography, Count, Named, SpecFile
+from choreo.checks.contracts import find_contracts
+from choreo.checks.emissions import find_emissions
+from choreo.checks.every import find_all
+from choreo.checks.finding import Finding, Spot, spot_of
+from choreo.cli.deployed import deployed_specs
+from choreo.cli.project import Project
+from choreo.cli.targets import Finder
+from choreo.diagram.parts import Parts
+from choreo.errors import ChoreoError
+from choreo.runtime.plan import Plan, plan_of
+from choreo.saga.coordinator import coordinator
+from choreo.saga.spec import examine_spec
+from choreo.service.service import Service
+
+
+class Checked:
+    """One look at a project."""
+
+    def __init__(self, project: Project, here: Path) -> None:
+        self._project, self._finder = project, Finder(project.config, here)
+        self._services: list[Service] = []
+        self._specs: list[SpecFile] = []
+        self._plans: list[Plan] = []
+        self._runnable: list[Service] = []
+        self._broken = False
+        """Whether a part could not be loaded: what it would have said is not known, so nobody is told to lack it."""
+
+    def counted(self) -> str:
+        """What was looked at."""
+        return f"{len(self._services)} services, {len(self._specs)} sagas, {len(self._finder.catalogue())} events"
+
+    def findings(self, targets: Sequence[str]) -> Iterator[Finding]:
+        """Everything that is found in these targets; without one, in the whole project."""
+        paths: list[Path] = []
+        for target in targets or (*self._project.config.project.services, "sagas"):
+            try:
+                found = self._finder.find([target])
+            except ChoreoError as error:
+                yield self._failed("cannot-load", error)
+                continue
+            self._services += [service for service in found.services if service not in self._services]
+            paths += found.specs
+        if not targets and not self._services and not paths and not self._broken:
+            self._finder.find([])  # says that there is nothing, and where it was looked for
+        sound, failed = self._sound()
+        self._runnable = sound
+        yield from failed
+        yield from self._load_specs(paths)
+        whole = self._choreography(sound, everything=not targets)
+        if self._broken:
+            yield from find_emissions(whole)
+            whole = replace(whole, services=(), whole=False)
+        yield from find_all(whole)
+        config = self._project.config
+        yield from find_contracts(self._finder.catalogue().values(), config.path(config.project.schemas))
+
+    @property
+    def parts(self) -> Parts:
+        """What is sound enough to be explored and drawn."""
+        specs = tuple(one.spec for one in self._specs)
+        return Parts(tuple(self._runnable), specs, self._finder.catalogue())
+
+    def _sound(self) -> tuple[list[Service], list[Finding]]:
+        """The services that can run, and what is wrong with the others."""
+        sound, failed = [], []
+        for service in self._services:
+            try:
+                self._plans.append(plan_of(service))
+                sound.append(service)
+            except ChoreoError as error:
+                failed.append(self._failed("cannot-run", error))
+        return sound, failed
+
+    def _load_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
+        catalogue = self._finder.catalogue()
+        for path in paths:
+            try:
+                source = path.read_bytes().decode()
+            except (OSError, UnicodeDecodeError) as error:
+                self._broken = True
+                yield Finding("cannot-load", f"{path} can't be read: {error}", Spot(str(path)))
+                continue
+            spec, problems = examine_spec(source, str(path), catalogue)
+            for problem in problems.found:
+                yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
+            if spec is None or problems.found:
+                self._broken = True
+                continue
+            try:
+                self._plans.append(plan_of(coordinator(spec, catalogue)))
+            except ChoreoError as error:
+                failed = self._failed("cannot-run", error)
+                yield failed if failed.spot else replace(failed, spot=Spot(str(path)))
+                continue
+            self._specs.append(SpecFile(str(path), source, spec))
+
+    def _failed(self, code: str, error: ChoreoError) -> Finding:
+        self._broken = True
+        says = error.message if error.why is None else f"{error.message}: {error.why}"
+        return Finding(code, says, spot_of(error.at), error.hint or "")
+
+    # -- the whole -----------------------------------------------------------------------------------------------------
+
+    def _choreography(self, sound: Sequence[Service], everything: bool) -> Choreography:
+        config, catalogue = self._project.config, self._finder.catalogue()
+        said = config.origin("project.outside")
+        asked = config.origin("log.url") == "--log"
+        return Choreography(
+            services=tuple(sound),
+            specs=tuple(self._specs),
+            catalogue=catalogue,
+            handlers=tuple(self._finder.handlers()),
+            outside=dict.fromkeys(config.project.outside, spot_of(said)),
+            whole=everything,
+            plans=tuple(self._plans),
+            counts=self._counts(asked),
+            named=tuple(self._named()),
+            deployed=tuple(deployed_specs(self._project, catalogue)) if asked else (),
+        )
+
+    def _counts(self, asked: bool) -> dict[str, Count]:
+        """Partition counts: what the settings want, and over it what the log has."""
+        config = self._project.config
+        named = {name: section for name, section in config.topics.items() if name != "default"}
+        places = {name: spot_of(config.origin(f"topics.{name}.partitions")) for name in named}
+        counts = {name: Count(one.partitions, places[name] or "settings") for name, one in named.items()}
+        if asked:
+            url = config.log.url
+            counts |= {name: Count(topic.partitions, url) for name, topic in self._project.log.topics().items()}
+        return counts
+
+    def _named(self) -> Iterator[Named]:
+        config = self._project.config
+        for section, names in (
+            ("downstreams", config.downstreams),
+            ("topics", config.topics),
+            ("settings", config.settings),
+        ):
+            for name in names:
+                first = (one.origin for one in config.values if one.name.startswith(f"{section}.{name}."))
+                yield Named(section, name, spot_of(next((origin for origin in first if origin != "default"), None)))

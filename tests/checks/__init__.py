@@ -1,0 +1,1 @@
+"""Checks of whole projects, each over a value that was made for it."""
