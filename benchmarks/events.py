@@ -14,7 +14,7 @@ from benchmarks.machine import HERE, broker, say, scratch
 from benchmarks.peers import Outcome, Peer, load, quix_python, run, shared
 from choreo.runtime.options import RunOptions
 
-FULL, QUICK = Size(600_000, repeats=3), Size(2_000)
+FULL, QUICK = Size(600_000, repeats=3), Size(10_000)
 PLACES = ("{src}", "{dst}", "{group}")
 RAW, QUIX, CHOREO, WHOLE, COMPILED = "raw", "quix", "choreo.bench", "choreo.whole", "choreo.compiled"
 

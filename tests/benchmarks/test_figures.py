@@ -28,6 +28,7 @@ def printed(name: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.xdist_group("compiled")
+@pytest.mark.timeout(1200)  # the first of them may have to compile a wheel
 @pytest.mark.parametrize("name", WITHOUT_KAFKA)
 def test_a_family_is_measured(name: str) -> None:
     """Each family that needs no broker prints its figures."""
