@@ -1,7 +1,7 @@
 """Whether each step of a saga can begin and end: what leads to its events, and what its conditions say."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
@@ -56,7 +56,7 @@ def _ends(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
         begun = [step for step in spec.steps if step.name not in done and _may_begin(step, done)]
         happens = set(reached) | {step.emit.event for step in begun if step.emit}
         reached = closure(whole.leads, happens)
-        new = {step.name for step in begun if step.when is not None or reached.intersection(step.completes_on)}
+        new = {step.name for step in begun if _may_end(step, reached)}
         if not new:
             break
         done |= new
@@ -77,6 +77,12 @@ def _may_begin(step: Step, done: set[str]) -> bool:
     """Whether enough of what comes before a step can be done."""
     needed = len(step.after) if step.enough is None else step.enough
     return len(done.intersection(step.after)) >= needed
+
+
+def _may_end(step: Step, reached: Collection[str]) -> bool:
+    """Whether a step that has begun can be done or skipped."""
+    skippable = step.when is not None or bool(step.otherwise)
+    return skippable or any(event in reached for event in (*step.completes_on, *step.skips_on))
 
 
 def _undos(whole: Choreography, one: SpecFile) -> Iterator[Finding]:

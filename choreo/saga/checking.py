@@ -95,6 +95,7 @@ class _Steps:
             not_before_us=self._time(raw, raw.not_before, before),
             on_timeout=self._on_timeout(raw.on_timeout),
             remind=self._reminder(raw.remind),
+            skips_on=words.events(raw.skips_on),
             reopens_on=words.events(raw.reopens_on),
             repeat=self._repetition(raw, before),
             compensate=self._compensation(raw, before),
@@ -264,7 +265,7 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
     """An event that means two things at once to one step, or starts a saga and ends a step, can't be told apart."""
     for written, step in zip(raw.steps, steps, strict=True):
         undo = step.compensate
-        ends = [*step.completes_on, *step.fails_on, *step.unknown_on, *step.reopens_on]
+        ends = [*step.completes_on, *step.fails_on, *step.unknown_on, *step.reopens_on, *step.skips_on]
         undone = [*undo.done_on, *undo.fails_on] if undo else []
         for event in dict.fromkeys(ends + undone):
             if (ends + undone).count(event) > 1:

@@ -115,6 +115,9 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
         _failed(draft, step, given)
     elif part.role is Role.UNKNOWN:
         _unknown(draft, step, given)
+    elif part.role is Role.SKIPS:
+        if draft.cause is None and draft.state(step) in OPEN:
+            draft.move(step, StepState.SKIPPED, given.event, by=given.event, due=None, resting=False, overdue=False)
     elif part.role is Role.REOPENS:
         _reopened(draft, step, given)
     elif part.role is Role.UNDONE:

@@ -85,6 +85,7 @@ class RawStep:
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()
+    skips_on: tuple[Text, ...] = ()
     reopens_on: tuple[Text, ...] = ()
     repeat: RawRepetition | None = None
     not_before: Limit | Text | None = None

@@ -132,6 +132,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
+        skips_on=keys.names("skips_on"),
         reopens_on=keys.names("reopens_on"),
         repeat=_repetition(keys.node("repeat", Shape.REPETITION), problems),
         not_before=keys.time("not_before"),

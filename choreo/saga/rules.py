@@ -126,6 +126,7 @@ class Step:
     keeps: tuple[str, ...] = ()
     tells: tuple[Telling, ...] = ()
     remind: Reminder | None = None
+    skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
     not_before_us: int | Expression | None = None
@@ -150,6 +151,7 @@ class Role(StrEnum):
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
     REOPENS = "reopens"
+    SKIPS = "skips"
 
 
 class Part(NamedTuple):
@@ -204,6 +206,7 @@ class Spec:
                 (Role.UNDONE, undo.done_on if undo else ()),
                 (Role.UNDO_FAILS, undo.fails_on if undo else ()),
                 (Role.REOPENS, step.reopens_on),
+                (Role.SKIPS, step.skips_on),
             ):
                 for event in events:
                     found.setdefault(event, []).append(Part(role, step.name))

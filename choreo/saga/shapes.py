@@ -110,6 +110,7 @@ STEP_KEYS: Keys = {
     ),
     "fails_on": Key(Shape.EVENTS, "The event that says that it certainly did not happen."),
     "unknown_on": Key(Shape.EVENTS, "The event that says that it may have happened: it is undone like a timeout."),
+    "skips_on": Key(Shape.EVENTS, "The event after which the step need not be done any more."),
     "reopens_on": Key(Shape.EVENTS, "The event that takes the done step back: it must be done again."),
     "repeat": Key(Shape.REPETITION, "The step is done again until a condition holds."),
     "not_before": Key(Shape.TIME, "The step begins so long after its turn has come, or at this point in time."),

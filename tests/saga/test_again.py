@@ -68,7 +68,24 @@ def test_a_condition_that_cannot_be_worked_out_ends_the_repetition() -> None:
     Story(spec).when("Started").when("ADone", n=0).then("AskA", "UndoA")
 
 
+def test_a_step_is_taken_out() -> None:
+    """Waiting, asked for or yet to come: after the event it is skipped, and what comes after it goes on."""
+    spec = flow(
+        step("a", "emit: AskA", "skips_on: Told1"), step("b", "after: a", "skips_on: Told1"), step("c", "after: b")
+    )
+    story = Story(spec).when("Started").then("AskA").when("Told1").then().stands("waiting", "CDone")
+    story.when("CDone").stands("completed")
+
+
+def test_what_was_taken_out_and_happens_is_done() -> None:
+    """A late success counts, and is undone with the rest; what is done already can't be taken out."""
+    spec = flow(step("a", "emit: AskA", "skips_on: Told1"), step("b", "after: a"))
+    Story(spec).when("Started", "Told1", "ADone", "BFailed").then("AskA", "UndoA")
+    Story(spec).when("Started", "ADone", "Told1", "BFailed").then("AskA", "UndoA")
+
+
 MISTAKES = [
+    ("skips_on: ADone", "flow.ADone means two things to step a"),
     ("repeat: {until: steps.a.n, at_most: 2}", "a condition is true or false"),
     ("repeat: {until: steps.b.n > 1, at_most: 2}", "reads step b, but does not come after it"),
     ("repeat: {until: true}", "repeat has no at_most"),

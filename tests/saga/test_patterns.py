@@ -1,0 +1,107 @@
+"""The original workflow control-flow patterns (van der Aalst, ter Hofstede, Kiepuszewski, Barros, 2003) as sagas: one
+test each, under the number that the pattern has there. docs/patterns.md is their table.
+"""
+
+import re
+from pathlib import Path
+
+from tests.saga.flow import flow, step
+from tests.saga.story import Story
+
+PAGE = (Path(__file__).parents[2] / "docs" / "patterns.md").read_text()
+
+
+def test_1_sequence() -> None:
+    """A step begins when the one before it is done."""
+    story = Story(flow(step("a", "emit: AskA"), step("b", "after: a", "emit: AskB"))).when("Started").then("AskA")
+    story.when("ADone").then("AskB").when("BDone").stands("completed")
+
+
+def test_2_parallel_split() -> None:
+    """After one step, several begin at once."""
+    asked = [step(name, "after: a", f"emit: Ask{name.upper()}") for name in "bc"]
+    Story(flow(step("a"), *asked)).when("Started").then().when("ADone").then("AskB", "AskC")
+
+
+def test_3_synchronization() -> None:
+    """A step begins when all before it are done, in whatever order."""
+    spec = flow(step("a"), step("b"), step("c", "after: [a, b]", "emit: AskC"))
+    Story(spec).when("Started", "BDone").then().when("ADone").then("AskC")
+
+
+def test_4_exclusive_choice() -> None:
+    """Of two ways exactly one is taken, by the saga's data."""
+    spec = flow(step("a", "when: saga.n > 5", "emit: AskA"), step("b", "else: a", "emit: AskB"))
+    Story(spec).when("Started", n=9).then("AskA")
+    Story(spec).when("Started", n=1).then("AskB")
+
+
+def test_5_simple_merge() -> None:
+    """Two ways of which one was taken lead into the same step; nothing is waited for."""
+    ways = (step("a", "when: saga.n > 5"), step("b", "else: a"))
+    story = Story(flow(*ways, step("c", "after: {any: [a, b]}", "emit: AskC"))).when("Started", n=1)
+    story.when("BDone").then("AskC").when("CDone").stands("completed")
+
+
+def test_6_multi_choice() -> None:
+    """Each way has a condition of its own: none, one or several are taken."""
+    spec = flow(step("a", "when: saga.n > 5", "emit: AskA"), step("b", "when: saga.n > 3", "emit: AskB"))
+    Story(spec).when("Started", n=9).then("AskA", "AskB")
+    Story(spec).when("Started", n=4).then("AskB")
+    Story(spec).when("Started", n=1).then().stands("completed")
+
+
+def test_7_synchronizing_merge() -> None:
+    """What comes after several ways waits for those that were taken, and for no other."""
+    ways = (step("a", "when: saga.n > 5"), step("b", "when: saga.n > 3"))
+    spec = flow(*ways, step("c", "after: [a, b]", "emit: AskC"))
+    Story(spec).when("Started", n=9).when("ADone").then().when("BDone").then("AskC")
+    Story(spec).when("Started", n=4).when("BDone").then("AskC")
+
+
+def test_9_discriminator() -> None:
+    """The first of several lets the next begin, once; the others are waited for and change nothing more."""
+    spec = flow(step("a"), step("b"), step("c", "after: {any: [a, b]}", "emit: AskC"))
+    story = Story(spec).when("Started").when("BDone").then("AskC").when("ADone").then()
+    story.when("CDone").stands("completed")
+
+
+def test_10_cycles() -> None:
+    """A step is repeated until its data says enough, and an event leads back to one that was done."""
+    loop = step("a", "emit: AskA", "repeat: {until: steps.a.n > 1, at_most: 5}")
+    story = Story(flow(loop, step("b", "after: a", "reopens_on: Told1", "emit: AskB"))).when("Started").then("AskA")
+    story.when("ADone", n=1).then("AskA").when("ADone", n=2).then("AskB")
+    story.when("BDone").stands("completed").when("Told1").then("AskB").stands("waiting", "BDone")
+
+
+def test_11_implicit_termination() -> None:
+    """There is no end to draw: the saga is complete when nothing is left to do."""
+    story = Story(flow(step("a"), step("b", "when: saga.n > 5"), step("c", "after: b"))).when("Started", n=9)
+    story.when("ADone", "BDone").stands("waiting", "CDone").when("CDone").stands("completed")
+
+
+def test_16_deferred_choice() -> None:
+    """Of two steps that wait, the first that happens is the choice: the other one is taken out."""
+    spec = flow(step("a", "skips_on: BDone"), step("b", "skips_on: ADone"), step("c", "after: [a, b]", "emit: AskC"))
+    for event in ("ADone", "BDone"):
+        Story(spec).when("Started").stands("waiting", "ADone", "BDone").when(event).then("AskC")
+
+
+def test_19_cancel_activity() -> None:
+    """An event takes one step out; the rest goes on."""
+    spec = flow(step("a", "skips_on: Told1"), step("b"))
+    Story(spec).when("Started").when("Told1").stands("waiting", "BDone").when("BDone").stands("completed")
+
+
+def test_20_cancel_case() -> None:
+    """One event cancels the whole saga, and what was done is undone."""
+    story = Story(flow(step("a"), step("b", "after: a"))).when("Started", "ADone").when("Cancelled")
+    story.then("UndoB").when("BUndone").then("UndoA").when("AUndone").stands("cancelled")
+
+
+def test_the_page_names_each_test() -> None:
+    """The table has all twenty patterns; those it calls expressed are the ones with a test here, under that name."""
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| [^|]+ \| (`test_\w+`|not yet) \|$", PAGE, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 21))
+    named = [test.strip("`") for _, test in rows if test != "not yet"]
+    assert named == [name for name in globals() if re.match(r"test_\d", name)]
