@@ -36,19 +36,26 @@ def graph_of_spec(spec: Spec) -> Graph:
 
 def _of_step(step: Step) -> Iterator[str]:
     yield f"{step.name} (pivot)" if step.pivot else step.name
+    if step.enough is not None:
+        yield f"once {step.enough} of {len(step.after)} are done"
     if step.emit is not None:
         yield f"asks {_short(step.emit.event)}"
     for word, events in (
         ("done on", step.completes_on),
         ("fails on", step.fails_on),
         ("may have happened on", step.unknown_on),
+        ("taken out on", step.skips_on),
+        ("taken back on", step.reopens_on),
     ):
         if events:
             yield f"{word} {_names(events)}"
+    if step.repeat is not None:
+        yield f"again until {step.repeat.until.text}"
 
 
 def _condition(step: Step) -> tuple[str, ...]:
-    return () if step.when is None else (f"when {step.when.text}",)
+    other_way = (f"else {', '.join(step.otherwise)}",) if step.otherwise else ()
+    return other_way if step.when is None else (*other_way, f"when {step.when.text}")
 
 
 def graph_of_project(parts: Parts) -> Graph:
