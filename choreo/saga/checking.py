@@ -34,6 +34,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     cancels_on = checker.cancellation()
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_roles(raw, starts_on, steps, problems)
+    _check_cancellable(raw, problems)
     if problems.found:
         return None
     emissions = [telling.emission for telling in tells]
@@ -51,6 +52,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         keep_ended_us=_micros(raw.keep_ended, 30 * DAY),
         refuse_again_us=_micros(raw.refuse_again, 365 * DAY),
         tells=tells,
+        cancellable_until=raw.cancellable_until.value if raw.cancellable_until else None,
     )
 
 
@@ -259,6 +261,19 @@ def _correlation(raw: RawSpec, words: Vocabulary, problems: Problems) -> dict[st
                 said = f"correlate_by names no field of {full}"
                 problems.add(text.place, "no-correlation", said, f"add {text.value}: FIELD to correlate_by")
     return keys
+
+
+def _check_cancellable(raw: RawSpec, problems: Problems) -> None:
+    until = raw.cancellable_until
+    names = [step.name.value for step in raw.steps]
+    if until is None:
+        return
+    if until.value not in names:
+        cure = did_you_mean(until.value, names, f"the steps are {', '.join(names)}")
+        problems.add(until.place, "unknown-step", f"there is no step {until.value}", cure)
+    if raw.cancels_on is None:
+        said = "nothing cancels this saga, so nothing is refused"
+        problems.add(until.place, "nothing-to-refuse", said, "add cancels_on: the event that cancels it")
 
 
 def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems: Problems) -> None:

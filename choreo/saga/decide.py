@@ -179,7 +179,7 @@ def _cancel(draft: Draft, given: Received) -> None:
     """Cancelling undoes everything. Past the pivot and after the end it is refused, while undoing it is ignored."""
     if draft.cause is not None:
         return
-    if draft.status == "completed" or draft.pivoted:
+    if draft.status == "completed" or draft.too_late_to_cancel is not None:
         draft.refused = given.event
         draft.note(f"cancellation refused ({given.event})")
         refused = draft.spec.cancels_on.refused if draft.spec.cancels_on else None

@@ -46,9 +46,17 @@ class Draft:
     @property
     def pivoted(self) -> bool:
         """Whether there is only forward: a pivot is done, or was and was reopened."""
-        reached = (step for step in self.spec.steps if step.pivot)
-        done = any(self.state(step) is StepState.DONE or self.steps[step.name].run > 1 for step in reached)
-        return done and self.cause is None
+        return self.cause is None and any(step.pivot and self._passed(step) for step in self.spec.steps)
+
+    @property
+    def too_late_to_cancel(self) -> str | None:
+        """The step that makes a cancellation come too late: a pivot, or that of `cancellable_until`; None: none yet."""
+        until = self.spec.cancellable_until
+        reached = (step.name for step in self.spec.steps if self._passed(step) and (step.pivot or step.name == until))
+        return next(reached, None) if self.cause is None else None
+
+    def _passed(self, step: Step) -> bool:
+        return self.state(step) is StepState.DONE or self.steps[step.name].run > 1
 
     def value(self, source: Reference) -> Any:
         """A remembered value; NOTHING where there is none."""

@@ -93,10 +93,12 @@ def _no_cancel(draft: Draft) -> str | None:
         return "it is being undone already"
     if draft.ended_at is not None:
         return f"the saga has ended ({draft.status})"
-    if draft.pivoted:
-        names = [step.name for step in draft.steps_in(StepState.DONE) if step.pivot]
-        return f"step {names[0]} is done and is the pivot: from there the saga only goes forward"
-    return None
+    name = draft.too_late_to_cancel
+    if name is None:
+        return None
+    if draft.spec.by_name[name].pivot:
+        return f"step {name} is done and is the pivot: from there the saga only goes forward"
+    return f"step {name} is done: until then it could be cancelled (cancellable_until)"
 
 
 def _no_retry(draft: Draft, step: Step) -> str | None:

@@ -113,6 +113,7 @@ class RawSpec:
     deadline: Limit | None = None
     cancels_on: Text | None = None
     refused: RawEmission | None = None
+    cancellable_until: Text | None = None
     tells: RawTellings = ()
     keep_early: Limit | None = None
     keep_ended: Limit | None = None

@@ -64,6 +64,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         deadline=keys.limit("deadline"),
         cancels_on=cancels_on,
         refused=refused,
+        cancellable_until=keys.text("cancellable_until"),
         tells=_tellings(keys.node("tell", Shape.TELLINGS), TELL_KEYS, problems),
         keep_early=keys.limit("keep_early"),
         keep_ended=keys.limit("keep_ended"),

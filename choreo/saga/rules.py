@@ -179,6 +179,8 @@ class Spec:
     keep_ended_us: int | None = 30 * 86_400_000_000
     refuse_again_us: int | None = 365 * 86_400_000_000
     tells: tuple[Telling, ...] = ()
+    cancellable_until: str | None = None
+    """The step that must not be done yet when a cancellation comes."""
 
     @cached_property
     def digest(self) -> str:
