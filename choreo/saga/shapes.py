@@ -88,9 +88,7 @@ SPEC_KEYS: Keys = {
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
-    "cancellable_until": Key(
-        Shape.STEP_NAME, "The step after which a cancellation is refused; a pivot does it, too."
-    ),
+    "cancellable_until": Key(Shape.WORD, "The step after which a cancellation is refused; a pivot does it, too."),
     "tell": Key(Shape.TELLINGS, "Events that tell others where the saga stands."),
     "keep_early": Key(Shape.DURATION, "How long an event is kept that comes before its instance starts; 1d."),
     "keep_ended": Key(Shape.DURATION, "How long an ended instance is kept whole; 30d."),
