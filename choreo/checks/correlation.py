@@ -9,7 +9,7 @@ from uuid import UUID
 
 from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
-from choreo.saga.rules import Emission, SagaKey
+from choreo.saga.rules import SagaKey
 
 KEYS = (str, int, date, time, UUID, Enum)
 
@@ -45,17 +45,14 @@ def _fields(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
 def _requests(one: SpecFile) -> Iterator[Finding]:
     """A request under another key is answered under another key: the answer never finds its saga."""
     spec = one.spec
-    for step in spec.steps:
-        for emission in (step.emit, step.compensate.emit if step.compensate else None):
-            field = spec.correlate_by.get(emission.event, "") if emission else ""
-            if emission and _is_replaced(emission, field):
-                says = f"{emission.event}.{field} is the key of saga {spec.name}, and the mapping replaces it"
-                cure = f"leave {field} out of with:, it is filled with the key"
-                yield Finding("correlation-replaced", says, one.spot(emission.event, step.name), cure)
-
-
-def _is_replaced(emission: Emission, field: str) -> bool:
-    return field in emission.fields and not isinstance(emission.fields[field], SagaKey)
+    emitted = [("", emission) for emission in spec.emissions]
+    emitted += [(step.name, emission) for step in spec.steps for emission in step.emissions]
+    for step, emission in emitted:
+        field = spec.correlate_by.get(emission.event, "")
+        if field in emission.fields and not isinstance(emission.fields[field], SagaKey):
+            says = f"{emission.event}.{field} is the key of saga {spec.name}, and the mapping replaces it"
+            cure = f"leave {field} out of with:, it is filled with the key"
+            yield Finding("correlation-replaced", says, one.spot(emission.event, step), cure)
 
 
 def _kind(whole: Choreography, event: str, field: str) -> str:

@@ -37,16 +37,12 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     _check_cancellable(raw, problems)
     if problems.found:
         return None
-    emissions = [telling.emission for telling in tells]
-    emissions += [cancels_on.refused] if cancels_on and cancels_on.refused else []
-    steps, remembers = _kept_fields(steps, emissions, [text.value for text in raw.remember])
-    return Spec(
+    spec = Spec(
         name=raw.name.value,
         version=raw.version,
         starts_on=starts_on,
         correlate_by=keys,
         steps=steps,
-        remembers=remembers,
         cancels_on=cancels_on,
         keep_early_us=_micros(raw.keep_early, DAY),
         keep_ended_us=_micros(raw.keep_ended, 30 * DAY),
@@ -54,6 +50,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         tells=tells,
         cancellable_until=raw.cancellable_until.value if raw.cancellable_until else None,
     )
+    return _with_kept_fields(spec, [text.value for text in raw.remember])
 
 
 @dataclass(frozen=True)
@@ -211,33 +208,11 @@ def _check_names(raw: RawSpec, problems: Problems) -> None:
         seen.setdefault(name, place)
 
 
-def _named_events(raw: RawSpec) -> list[Text]:
-    """Every event that the spec handles or emits, as written."""
-    found = [raw.starts_on]
-    found += [raw.cancels_on] if raw.cancels_on else []
-    found += [raw.refused.event] if raw.refused else []
-    found += [emission.event for _, emission in raw.tells]
-    for step in raw.steps:
-        found += [
-            *step.completes_on,
-            *step.fails_on,
-            *step.unknown_on,
-            *step.reopens_on,
-            *([step.emit.event] if step.emit else []),
-        ]
-        found += [emission.event for _, emission in step.tells]
-        found += [step.on_timeout.ask.event] if step.on_timeout.ask else []
-        found += [step.remind.emit.event] if step.remind else []
-        if step.compensate:
-            found += [step.compensate.emit.event, *step.compensate.done_on, *step.compensate.fails_on]
-    return found
-
-
 def _correlation(raw: RawSpec, words: Vocabulary, problems: Problems) -> dict[str, str]:
     """The correlating field of each event that has one. An event without it is a problem, once."""
     quiet = Vocabulary(words.catalogue, raw.namespace, Problems(""))
     keys: dict[str, str] = {}
-    named = {full: text for text in reversed(_named_events(raw)) if (full := quiet.event(text))}
+    named = {full: text for text in reversed(raw.events) if (full := quiet.event(text))}
     for event, field in raw.correlate_by:
         start = quiet.event(raw.starts_on)
         if event.value == EVERY_EVENT and start and field.value not in words.fields(start):
@@ -291,32 +266,20 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
                 problems.add(written.name.place, "ambiguous", said)
 
 
-def _kept_fields(
-    steps: tuple[Step, ...], emissions: list[Emission], remember: list[str]
-) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """What instances have to remember: what is asked for, and what expressions and mappings read."""
-    emissions = emissions + [one for step in steps for one in _spoken(step)]
+def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
+    """The spec that says what instances have to remember: what is asked for, what expressions and mappings read."""
+    emissions = (*spec.emissions, *(emission for step in spec.steps for emission in step.emissions))
     read = [one for emission in emissions for one in variables_of(emission.fields)]
-    for step in steps:
-        read += references_in(step.when) if step.when else []
-        read += references_in(step.repeat.until) if step.repeat else []
+    for step in spec.steps:
         times = (step.not_before_us, step.within_us, step.deadline_us)
-        read += [one for time in times if isinstance(time, Expression) for one in references_in(time)]
-        read += variables_of(step.emit.fields) if step.emit else ()
-        read += variables_of(step.compensate.emit.fields) if step.compensate else ()
+        expressions = (step.when, step.repeat.until if step.repeat else None, *times)
+        read += [one for found in expressions if isinstance(found, Expression) for one in references_in(found)]
     kept: dict[str | None, set[str]] = {None: set(remember)}
     for one in read:
         if one.step is None or one.field != "status":
             kept.setdefault(one.step, set()).add(one.field)
-    kept_by_step = tuple(replace(step, keeps=tuple(sorted(kept.get(step.name, ())))) for step in steps)
-    return kept_by_step, tuple(sorted(kept[None]))
-
-
-def _spoken(step: Step) -> list[Emission]:
-    """What a step tells, asks and reminds of."""
-    found = [telling.emission for telling in step.tells]
-    found += [step.on_timeout.ask] if step.on_timeout.ask else []
-    return found + ([step.remind.emission] if step.remind else [])
+    steps = tuple(replace(step, keeps=tuple(sorted(kept.get(step.name, ())))) for step in spec.steps)
+    return replace(spec, steps=steps, remembers=tuple(sorted(kept[None])))
 
 
 def _micros(limit: Limit | None, default: int | None) -> int | None:

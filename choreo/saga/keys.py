@@ -16,7 +16,7 @@ class Keys:
     """
 
     def __init__(self, table: Table, problems: Problems, what: str, known: Known) -> None:
-        self._entries, self._problems, self._what, self._known = table.entries, problems, what, known
+        self._entries, self.problems, self._known = table.entries, problems, known
         for key, _ in table.entries.values():
             if key.value not in known:
                 cure = did_you_mean(key.value, known, f"known are {', '.join(known)}")
@@ -32,12 +32,21 @@ class Keys:
         found = self._entries.get(key)
         return found[1] if found else None
 
+    def inner(self, key: str, shape: Shape, known: Known, example: str) -> "Keys | None":
+        """The keys of the table under `key`. None where it is missing, and, with the problem noted, no table."""
+        node = self.node(key, shape)
+        if isinstance(node, Table):
+            return Keys(node, self.problems, key, known)
+        if node is not None:
+            self.problems.add(node.place, "wrong-shape", f"{key} takes a table{example}")
+        return None
+
     def text(self, key: str, *shapes: Shape) -> Text | None:
         """One word. None, with the problem noted, for anything else."""
         node = self.node(key, *(shapes or WORDS))
         if node is None or (isinstance(node, Text) and node.value):
             return node
-        self._problems.add(node.place, "wrong-shape", f"{key} takes one word here")
+        self.problems.add(node.place, "wrong-shape", f"{key} takes one word here")
         return None
 
     def names(self, key: str) -> tuple[Text, ...]:
@@ -54,7 +63,7 @@ class Keys:
             words = tuple(item for item in node.values if isinstance(item, Text) and item.value)
             if len(words) == len(node.values):
                 return words
-        self._problems.add(node.place, "wrong-shape", f"{key} takes one name or a list of names")
+        self.problems.add(node.place, "wrong-shape", f"{key} takes one name or a list of names")
         return ()
 
     def limit(self, key: str) -> Limit | None:
@@ -67,7 +76,7 @@ class Keys:
         try:
             return Limit(parse_duration(text.value))
         except ValueError as error:
-            self._problems.add(text.place, "not-a-duration", f"{key}: {error}")
+            self.problems.add(text.place, "not-a-duration", f"{key}: {error}")
             return Limit(None)
 
     def time(self, key: str) -> Limit | Text | None:
@@ -84,12 +93,12 @@ class Keys:
             return default
         if text.value.isdecimal() and int(text.value) >= 1:
             return int(text.value)
-        self._problems.add(text.place, "not-a-number", f"{key} takes a whole number of at least 1, not {text.value}")
+        self.problems.add(text.place, "not-a-number", f"{key} takes a whole number of at least 1, not {text.value}")
         return default
 
     def flag(self, key: str) -> bool:
         """True or false; false where the key is missing."""
         text = self.text(key, Shape.FLAG)
         if text is not None and text.value not in ("true", "false"):
-            self._problems.add(text.place, "wrong-shape", f"{key} is true or false, not {text.value}")
+            self.problems.add(text.place, "wrong-shape", f"{key} is true or false, not {text.value}")
         return text is not None and text.value == "true"

@@ -98,6 +98,15 @@ class RawStep:
     pivot: bool = False
     tells: RawTellings = ()
 
+    @property
+    def events(self) -> tuple[Text, ...]:
+        """Every event that the step handles or emits, as written."""
+        undo, emitted = self.compensate, [self.emit, *(emission for _, emission in self.tells)]
+        emitted += [self.on_timeout.ask, self.remind.emit if self.remind else None, undo.emit if undo else None]
+        handled = (*self.completes_on, *self.fails_on, *self.unknown_on, *self.skips_on, *self.reopens_on)
+        answers = (*undo.done_on, *undo.fails_on) if undo else ()
+        return (*handled, *(emission.event for emission in emitted if emission), *answers)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawSpec:
@@ -120,3 +129,11 @@ class RawSpec:
     refuse_again: Limit | None = None
     steps: tuple[RawStep, ...] = ()
     place: Place = field(default=Place(1, 1))
+
+    @property
+    def events(self) -> tuple[Text, ...]:
+        """Every event that the spec handles or emits, as written."""
+        handled = (self.starts_on, self.cancels_on) if self.cancels_on else (self.starts_on,)
+        emitted = (self.refused, *(emission for _, emission in self.tells))
+        told = tuple(emission.event for emission in emitted if emission)
+        return (*handled, *told, *(event for step in self.steps for event in step.events))

@@ -65,7 +65,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         cancels_on=cancels_on,
         refused=refused,
         cancellable_until=keys.text("cancellable_until"),
-        tells=_tellings(keys.node("tell", Shape.TELLINGS), TELL_KEYS, problems),
+        tells=_tellings(keys, Shape.TELLINGS, TELL_KEYS),
         keep_early=keys.limit("keep_early"),
         keep_ended=keys.limit("keep_ended"),
         refuse_again=keys.limit("refuse_again"),
@@ -95,8 +95,7 @@ def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, R
         emission = _emission(node, None, problems) if node is not None else None
         return (emission.event if emission else None), None
     keys = Keys(node, problems, "cancels_on", CANCELLATION_KEYS)
-    refused = keys.node("refused", Shape.EMISSION)
-    return keys.text("event"), _emission(refused, None, problems) if refused is not None else None
+    return keys.text("event"), _emitted(keys, "refused")
 
 
 def _steps(keys: Keys, table: Table, problems: Problems) -> tuple[RawStep, ...]:
@@ -119,7 +118,6 @@ def _steps(keys: Keys, table: Table, problems: Problems) -> tuple[RawStep, ...]:
 def _step(table: Table, problems: Problems) -> RawStep | None:
     keys = Keys(table, problems, "a step", STEP_KEYS)
     name = keys.text("name")
-    emit = keys.node("emit", Shape.EMISSION)
     compensate = keys.node("compensate", Shape.COMPENSATION)
     says_none = isinstance(compensate, Text) and compensate.value == NO_COMPENSATION
     if name is None:
@@ -129,22 +127,22 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         after=_order(keys, problems),
         when=keys.text("when"),
         otherwise=keys.names("else"),
-        emit=_emission(emit, None, problems) if emit is not None else None,
+        emit=_emitted(keys, "emit"),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
         skips_on=keys.names("skips_on"),
         reopens_on=keys.names("reopens_on"),
-        repeat=_repetition(keys.node("repeat", Shape.REPETITION), problems),
+        repeat=_repetition(keys),
         not_before=keys.time("not_before"),
         within=keys.time("within"),
         deadline=keys.time("deadline"),
         on_timeout=_on_timeout(keys.node("on_timeout", Shape.TIMEOUT), problems),
-        remind=_reminder(keys.node("remind", Shape.REMINDER), problems),
+        remind=_reminder(keys),
         compensate=None if compensate is None or says_none else _compensation(compensate, problems),
         says_compensate=compensate is not None,
         pivot=keys.flag("pivot"),
-        tells=_tellings(keys.node("tell", Shape.STEP_TELLINGS), STEP_TELL_KEYS, problems),
+        tells=_tellings(keys, Shape.STEP_TELLINGS, STEP_TELL_KEYS),
     )
 
 
@@ -180,44 +178,34 @@ def _on_timeout(node: Node | None, problems: Problems) -> RawTimeout:
             return RawTimeout("retry", keys.number("attempts", 3), keys.limit("wait"))
         if isinstance(ask, Table) and retry is None:
             keys = Keys(ask, problems, "ask", ASK_KEYS)
-            emit = keys.node("emit", Shape.EMISSION)
-            asks = _emission(emit, None, problems) if emit is not None else None
-            return RawTimeout("ask", keys.number("attempts", 3), _finite(keys, "within", problems), asks)
+            asks = _emitted(keys, "emit")
+            return RawTimeout("ask", keys.number("attempts", 3), _finite(keys, "within"), asks)
     cure = "on_timeout: fail, escalate, {retry: {attempts: 3, wait: 30s}} or {ask: {emit: EVENT, within: 1m}}"
     problems.add(node.place, "wrong-shape", "this is no answer to a timeout", cure)
     return RawTimeout()
 
 
-def _finite(keys: Keys, key: str, problems: Problems) -> Limit | None:
+def _finite(keys: Keys, key: str) -> Limit | None:
     """A duration that is one: not `none`, nor nothing at all."""
     limit, node = keys.limit(key), keys.node(key, Shape.DURATION)
     if limit is not None and not limit.micros and node is not None:
-        problems.add(node.place, "not-a-duration", f"{key} takes a time that passes: 30s, 5m, 2h, 1d")
+        keys.problems.add(node.place, "not-a-duration", f"{key} takes a time that passes: 30s, 5m, 2h, 1d")
         return None
     return limit
 
 
-def _repetition(node: Node | None, problems: Problems) -> RawRepetition | None:
-    if node is None:
-        return None
-    if not isinstance(node, Table):
-        problems.add(node.place, "wrong-shape", "repeat takes a table: {until: CONDITION, at_most: 5}")
-        return None
-    keys = Keys(node, problems, "repeat", REPEAT_KEYS)
-    until = keys.text("until")
-    return RawRepetition(until, keys.number("at_most", 1)) if until else None
+def _repetition(keys: Keys) -> RawRepetition | None:
+    inner = keys.inner("repeat", Shape.REPETITION, REPEAT_KEYS, ": {until: CONDITION, at_most: 5}")
+    until = inner.text("until") if inner else None
+    return RawRepetition(until, inner.number("at_most", 1)) if inner and until else None
 
 
-def _reminder(node: Node | None, problems: Problems) -> RawReminder | None:
-    if node is None:
+def _reminder(keys: Keys) -> RawReminder | None:
+    inner = keys.inner("remind", Shape.REMINDER, REMIND_KEYS, ": {emit: EVENT, every: 1d, at_most: 3}")
+    if inner is None:
         return None
-    if not isinstance(node, Table):
-        problems.add(node.place, "wrong-shape", "remind takes a table: {emit: EVENT, every: 1d, at_most: 3}")
-        return None
-    keys = Keys(node, problems, "remind", REMIND_KEYS)
-    emit, every = keys.node("emit", Shape.EMISSION), _finite(keys, "every", problems)
-    emission = _emission(emit, None, problems) if emit is not None else None
-    return RawReminder(emission, every, keys.number("at_most", 3)) if emission and every else None
+    emission, every = _emitted(inner, "emit"), _finite(inner, "every")
+    return RawReminder(emission, every, inner.number("at_most", 3)) if emission and every else None
 
 
 def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
@@ -226,8 +214,7 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         problems.add(node.place, "wrong-shape", "a compensation is a table, or none", cure)
         return None
     keys = Keys(node, problems, "compensate", COMPENSATION_KEYS)
-    emit = keys.node("emit", Shape.EMISSION)
-    emission = _emission(emit, keys.node("with", Shape.MAPPINGS), problems) if emit is not None else None
+    emission = _emitted(keys, "emit", keys.node("with", Shape.MAPPINGS))
     if emission is None:
         return None
     return RawCompensation(
@@ -238,6 +225,12 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         attempts=keys.number("attempts", 3),
         wait=keys.limit("wait"),
     )
+
+
+def _emitted(keys: Keys, key: str, mappings: Node | None = None) -> RawEmission | None:
+    """What is emitted under a key; `mappings` stand in for those that it does not have itself."""
+    node = keys.node(key, Shape.EMISSION)
+    return None if node is None else _emission(node, mappings, keys.problems)
 
 
 def _emission(node: Node | None, mappings: Node | None, problems: Problems) -> RawEmission | None:
@@ -252,16 +245,9 @@ def _emission(node: Node | None, mappings: Node | None, problems: Problems) -> R
     return None
 
 
-def _tellings(node: Node | None, known: Known, problems: Problems) -> RawTellings:
-    if node is None:
-        return ()
-    if not isinstance(node, Table):
-        moment = next(iter(known))
-        problems.add(node.place, "wrong-shape", f"tell takes a table of events: {{{moment}: EVENT}}")
-        return ()
-    keys = Keys(node, problems, "tell", known)
-    found = ((moment, keys.node(moment, Shape.EMISSION)) for moment in known)
-    told = ((moment, _emission(event, None, problems)) for moment, event in found if event is not None)
+def _tellings(keys: Keys, shape: Shape, known: Known) -> RawTellings:
+    inner = keys.inner("tell", shape, known, f" of events: {{{next(iter(known))}: EVENT}}")
+    told = ((moment, _emitted(inner, moment)) for moment in known) if inner else ()
     return tuple((moment, emission) for moment, emission in told if emission is not None)
 
 

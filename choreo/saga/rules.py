@@ -131,6 +131,14 @@ class Step:
     repeat: Repetition | None = None
     not_before_us: int | Expression | None = None
 
+    @property
+    def emissions(self) -> tuple[Emission, ...]:
+        """Everything that the saga may emit for this step."""
+        undo, remind = self.compensate, self.remind
+        found = [self.emit, undo.emit if undo else None, *(telling.emission for telling in self.tells)]
+        found += [self.on_timeout.ask, remind.emission if remind else None]
+        return tuple(emission for emission in found if emission)
+
 
 @dataclass(frozen=True)
 class Cancellation:
@@ -214,16 +222,18 @@ class Spec:
                     found.setdefault(event, []).append(Part(role, step.name))
         return {event: tuple(parts) for event, parts in found.items()}
 
+    @property
+    def emissions(self) -> tuple[Emission, ...]:
+        """Everything that the saga may emit for itself; its steps have more."""
+        refused = self.cancels_on.refused if self.cancels_on else None
+        told = tuple(telling.emission for telling in self.tells)
+        return (refused, *told) if refused else told
+
     @cached_property
     def emits(self) -> tuple[str, ...]:
         """The full names of the events that this saga may emit, each once."""
-        emissions = [self.cancels_on.refused] if self.cancels_on else []
-        emissions += [telling.emission for telling in self.tells]
-        for step in self.steps:
-            emissions += [step.emit, step.compensate.emit if step.compensate else None]
-            emissions += [telling.emission for telling in step.tells]
-            emissions += [step.on_timeout.ask, step.remind.emission if step.remind else None]
-        return tuple(dict.fromkeys(emission.event for emission in emissions if emission))
+        of_steps = (emission for step in self.steps for emission in step.emissions)
+        return tuple(dict.fromkeys(emission.event for emission in (*self.emissions, *of_steps)))
 
     @cached_property
     def needs(self) -> Mapping[str, tuple[str, ...]]:
