@@ -46,7 +46,8 @@ class StepRecord(Value):
     its timer fires, `remind_due` when it reminds, `resting` means that the timer ends a wait before the next request.
     `run` counts how often it was begun, `asked` and `reminded` questions and reminders. `round` counts undos: a late
     success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
-    `uncovered` until the undo is asked for again.
+    `uncovered` until the undo is asked for again. `items` are those of a step that is done for each, by their keys,
+    once the list is known; each has a record of its own, `ship[KEY]`.
     """
 
     state: StepState = StepState.IDLE
@@ -67,6 +68,7 @@ class StepRecord(Value):
     late: Literal["", "uncovered", "covered"] = ""
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
+    items: dict[str, Any] | None = None
 
 
 class Cause(Value):

@@ -1,11 +1,14 @@
 """From YAML nodes to a `RawSpec`: known keys, right shapes, durations. Names are looked up by `checking.py`."""
 
+from typing import Any
+
 from choreo.saga.keys import Keys
 from choreo.saga.problems import Place, Problems
 from choreo.saga.raw import (
     Limit,
     RawCompensation,
     RawEmission,
+    RawFanOut,
     RawOrder,
     RawReminder,
     RawRepetition,
@@ -24,6 +27,7 @@ from choreo.saga.shapes import (
     ORDER_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
+    REST,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -127,6 +131,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         after=_order(keys, problems),
         when=keys.text("when"),
         otherwise=keys.names("else"),
+        for_each=_fan_out(keys),
         emit=_emitted(keys, "emit"),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
@@ -194,6 +199,38 @@ def _finite(keys: Keys, key: str) -> Limit | None:
     return limit
 
 
+def _fan_out(keys: Keys) -> RawFanOut | None:
+    items, complete, rest = keys.text("for_each"), keys.text("complete", Shape.SHARE), keys.text("rest", Shape.REST)
+    key, adds_on = keys.text("item_key"), keys.names("adds_on")
+    if rest and rest.value not in REST:
+        keys.problems.add(rest.place, "wrong-shape", f"rest is one of {', '.join(REST)}, not {rest.value}")
+    if items is None:
+        for text in (key, complete, rest, *adds_on):
+            if text is not None:
+                said = "only a step with for_each has items"
+                keys.problems.add(text.place, "no-items", said, "add for_each: saga.FIELD, the list")
+                break
+        return None
+    at_least, percent = _share(keys, complete)
+    left: Any = rest.value if rest else "leave"
+    return RawFanOut(items, key, adds_on, at_least, percent, left)
+
+
+def _share(keys: Keys, text: Text | None) -> tuple[int | None, int]:
+    """How many items, or else how many percent of them."""
+    value = "all" if text is None else text.value
+    if value == "all":
+        return None, 100
+    if value == "any":
+        return 1, 100
+    number = value.removesuffix("%")
+    if number.isdecimal() and int(number) >= 1 and (number == value or int(number) <= 100):
+        return (int(number), 100) if number == value else (None, int(number))
+    assert text is not None
+    keys.problems.add(text.place, "wrong-shape", f"complete is all, any, 3 or 80%, not {value}")
+    return None, 100
+
+
 def _repetition(keys: Keys) -> RawRepetition | None:
     inner = keys.inner("repeat", Shape.REPETITION, REPEAT_KEYS, ": {until: CONDITION, at_most: 5}")
     until = inner.text("until") if inner else None
@@ -224,6 +261,7 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         within=keys.limit("within"),
         attempts=keys.number("attempts", 3),
         wait=keys.limit("wait"),
+        after=keys.names("after") if keys.node("after", Shape.NAMES) is not None else None,
     )
 
 

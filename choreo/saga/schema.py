@@ -18,6 +18,7 @@ from choreo.saga.shapes import (
     ORDER_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
+    REST,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -78,6 +79,8 @@ class _Shapes:
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
             Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
             Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
+            Shape.REST: {"enum": list(REST)},
+            Shape.SHARE: {"type": ["string", "integer"], "minimum": 1, "pattern": r"^(?:all|any|[0-9]+%?)$"},
             Shape.FLAG: {"enum": [True, False, "true", "false"]},
         }
         return dict(found[shape])
