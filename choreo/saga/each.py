@@ -111,10 +111,11 @@ def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
     passed = [item for item in items if draft.state(item) in PASSED]
     open_ = [item for item in items if draft.state(item) in (*NOT_BEGUN, *IN_FLIGHT)]
     enough = rule.enough(len(items))
+    more_to_come = bool(rule.adds_on) and len(items) < enough
     if len(passed) >= enough:
         now = StepState.WAITING if open_ and rule.rest == "wait" else StepState.DONE
     else:
-        now = StepState.WAITING if len(passed) + len(open_) >= enough else StepState.FAILED
+        now = StepState.WAITING if more_to_come or len(passed) + len(open_) >= enough else StepState.FAILED
     if now is state or (now is not StepState.DONE and state is StepState.DONE and not open_):
         return False
     said = f"{len(passed)} of {len(items)}"

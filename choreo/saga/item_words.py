@@ -38,10 +38,6 @@ def read_items(
     if rule is None:
         return None, None
     _check_company(raw, problems)
-    if rule.key is None:
-        cure = "add item_key: FIELD, which the items and the events of the step have"
-        problems.add(rule.items.place, "no-item-key", f"nothing tells the items of step {raw.name.value} apart", cure)
-        return None, None
     source = _source(rule, problems)
     kinds = _kinds(raw, rule, source, spec, words, problems) if source else None
     if source is None or kinds is None:
@@ -77,7 +73,6 @@ def _kinds(
     raw: RawStep, rule: RawFanOut, source: Reference, spec: RawSpec, words: Vocabulary, problems: Problems
 ) -> dict[str, Kind] | None:
     """The kinds of an item's fields."""
-    assert rule.key is not None
     if words.expression(rule.items) is None:
         return None
     starts = (spec.starts_on,)
@@ -110,7 +105,6 @@ def _check_events(
     raw: RawStep, rule: RawFanOut, kinds: Mapping[str, Kind], words: Vocabulary, problems: Problems
 ) -> None:
     """Every event of the step speaks of one item, and one that adds an item says all that is known of items."""
-    assert rule.key is not None
     quiet = words.quiet()
     told = [emission.event for _, emission in raw.tells]
     for text in (text for text in raw.events if text not in told):

@@ -54,7 +54,7 @@ class RawFanOut:
     """What a step says of its items. `complete` is all of them, a number, or a share in percent."""
 
     items: Text
-    key: Text | None
+    key: Text
     adds_on: tuple[Text, ...] = ()
     at_least: int | None = None
     percent: int = 100

@@ -41,6 +41,8 @@ from choreo.saga.shapes import Keys as Known
 from choreo.saga.yaml import Items, Node, Table, Text
 
 EVERY_EVENT = ""
+OF_ITEMS = {"item_key": Shape.WORD, "adds_on": Shape.EVENTS, "complete": Shape.SHARE, "rest": Shape.REST}
+"""What a step says of its items, beside for_each."""
 
 
 def read_spec(table: Table, problems: Problems) -> RawSpec | None:
@@ -205,11 +207,14 @@ def _fan_out(keys: Keys) -> RawFanOut | None:
     if rest and rest.value not in REST:
         keys.problems.add(rest.place, "wrong-shape", f"rest is one of {', '.join(REST)}, not {rest.value}")
     if items is None:
-        for text in (key, complete, rest, *adds_on):
-            if text is not None:
-                said = "only a step with for_each has items"
-                keys.problems.add(text.place, "no-items", said, "add for_each: saga.FIELD, the list")
-                break
+        about = (keys.node(name, shape) for name, shape in OF_ITEMS.items())
+        if stray := next((node for node in about if node is not None), None):
+            said = "only a step with for_each has items"
+            keys.problems.add(stray.place, "no-items", said, "add for_each: saga.FIELD, the list")
+        return None
+    if key is None:
+        cure = "add item_key: FIELD, which the items and the events of the step have"
+        keys.problems.add(items.place, "no-item-key", "nothing tells the items apart", cure)
         return None
     at_least, percent = _share(keys, complete)
     left: Any = rest.value if rest else "leave"

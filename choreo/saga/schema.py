@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from choreo.saga.durations import PATTERN
+from choreo.saga.reading import OF_ITEMS
 from choreo.saga.shapes import (
     ASK_KEYS,
     CANCELLATION_KEYS,
@@ -33,6 +34,7 @@ from choreo.saga.shapes import (
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 WORD = {"type": "string", "minLength": 1}
 EXPRESSION = {"type": ["string", "number", "boolean"], "minLength": 1}
+TOGETHER = {"for_each": ["item_key"]} | {key: ["for_each"] for key in OF_ITEMS}
 ALWAYS = (Shape.STEPS,)
 """These must be there, too; the reader says so in words of their own."""
 
@@ -105,7 +107,7 @@ class _Shapes:
         if shape in _TABLES:
             return self.table(_TABLES[shape])
         assert shape is Shape.STEPS
-        return {"type": "array", "minItems": 1, "items": self.table(STEP_KEYS)}
+        return {"type": "array", "minItems": 1, "items": self.table(STEP_KEYS) | {"dependentRequired": TOGETHER}}
 
 
 _TABLES = {

@@ -113,6 +113,8 @@ def _inside(text: Text, offset: int, length: int) -> Place:
 
 
 def _unknown_cure(name: str) -> str:
+    if name.partition(".")[0] == "item":
+        return "only a step with for_each knows item.*, the item at hand"
     if name.startswith("event"):
         return "expressions see saga.* and steps.NAME.*, never event: with two causes, which event would it be?"
     if "." not in name:

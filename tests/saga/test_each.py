@@ -352,7 +352,5 @@ def test_an_item_that_can_not_be_undone_is_mended_while_the_saga_goes_forward() 
     story = placed(spec("complete: any", "rest: undo"), "a", "b").when("LineShipped", sku="a").when("BillSent")
     story.then("ShipLine", "ShipLine", "SendBill", "RecallLine")
     story.when("LineStays", sku="b").stands("stuck", "LineRecalled")
-        "ShipLine", "ShipLine", "SendBill", "RecallLine"
-    )
     story.orders(Retry("ship[b]")).then("RecallLine").when("LineStays", sku="b").stands("stuck", "LineRecalled")
     story.orders(Skip("ship[b]")).stands("completed")
