@@ -85,7 +85,7 @@ def undo_failed(draft: Draft, step: Step, event: str) -> None:
     if undo is None or record.state is not StepState.COMPENSATING or record.resting:
         return
     if record.undo_attempt < undo.attempts:
-        draft.put(step, resting=True, due=draft.now + undo.wait_us)
+        draft.put(step, resting=True, due=draft.now + undo.wait_after(record.undo_attempt))
         draft.note(f"{step.name}: undo {record.undo_attempt} failed ({event})")
     else:
         draft.move(step, StepState.COMPENSATION_FAILED, event, due=None, problem=event)

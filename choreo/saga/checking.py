@@ -141,7 +141,9 @@ class _Steps:
     def _on_timeout(self, raw: RawTimeout) -> OnTimeout:
         asks = self.words.event(raw.ask.event) if raw.ask else None
         ask = self.mapper.emission(raw.ask, asks) if raw.ask and asks else None
-        return OnTimeout(raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask)
+        return OnTimeout(
+            raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask, raw.backoff, _micros(raw.longest, None)
+        )
 
     def _reminder(self, raw: RawReminder | None) -> Reminder | None:
         event = self.words.event(raw.emit.event) if raw else None
@@ -203,6 +205,8 @@ class _Steps:
             within_us=_micros(undo.within or self.raw.within, None),
             attempts=undo.attempts,
             wait_us=_micros(undo.wait, 30_000_000) or 0,
+            backoff=undo.backoff,
+            longest_us=_micros(undo.longest, None),
             after=None if undo.after is None else tuple(text.value for text in undo.after),
         )
 

@@ -184,7 +184,7 @@ def _begin_now(draft: Draft, step: Step) -> None:
 
 def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
     assert step.emit is not None
-    wait = step.on_timeout.wait_us
+    wait = step.on_timeout.wait_after(record.attempt)
     if wait and not record.resting:
         draft.put(step, resting=True, due=draft.now + wait)
         draft.note(f"{step.name}: no answer to request {record.attempt}")

@@ -36,6 +36,8 @@ class RawCompensation:
     within: Limit | None = None
     attempts: int = 3
     wait: Limit | None = None
+    backoff: int = 1
+    longest: Limit | None = None
     after: tuple[Text, ...] | None = None
 
 
@@ -47,6 +49,8 @@ class RawTimeout:
     attempts: int = 1
     wait: Limit | None = None
     ask: RawEmission | None = None
+    backoff: int = 1
+    longest: Limit | None = None
 
 
 @dataclass(frozen=True)

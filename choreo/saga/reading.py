@@ -182,7 +182,13 @@ def _on_timeout(node: Node | None, problems: Problems) -> RawTimeout:
         retry, ask = keys.node("retry", Shape.RETRY), keys.node("ask", Shape.ASKING)
         if isinstance(retry, Table) and ask is None:
             keys = Keys(retry, problems, "retry", RETRY_KEYS)
-            return RawTimeout("retry", keys.number("attempts", 3), keys.limit("wait"))
+            return RawTimeout(
+                "retry",
+                keys.number("attempts", 3),
+                keys.limit("wait"),
+                backoff=keys.number("backoff", 1),
+                longest=keys.limit("longest"),
+            )
         if isinstance(ask, Table) and retry is None:
             keys = Keys(ask, problems, "ask", ASK_KEYS)
             asks = _emitted(keys, "emit")
@@ -266,6 +272,8 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         within=keys.limit("within"),
         attempts=keys.number("attempts", 3),
         wait=keys.limit("wait"),
+        backoff=keys.number("backoff", 1),
+        longest=keys.limit("longest"),
         after=keys.names("after") if keys.node("after", Shape.NAMES) is not None else None,
     )
 

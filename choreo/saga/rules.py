@@ -62,6 +62,16 @@ class Telling:
     emission: Emission
 
 
+def grown(wait_us: int, backoff: int, longest_us: int | None, attempt: int) -> int:
+    """A wait that is `backoff` times as long after each attempt, up to a longest one. Microseconds."""
+    wait = wait_us
+    for _ in range(attempt - 1):
+        if backoff == 1 or (longest_us is not None and wait >= longest_us):
+            break
+        wait *= backoff
+    return wait if longest_us is None else min(wait, longest_us)
+
+
 @dataclass(frozen=True)
 class OnTimeout:
     """What a timeout means. `attempts` counts requests, or questions, in all; `wait_us` microseconds pass before the
@@ -72,6 +82,12 @@ class OnTimeout:
     attempts: int = 1
     wait_us: int = 0
     ask: Emission | None = None
+    backoff: int = 1
+    longest_us: int | None = None
+
+    def wait_after(self, attempt: int) -> int:
+        """Microseconds from a request that was not answered until the next one."""
+        return grown(self.wait_us, self.backoff, self.longest_us, attempt)
 
 
 FAIL = OnTimeout()
@@ -128,6 +144,12 @@ class Compensation:
     attempts: int = 3
     wait_us: int = 30_000_000
     after: tuple[str, ...] | None = None
+    backoff: int = 1
+    longest_us: int | None = None
+
+    def wait_after(self, attempt: int) -> int:
+        """Microseconds from an undo that failed until the next one."""
+        return grown(self.wait_us, self.backoff, self.longest_us, attempt)
 
 
 @dataclass(frozen=True, kw_only=True)

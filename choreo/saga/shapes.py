@@ -153,6 +153,8 @@ COMPENSATION_KEYS: Keys = {
     "after": Key(Shape.NAMES, "It is undone once these are, whatever the order was in which they were done."),
     "attempts": Key(Shape.NUMBER, "How often to ask in all before the saga is stuck; 3."),
     "wait": Key(Shape.DURATION, "How long to wait between two attempts; 30s."),
+    "backoff": Key(Shape.NUMBER, "So many times as long each time: 2 doubles the wait; 1."),
+    "longest": Key(Shape.DURATION, "The wait grows no longer than this."),
 }
 EMISSION_KEYS: Keys = {
     "event": Key(Shape.EVENT, "The event to emit.", required=True),
@@ -184,6 +186,8 @@ TIMEOUT_KEYS: Keys = {
 RETRY_KEYS: Keys = {
     "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
     "wait": Key(Shape.DURATION, "How long to wait before asking again."),
+    "backoff": Key(Shape.NUMBER, "So many times as long each time: 2 doubles the wait; 1."),
+    "longest": Key(Shape.DURATION, "The wait grows no longer than this."),
 }
 ASK_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that asks; any event that ends the step is the answer.", required=True),
