@@ -56,6 +56,8 @@ def demo(project: Project, name: str, events: Path | None, partitions: int | Non
     Without --log it runs on an embedded log of its own in .choreo/demo, which begins anew each time.
     """
     if name == "purchasing":
+        if of_shop["orders"] is not None:
+            raise ConfigError("--orders is for the shop", hint="choreo demo --orders DIR")
         return _purchasing(project, events, partitions)
     if events is not None:
         raise ConfigError("--events is for purchasing", hint="choreo demo purchasing --events DIR")
@@ -70,9 +72,8 @@ def _purchasing(project: Project, events: Path | None, partitions: int | None) -
             hint="choreo demo purchasing --events DIR: the directory with the events of BPI Challenge 2019",
         )
     deeds = read_deeds(events)
-    with _staged(project, partitions) as (stage, url):
-        with project.progress.of("demo", "events") as told:
-            found = run_purchases(stage, deeds, lambda what, done, total: told(done, total))
+    with _staged(project, partitions) as (stage, url), project.progress.of("demo", "events") as told:
+        found = run_purchases(stage, deeds, lambda what, done, total: told(done, total))
     if project.output.as_json:
         print_purchases_json(found, sys.stdout)
     else:
@@ -80,9 +81,7 @@ def _purchasing(project: Project, events: Path | None, partitions: int | None) -
     return 0
 
 
-def _shop(
-    project: Project, partitions: int | None, orders: Path | None, count: int, seed: int, wall_time: bool
-) -> int:
+def _shop(project: Project, partitions: int | None, orders: Path | None, count: int, seed: int, wall_time: bool) -> int:
     rows = read_orders(orders) if orders is not None else generate(count, seed)
     with _staged(project, partitions) as (stage, url):
         summary = _played(stage, rows, wall=wall_time or url.startswith("kafka:"), project=project)

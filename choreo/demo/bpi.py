@@ -1,7 +1,7 @@
 """Reads an event log of purchase orders (one CSV file, plain or gzipped) into deeds, in the order of a replay.
 
-Source: van Dongen, B.F. (2019): BPI Challenge 2019, 4TU.ResearchData, doi:10.4121/uuid:d06aff4b-79f0-45e6-8ec8-e19730c248f1,
-CC BY 4.0; as `events.csv.gz`, reduced to one trace for each variant.
+Source: van Dongen, B.F. (2019): BPI Challenge 2019, 4TU.ResearchData, CC BY 4.0,
+doi:10.4121/uuid:d06aff4b-79f0-45e6-8ec8-e19730c248f1; as `events.csv.gz`, reduced to one trace for each variant.
 """
 
 import csv
@@ -34,8 +34,9 @@ class Deed(NamedTuple):
 def read_deeds(directory: Path) -> list[Deed]:
     """All lines of the directory's event log, oldest first, each case in the order of its `seq`.
 
-    A case whose times go back is kept in its order: what follows is no earlier than what came before. Raises ConfigError
-    with the file, the line and the column that can't be read, and where the numbers of a case don't count from 0.
+    A case whose times go back is kept in its order: what follows is no earlier than what came before. Raises
+    ConfigError with the file, the line and the column that can't be read, and where the numbers of a case don't count
+    from 0.
     """
     path = find(directory)
     cases: dict[str, list[Deed]] = {}

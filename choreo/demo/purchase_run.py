@@ -1,4 +1,5 @@
-"""Drives the sample of purchase to pay over deeds: writes them as events, has the saga follow them, says what came of it.
+"""Drives the sample of purchase to pay over deeds: writes them as events, has the saga follow them, says what came
+of it.
 
 In wall time: the deeds are history, and the saga has no deadlines. Event time is in the events (`happened_at`).
 """
@@ -112,7 +113,9 @@ def write_deeds(stage: Stage, purchasing: Purchasing, deeds: Sequence[Deed], at:
         for number, deed in enumerate(deeds):
             if deed.seq >= there.get(deed.case_id, 0):
                 said = derive_id(bytes(16), "demo", f"purchasing {deed.case_id}", deed.seq)
-                yield codec.encode(purchasing.event(deed), Ids(event_id=said, correlation_id=deed.case_id, at=at + number))
+                yield codec.encode(
+                    purchasing.event(deed), Ids(event_id=said, correlation_id=deed.case_id, at=at + number)
+                )
 
     new, rest = 0, records()
     while batch := list(islice(rest, BATCH)):

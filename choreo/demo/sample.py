@@ -21,7 +21,9 @@ def load_sample(name: str, spec: Path, wanted: Sequence[tuple[str, str]]) -> tup
     root = next((place for place in (PACKAGED, CHECKOUT) if (place / spec).is_file()), None)
     if root is None:
         raise ConfigError(
-            f"the sample {name} is not there", why=f"neither {PACKAGED} nor {CHECKOUT} has {spec}", hint="reinstall choreo"
+            f"the sample {name} is not there",
+            why=f"neither {PACKAGED} nor {CHECKOUT} has {spec}",
+            hint="reinstall choreo",
         )
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))

@@ -4,7 +4,8 @@ The rules are those of the purchasing department. Goods are there from a receipt
 receipt is cancelled; then one must be recorded again. The same holds of the invoice. What was cleared counts until an
 invoice is cancelled: that payment settles no other invoice. Clearing is due once goods and invoice are there, and stays
 due when one of them is cancelled before it was done: somebody may be at it. An item is through once all that its
-category asks for is there. Deleting an item that is not through at that moment ends it for good, and what was there stays.
+category asks for is there. Deleting an item that is not through at that moment ends it for good; what was there
+stays.
 """
 
 import csv
@@ -47,8 +48,7 @@ def expected(directory: Path) -> dict[str, Expected]:
 def cases(directory: Path) -> dict[str, tuple[list[str], str]]:
     """The activities of each case by `seq`, and its category, "" where nobody says."""
     zipped = directory / "events.csv.gz"
-    opened = gzip.open(zipped, "rt") if zipped.exists() else (directory / "events.csv").open()
-    with opened as file:
+    with gzip.open(zipped, "rt") if zipped.exists() else (directory / "events.csv").open() as file:
         found: dict[str, list[dict[str, str]]] = {}
         for row in csv.DictReader(file):
             found.setdefault(row["case_id"], []).append(row)

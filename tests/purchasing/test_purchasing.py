@@ -1,5 +1,6 @@
 """The saga of purchase to pay over handmade cases: what counts, what is reopened, what ends, on every log."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,7 @@ def test_every_case_stands_where_its_lines_say(tmp_path: Path, partitions: int) 
         ("consignment_cancelled", "waiting", ("purchasing.GoodsReceived",)),
     ],
 )
-def test_the_calculation_follows_the_rules(
-    tmp_path: Path, case: str, status: str, waits_for: tuple[str, ...]
-) -> None:
+def test_the_calculation_follows_the_rules(tmp_path: Path, case: str, status: str, waits_for: tuple[str, ...]) -> None:
     """What the real cases are held against is itself held against cases that were worked out by hand."""
     found = expected(write_cases(tmp_path, {case: CASES[case]}))[case]
     assert (found.status, found.waits_for) == (status, waits_for)
@@ -72,17 +71,11 @@ def test_an_event_keeps_what_the_line_says() -> None:
     sample = load_purchasing()
     assert len(sample.activities) == 42
     for activity in sample.activities:
-        deed = next(iter(_deeds(activity)))
+        deed = Deed("i1", 3, activity, datetime(1948, 1, 26, 22, 59, tzinfo=UTC), "2-way match")
         event = sample.event(deed)
         said = {name: getattr(event, name) for name in ("item_id", "seq", "activity", "happened_at")}
         assert said == {"item_id": "i1", "seq": 3, "activity": activity, "happened_at": deed.happened_at}
         assert getattr(event, "category", "2-way match") == "2-way match"
-
-
-def _deeds(activity: str) -> list[Deed]:
-    from datetime import UTC, datetime
-
-    return [Deed("i1", 3, activity, datetime(1948, 1, 26, 22, 59, tzinfo=UTC), "2-way match")]
 
 
 def test_an_unknown_activity_is_refused(tmp_path: Path) -> None:
