@@ -4,12 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from choreo.saga.conditions import Expression, Kind
-from choreo.saga.mapping import Mapper, references_in, variables_of
+from choreo.saga.human import human_of
+from choreo.saga.mapping import Mapper, references_in, references_to
 from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
 from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import Cancellation, Compensation, Emission, OnTimeout, Reminder, Repetition, Spec, Step, Telling
+from choreo.saga.rules import (
+    Cancellation,
+    Compensation,
+    Emission,
+    Human,
+    OnTimeout,
+    Reference,
+    Reminder,
+    Repetition,
+    Spec,
+    Step,
+    Telling,
+)
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -94,6 +107,7 @@ class _Steps:
             not_before_us=self._time(raw, raw.not_before, before),
             on_timeout=self._on_timeout(raw.on_timeout),
             remind=self._reminder(raw.remind),
+            human=self._human(raw, before),
             skips_on=words.events(raw.skips_on),
             reopens_on=words.events(raw.reopens_on),
             repeat=self._repetition(raw, before),
@@ -125,6 +139,14 @@ class _Steps:
         if raw is None or event is None:
             return None
         return Reminder(self.mapper.emission(raw.emit, event), raw.every.micros or 0, raw.at_most)
+
+    def _human(self, raw: RawStep, before: frozenset[str]) -> Human | None:
+        if raw.human is None:
+            return None
+        human = human_of(raw, raw.human, self.mapper)
+        for reference in references_to(part for part in human.asks if not isinstance(part, str)):
+            self._check_reference(raw, reference, raw.human.asks, before)
+        return human
 
     def tellings(self, raw: RawTellings, sure: Mapping[str, frozenset[str]]) -> tuple[Telling, ...]:
         """What is told; `sure` are, for a moment, the steps that are certainly done by then."""
@@ -159,9 +181,12 @@ class _Steps:
 
     def _check_read(self, raw: RawStep, read: Expression, written: Text, before: frozenset[str]) -> None:
         for reference in references_in(read):
-            if reference.step and reference.step not in before:
-                said = f"step {raw.name.value} reads step {reference.step}, but does not come after it"
-                self.problems.add(written.place, "not-before", said, f"add after: {reference.step}")
+            self._check_reference(raw, reference, written, before)
+
+    def _check_reference(self, raw: RawStep, read: Reference, written: Text, before: frozenset[str]) -> None:
+        if read.step and read.step not in before:
+            said = f"step {raw.name.value} reads step {read.step}, but does not come after it"
+            self.problems.add(written.place, "not-before", said, f"add after: {read.step}")
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
         undo = raw.compensate
@@ -269,8 +294,9 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
 def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
     """The spec that says what instances have to remember: what is asked for, what expressions and mappings read."""
     emissions = (*spec.emissions, *(emission for step in spec.steps for emission in step.emissions))
-    read = [one for emission in emissions for one in variables_of(emission.fields)]
+    read = [one for emission in emissions for one in references_to(emission.fields.values())]
     for step in spec.steps:
+        read += references_to(step.human.sources if step.human else ())
         times = (step.not_before_us, step.within_us, step.deadline_us)
         expressions = (step.when, step.repeat.until if step.repeat else None, *times)
         read += [one for found in expressions if isinstance(found, Expression) for one in references_in(found)]

@@ -122,6 +122,7 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         skips_on=(),
         reopens_on=(),
         repeat=None,
+        human=None,
         on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
         remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
         not_before_us=_elastic(step.not_before_us),

@@ -6,7 +6,7 @@ from typing import Any
 
 from choreo.saga.draft import Draft
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
-from choreo.saga.instance import Cause, StepRecord, StepState
+from choreo.saga.instance import Asked, Cause, StepRecord, StepState
 from choreo.saga.rules import Step
 
 SETTLED = (StepState.DONE, StepState.SKIPPED)
@@ -97,6 +97,7 @@ def begin(draft: Draft, step: Step) -> None:
     """Ask for a step, or wait for whoever starts it. Raises ValueError where its time can't be worked out."""
     reminder = draft.now + step.remind.every_us if step.remind else None
     limits: dict[str, Any] = {"due": _due(draft, step), "remind_due": reminder}
+    limits["question"] = Asked(since=draft.now) if step.human else None
     if step.emit is None:
         draft.move(step, StepState.WAITING, **limits)
         return

@@ -39,6 +39,14 @@ class StepState(StrEnum):
 IN_FLIGHT = (StepState.WAITING, StepState.REQUESTED)
 
 
+class Asked(Value):
+    """A question to people: since when (microseconds since 1970), and who answered it by which event (full name)."""
+
+    since: int
+    by: str = ""
+    event: str = ""
+
+
 class StepRecord(Value):
     """What an instance keeps of one step. Times are microseconds since 1970.
 
@@ -67,6 +75,7 @@ class StepRecord(Value):
     late: Literal["", "uncovered", "covered"] = ""
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
+    question: Asked | None = None
 
 
 class Cause(Value):

@@ -1,7 +1,7 @@
 """Where the fields of an emitted event come from: by name from `saga.*`, else from `with:`; a gap is a problem."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from choreo.saga.conditions import Expression, Kind
@@ -64,7 +64,7 @@ class Mapper:
             self.problems.add(text.place, "wrong-type", said)
             return None
         places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
-        return _reference(expression) or Computed(expression, places)
+        return plain_reference(expression) or Computed(expression, places)
 
     def _same_kind(self, raw: RawEmission, event: str, name: str) -> bool:
         here, there = self.words.kind(self.starts_on, name), self.words.kind(event, name)
@@ -97,7 +97,8 @@ class Mapper:
         self.problems.add(raw.event.place, "unfilled-field", said, cure)
 
 
-def _reference(expression: Expression) -> Reference | None:
+def plain_reference(expression: Expression) -> Reference | None:
+    """The field that an expression names and does nothing with; None for any other expression."""
     text = expression.text.strip()
     if found := _SAGA.fullmatch(text):
         return Reference(None, found[1])
@@ -106,10 +107,10 @@ def _reference(expression: Expression) -> Reference | None:
     return None
 
 
-def variables_of(sources: Mapping[str, Source]) -> tuple[Reference, ...]:
+def references_to(sources: Iterable[Source]) -> tuple[Reference, ...]:
     """The remembered fields that these sources read."""
     found: list[Reference] = []
-    for source in sources.values():
+    for source in sources:
         if isinstance(source, Reference):
             found.append(source)
         elif isinstance(source, Computed):

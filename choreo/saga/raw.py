@@ -66,6 +66,15 @@ class RawReminder:
 
 
 @dataclass(frozen=True)
+class RawHuman:
+    """A `human:` block."""
+
+    role: Text
+    asks: Text
+    escalate_to: Text | None = None
+
+
+@dataclass(frozen=True)
 class RawOrder:
     """An `after:`: how many of these are enough; None for all of them."""
 
@@ -82,6 +91,7 @@ class RawStep:
     when: Text | None = None
     otherwise: tuple[Text, ...] = ()
     emit: RawEmission | None = None
+    human: RawHuman | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()

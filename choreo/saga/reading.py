@@ -1,5 +1,6 @@
 """From YAML nodes to a `RawSpec`: known keys, right shapes, durations. Names are looked up by `checking.py`."""
 
+from choreo.saga.human import read_human
 from choreo.saga.keys import Keys
 from choreo.saga.problems import Place, Problems
 from choreo.saga.raw import (
@@ -128,6 +129,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         when=keys.text("when"),
         otherwise=keys.names("else"),
         emit=_emitted(keys, "emit"),
+        human=read_human(keys),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
