@@ -19,7 +19,7 @@ from choreo.errors import ConfigError
 from choreo.events.event import Event
 from choreo.saga.draft import Draft
 from choreo.saga.form import Entry, fault_of, form_of, schema_of
-from choreo.saga.instance import Instance
+from choreo.saga.instance import IN_FLIGHT, Instance
 from choreo.saga.people import Question, filled, questions_of
 from choreo.saga.rules import Spec, Step
 
@@ -164,7 +164,7 @@ def _not_asked(asking: Asking, name: str) -> ConfigError:
         hint = "choreo sagas why tells who should answer it"
         return ConfigError(f"step {name} of {whose} is not for people to decide", hint=hint)
     record = instance.steps.get(name)
-    if record is not None and record.question is not None and record.question.by and record.done_at is None:
+    if record is not None and record.question is not None and record.question.by and record.state in IN_FLIGHT:
         why = f"{record.question.by} has answered it: {short_names([record.question.event])[0]}"
     else:
         why = f"it is {record.state if record else instance.status}"

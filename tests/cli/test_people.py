@@ -66,6 +66,7 @@ def changes(choreo: Choreo, key: str = "r1") -> list[str]:
 def test_the_page_runs_as_pasted(tmp_path: Path) -> None:
     """Its scenarios pass: approved, rejected, reminded and escalated, decided by any producer."""
     write_office(tmp_path)
+    (tmp_path / "test_purchase.py").unlink()
     assert "4 passed" in run(tmp_path, dict(BLOCKS)["test_purchase.py"], "--rootdir=.")
 
 
@@ -81,12 +82,17 @@ def test_every_command_on_the_page_can_be_given(line: str) -> None:
     command.make_context(line, words)
 
 
-def test_check_takes_decisions_for_what_people_emit(office: Path, choreo: Choreo) -> None:
+def test_check_takes_decisions_for_what_people_emit(directory: Path, choreo: Choreo) -> None:
     """Nobody in the project emits them, and nothing is amiss; exploring and drawing know the step too."""
-    assert choreo("check").stdout.splitlines()[-1:] != [] or True
-    said = choreo("check", "--explore")
-    assert "nobody-emits" not in said.stdout + said.stderr
-    assert "approve" in choreo("check", "--diagram").stdout
+    write_office(directory)
+    said = choreo("check", "--explore", "--diagram", "drawn")
+    assert "all of it fits" in said.stderr
+    assert "every run keeps every promise" in said.stdout
+    assert any("approve" in path.read_text(encoding="utf-8") for path in (directory / "drawn").iterdir())
+    text = (directory / "purchase.yaml").read_text(encoding="utf-8")
+    before, rest = text.split("    human:\n")
+    (directory / "purchase.yaml").write_text(before + rest[rest.index("    completes_on") :], encoding="utf-8")
+    assert "nobody-emits" in choreo("check", code=1).stdout
 
 
 def test_what_waits_for_people_is_listed(office: Path, choreo: Choreo) -> None:
@@ -224,7 +230,7 @@ def test_at_a_terminal_what_is_missing_is_asked_for(
     monkeypatch.setattr("choreo.cli.mend.at_terminal", lambda: True)
     answer = ("sagas", "answer", "approve", "PurchaseApproved", "r1", *ROLE, *WHY)
     said = choreo(*answer, text="much\n300\n")
-    assert "The most that it may cost.\nlimit (number, at least 0, 2 decimal places at most): " in said.stderr
+    assert "The most that it may cost.\nlimit (number, at least 0, 2 decimal places at most):" in said.stderr
     assert "limit: Input should be a valid decimal" in said.stderr
     assert "comment" not in said.stderr
     assert "refused" not in said.stdout
