@@ -135,8 +135,8 @@ def _step_waiting(spec: Spec | None, event: str, row: Mapping[str, Any]) -> str 
 
 def _role(spec: Spec | None, instance: Instance | None, step: str | None) -> str | None:
     """Who decides a step, where a person does."""
-    human = spec.by_name[step].human if spec and step in spec.by_name else None
-    return asked_role(human, instance.steps[step]) if human and instance and step in instance.steps else None
+    human = spec.by_name[step].human if spec and step else None
+    return asked_role(human, instance.steps[step]) if human and instance and step else None
 
 
 def _since(step: str | None, history: Sequence[Mapping[str, Any]]) -> datetime | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from choreo.errors import SpecError
 from choreo.saga.commands import command_of, order_of
 from choreo.saga.decision import Answer, Resolve, Retry
 from choreo.saga.people import Question
@@ -139,6 +140,14 @@ def test_a_decision_that_reopens_is_asked_anew() -> None:
     office.when("ApproverReminded")
     (question,) = office.questions()
     assert question.since == 3_600_000_000
+
+
+def test_nobody_is_asked_for_ever_by_mistake() -> None:
+    """A step that a person decides needs a time limit as any other, or says on purpose that it has none."""
+    unlimited = PURCHASE.replace("within: 2d", "deadline: none")
+    assert spec_of(unlimited).by_name["approve"].within_us is None
+    with pytest.raises(SpecError, match="step approve may wait for ever"):
+        spec_of(PURCHASE.replace("within: 2d\n", ""))
 
 
 @pytest.mark.parametrize("role", ["manager", ""])
