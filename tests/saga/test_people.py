@@ -5,6 +5,7 @@ import pytest
 from choreo.errors import SpecError
 from choreo.saga.commands import command_of, order_of
 from choreo.saga.decision import Answer, Resolve, Retry
+from choreo.saga.explore import explore
 from choreo.saga.people import Question
 from tests.saga.office import PURCHASE, Office, spec_of
 
@@ -155,3 +156,11 @@ def test_a_role_travels_with_its_answer(role: str) -> None:
     """The command on the log says in which role somebody decided."""
     order = Answer("approve", "office.PurchaseApproved", {"limit": "1"}, role)
     assert order_of(command_of("purchase", "r1", order, "ada", "seen it")) == order
+
+
+def test_people_make_no_difference_to_an_exploration() -> None:
+    """Since when somebody is asked is no state of its own: there is no more to look at than without people."""
+    begin, rest = PURCHASE.split("    human:\n")
+    without = spec_of(begin + rest[rest.index("    completes_on") :])
+    found = explore(spec_of())
+    assert (found.counterexample, found.states) == (None, explore(without).states)
