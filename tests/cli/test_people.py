@@ -88,7 +88,8 @@ def test_check_takes_decisions_for_what_people_emit(directory: Path, choreo: Cho
     said = choreo("check", "--explore", "--diagram", "drawn")
     assert "all of it fits" in said.stderr
     assert "every run keeps every promise" in said.stdout
-    assert any("decided by approver, then manager" in path.read_text(encoding="utf-8") for path in (directory / "drawn").iterdir())
+    drawn = [path.read_text(encoding="utf-8") for path in (directory / "drawn").iterdir()]
+    assert any("decided by approver, then manager" in text for text in drawn)
     text = (directory / "purchase.yaml").read_text(encoding="utf-8")
     before, rest = text.split("    human:\n")
     (directory / "purchase.yaml").write_text(before + rest[rest.index("    completes_on") :], encoding="utf-8")
