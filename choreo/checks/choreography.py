@@ -120,6 +120,12 @@ class Choreography:
         return frozenset(event for one in self.specs for event in one.spec.parts)
 
     @cached_property
+    def decided(self) -> frozenset[str]:
+        """The events by which people decide human steps."""
+        humans = (step.human for one in self.specs for step in one.spec.steps)
+        return frozenset(decision.event for human in humans if human for decision in human.decisions)
+
+    @cached_property
     def leads(self) -> tuple[Lead, ...]:
         """Which event leads to which, by the handlers."""
         return tuple(leads_of(self.services))

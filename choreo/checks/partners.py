@@ -23,7 +23,7 @@ def _unanswered(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
     begins = {spec.starts_on, *([spec.cancels_on.event] if spec.cancels_on else [])}
     refused = spec.cancels_on.refused.event if spec.cancels_on and spec.cancels_on.refused else None
     for event, parts in spec.parts.items():
-        if event in whole.emitted | whole.requested | begins or whole.is_outside(event):
+        if event in whole.emitted | whole.requested | whole.decided | begins or whole.is_outside(event):
             continue
         step = next((part.step for part in parts if part.step), "")
         says = f"step {step} waits for {event}, which no handler returns"
@@ -37,7 +37,7 @@ def _unanswered(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
 def _lonely(whole: Choreography) -> Iterator[Finding]:
     begins = {one.spec.starts_on for one in whole.specs}
     begins |= {one.spec.cancels_on.event for one in whole.specs if one.spec.cancels_on}
-    produced, taken = whole.emitted | whole.requested | begins, whole.handled | whole.awaited
+    produced, taken = whole.emitted | whole.requested | whole.decided | begins, whole.handled | whole.awaited
     for name, event in sorted(whole.catalogue.items()):
         if whole.is_outside(name):
             continue

@@ -130,6 +130,8 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "deploy": Lazy("sagas:deploy_sagas", "Put saga specs on the log, version by version."),
             "list": Lazy("sagas:list_sagas", "Every instance: status and what it waits for."),
             "show": Lazy("sagas:show_saga", "One instance in one line, and its steps."),
+            "tasks": Lazy("tasks:list_tasks", "What waits for people: the question, who may answer, until when."),
+            "form": Lazy("tasks:show_form", "What a person fills in to answer a step."),
             "why": Lazy("why:explain_saga", "Why an instance waits: for which event, from whom, until when."),
             "retry": Lazy("mend:retry_step", "Ask for a step, or for its undo, once more."),
             "skip": Lazy("mend:skip_step", "Go on as if a step were not there."),

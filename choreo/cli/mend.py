@@ -2,7 +2,6 @@
 
 import functools
 import getpass
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from choreo.cli.saga_filters import Filters, filtered, select
 from choreo.cli.saga_rows import one_instance, short_names
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_view import SagaView
+from choreo.cli.tasks import ask_missing, at_terminal, value_in
 from choreo.clock import SystemClock
 from choreo.errors import ConfigError
 from choreo.events.codec import Codec
@@ -130,12 +130,19 @@ def cancel_saga(project: Project, ids: Sequence[str], desk: Desk) -> int:
 @click.argument("step")
 @click.argument("event")
 @click.argument("given", nargs=-1, metavar="[ID...] [FIELD=VALUE...]")
+@click.option("--role", default="", help="For a step that a person decides: in which role you do.")
 @orders
-def answer_step(project: Project, step: str, event: str, given: Sequence[str], desk: Desk) -> int:
-    """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in."""
+def answer_step(project: Project, step: str, event: str, given: Sequence[str], role: str, desk: Desk) -> int:
+    """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in.
+
+    At a terminal the fields that are missing are asked for; choreo sagas form shows them.
+    """
     ids = [text for text in given if "=" not in text]
-    fields = {name: _value(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
-    return _give(project, ids, desk, lambda spec: Answer(step, _full_name(event, spec), fields))
+    fields = {name: value_in(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
+    if at_terminal() and not project.output.as_json and (desk.why or desk.dry_run):
+        for one in _meant(project, ids, desk)[:1]:
+            fields |= ask_missing(project, one, step, event, fields)
+    return _give(project, ids, desk, lambda spec: Answer(step, _full_name(event, spec), fields, role))
 
 
 OrderFor = Callable[[Spec | None], Order]
@@ -245,16 +252,6 @@ def _send(project: Project, sound: Sequence[Planned], desk: Desk) -> None:
     now = SystemClock().now()
     made = [command_of(one.saga, one.key, one.order, desk.who, desk.why or "") for one in sound]
     project.log.append([codec.encode(one, fresh_ids(now)) for one in made])
-
-
-def _value(text: str) -> Any:
-    """A text, or JSON where it begins with [ or {, as `choreo emit` takes it. Raises ConfigError."""
-    if text[:1] not in ("[", "{"):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{text} is not JSON: {error}") from None
 
 
 def _full_name(event: str, spec: Spec | None) -> str:

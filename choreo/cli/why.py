@@ -18,6 +18,7 @@ from choreo.cli.saga_view import SagaView
 from choreo.clock import SystemClock, to_datetime
 from choreo.runtime.plan import plan_of
 from choreo.saga.instance import Instance
+from choreo.saga.people import asked_role
 from choreo.saga.rules import Spec
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -50,6 +51,7 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
         by = emitters.get(event, [])
         wait = {"event": event, "step": step, "emitted_by": by, "since": _since(step, history)}
         wait |= _time_left(instance, step, now)
+        wait["role"] = _role(spec, instance, step)
         wait["emitters"] = [_emitter(project, known, name, row["key"])._asdict() for name in by if known]
         waits.append(wait)
     told = f": {row['reason']}" if row["reason"] else ""
@@ -64,6 +66,8 @@ def _sentence(wait: Mapping[str, Any]) -> str:
     who = (
         f"{' or '.join(wait['emitted_by'])} should emit it"
         if wait["emitted_by"]
+        else f"a person decides it as {wait['role']} (choreo sagas form {wait['step']} ID shows what to fill in)"
+        if wait["role"]
         else "no service of this project emits it"
     )
     step = f" (step {wait['step']})" if wait["step"] else ""
@@ -127,6 +131,12 @@ def _step_waiting(spec: Spec | None, event: str, row: Mapping[str, Any]) -> str 
     """The step that waits for an event, None where it is not known."""
     steps = row["steps"] if spec else ()
     return next((step for step in steps if spec and event in awaited_by(row, spec, step)), None)
+
+
+def _role(spec: Spec | None, instance: Instance | None, step: str | None) -> str | None:
+    """Who decides a step, where a person does."""
+    human = spec.by_name[step].human if spec and step else None
+    return asked_role(human, instance.steps[step]) if human and instance and step else None
 
 
 def _since(step: str | None, history: Sequence[Mapping[str, Any]]) -> datetime | None:

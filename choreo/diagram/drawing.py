@@ -42,6 +42,9 @@ def _of_step(step: Step) -> Iterator[str]:
         yield f"for each of {_list(step.for_each)}: {_share(step.for_each)}"
     if step.emit is not None:
         yield f"asks {_short(step.emit.event)}"
+    if step.human is not None:
+        then = f", then {step.human.escalate_to}" if step.human.escalate_to else ""
+        yield f"decided by {step.human.role}{then}"
     for word, events in (
         ("done on", step.completes_on),
         ("fails on", step.fails_on),

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from choreo.saga.conditions import Expression, Kind
+from choreo.saga.human import human_of
 from choreo.saga.item_words import read_items
-from choreo.saga.mapping import Mapper, fields_of_items, references_in, variables_of
+from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
 from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
@@ -15,7 +16,9 @@ from choreo.saga.rules import (
     Compensation,
     Emission,
     FanOut,
+    Human,
     OnTimeout,
+    Reference,
     Reminder,
     Repetition,
     Spec,
@@ -116,6 +119,7 @@ class _Steps:
             not_before_us=self._time(raw, raw.not_before, before),
             on_timeout=self._on_timeout(raw.on_timeout),
             remind=self._reminder(raw.remind),
+            human=self._human(raw, before),
             skips_on=words.events(raw.skips_on),
             reopens_on=words.events(raw.reopens_on),
             repeat=self._repetition(raw, before),
@@ -151,6 +155,14 @@ class _Steps:
             return None
         return Reminder(self.mapper.emission(raw.emit, event), raw.every.micros or 0, raw.at_most)
 
+    def _human(self, raw: RawStep, before: frozenset[str]) -> Human | None:
+        if raw.human is None:
+            return None
+        human = human_of(raw, raw.human, self.mapper)
+        for reference in references_to(part for part in human.asks if not isinstance(part, str)):
+            self._check_reference(raw, reference, raw.human.asks, before)
+        return human
+
     def tellings(self, raw: RawTellings, sure: Mapping[str, frozenset[str]]) -> tuple[Telling, ...]:
         """What is told; `sure` are, for a moment, the steps that are certainly done by then."""
         found = []
@@ -184,9 +196,12 @@ class _Steps:
 
     def _check_read(self, raw: RawStep, read: Expression, written: Text, before: frozenset[str]) -> None:
         for reference in references_in(read):
-            if reference.step and reference.step not in before:
-                said = f"step {raw.name.value} reads step {reference.step}, but does not come after it"
-                self.problems.add(written.place, "not-before", said, f"add after: {reference.step}")
+            self._check_reference(raw, reference, written, before)
+
+    def _check_reference(self, raw: RawStep, read: Reference, written: Text, before: frozenset[str]) -> None:
+        if read.step and read.step not in before:
+            said = f"step {raw.name.value} reads step {read.step}, but does not come after it"
+            self.problems.add(written.place, "not-before", said, f"add after: {read.step}")
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
         undo = raw.compensate
@@ -321,8 +336,9 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
 def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
     """The spec that says what instances have to remember: what is asked for, what expressions and mappings read."""
     emissions = (*spec.emissions, *(emission for step in spec.steps for emission in step.emissions))
-    read = [one for emission in emissions for one in variables_of(emission.fields)]
+    read = [one for emission in emissions for one in references_to(emission.fields.values())]
     for step in spec.steps:
+        read += references_to(step.human.sources if step.human else ())
         times = (step.not_before_us, step.within_us, step.deadline_us)
         read += [step.for_each.items] if step.for_each else []
         expressions = (step.when, step.repeat.until if step.repeat else None, *times)
@@ -338,7 +354,9 @@ def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
 def _with_kept_items(step: Step, keeps: tuple[str, ...]) -> Step:
     if step.for_each is None:
         return replace(step, keeps=keeps)
-    read = sorted({name for emission in step.emissions for name in fields_of_items(emission) if name})
+    sources = [source for emission in step.emissions for source in emission.fields.values()]
+    sources += step.human.sources if step.human else ()
+    read = sorted(name for name in set(fields_of_items(sources)) if name)
     return replace(step, keeps=keeps, for_each=replace(step.for_each, keeps=tuple(read)))
 
 

@@ -28,6 +28,8 @@ class SagaCommand(Event, abstract=True):
     """For answer: the full name of the event."""
     body: str | None = None
     """For answer: the fields of the event, as JSON."""
+    role: str | None = None
+    """For answer: the role in which a person decides."""
     format: int = FORMAT
     """Which reading of these fields is meant; a coordinator refuses one that it does not know."""
 
@@ -52,6 +54,7 @@ def command_of(saga: str, key: str, order: Order, who: str, why: str) -> SagaCom
         outcome=order.outcome if isinstance(order, Resolve) else None,
         event=order.event if isinstance(order, Answer) else None,
         body=json.dumps(dict(order.fields)) if isinstance(order, Answer) else None,
+        role=order.role or None if isinstance(order, Answer) else None,
     )
 
 
@@ -68,7 +71,7 @@ def order_of(command: SagaCommand) -> Order:
         if command.kind == "cancel":
             return Cancel()
         if command.kind == "answer":
-            return Answer(step, command.event or "", json.loads(command.body or "{}"))
+            return Answer(step, command.event or "", json.loads(command.body or "{}"), command.role or "")
     raise HandlingError(
         f"a command {command.kind} of format {command.format} can't be read",
         why="it was written by a newer release",

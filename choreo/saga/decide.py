@@ -55,7 +55,7 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
     for part in spec.parts.get(given.event, ()):
         _apply(draft, part, given)
     if not draft.changes:  # each decision goes on as far as it can: from where nothing changed, nothing follows
-        return Decision(instance)
+        return draft.decision()
     return _settled(draft, given)
 
 

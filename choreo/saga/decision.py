@@ -61,11 +61,15 @@ class Cancel(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Emit an event that a step waits for: full name, and its fields as JSON has them, the correlating one aside."""
+    """Emit an event that a step waits for: full name, and its fields as JSON has them, the correlating one aside.
+
+    `role` is the one that whoever decides a human step says to have; "" where none was said.
+    """
 
     step: str
     event: str
     fields: Mapping[str, Any]
+    role: str = ""
 
 
 Order = Retry | Skip | Resolve | Cancel | Answer

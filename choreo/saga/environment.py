@@ -124,6 +124,7 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         reopens_on=(),
         repeat=None,
         for_each=None,
+        human=None,
         on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
         remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
         not_before_us=_elastic(step.not_before_us),

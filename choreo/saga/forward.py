@@ -8,7 +8,7 @@ from typing import Any
 from choreo.saga.draft import Draft
 from choreo.saga.each import clear_up, lay_out, settle, stuck, under_way
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
-from choreo.saga.instance import Cause, StepRecord, StepState
+from choreo.saga.instance import Asked, Cause, StepRecord, StepState
 from choreo.saga.rules import Step
 
 SETTLED = (StepState.DONE, StepState.SKIPPED)
@@ -117,6 +117,7 @@ def begin(draft: Draft, step: Step) -> None:
         return
     reminder = draft.now + step.remind.every_us if step.remind else None
     limits: dict[str, Any] = {"due": _due(draft, step), "remind_due": reminder}
+    limits["question"] = Asked(since=draft.now) if step.human else None
     if step.emit is None:
         draft.move(step, StepState.WAITING, **limits)
         return

@@ -61,6 +61,14 @@ class Copied:
         return made
 
 
+class Asked(Value):
+    """A question to people: since when (microseconds since 1970), and who answered it by which event (full name)."""
+
+    since: int
+    by: str = ""
+    event: str = ""
+
+
 class StepRecord(Copied, Value):
     """What an instance keeps of one step. Times are microseconds since 1970.
 
@@ -91,6 +99,7 @@ class StepRecord(Copied, Value):
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
     items: dict[str, Any] | None = None
+    question: Asked | None = None
 
 
 class Cause(Value):

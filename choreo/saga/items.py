@@ -54,6 +54,7 @@ def _whole(step: Step) -> Step:
         on_timeout=FAIL,
         remind=None,
         compensate=None,
+        human=None,
     )
 
 

@@ -10,6 +10,7 @@ from choreo.saga.decision import Answer, Cancel, Command, Emit, Order, Received,
 from choreo.saga.draft import Draft
 from choreo.saga.forward import IN_FLIGHT, request_again
 from choreo.saga.instance import StepState
+from choreo.saga.people import ask_anew, no_decision, take_answer
 from choreo.saga.rules import Part, Role, Step
 
 UNSETTLED = (StepState.IDLE, StepState.HELD, *IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN)
@@ -26,7 +27,8 @@ def saying(given: Command) -> str:
         words.append(order.outcome)
     if isinstance(order, Answer):
         words.append(order.event)
-    return f"{' '.join(words)} (by {given.who}: {given.why})"
+    role = f" as {order.role}" if isinstance(order, Answer) and order.role else ""
+    return f"{' '.join(words)} (by {given.who}{role}: {given.why})"
 
 
 def refusal(draft: Draft, order: Order) -> str | None:
@@ -60,6 +62,7 @@ def obey(draft: Draft, given: Command) -> Part | None:
     if isinstance(order, Retry):
         again = undo_again if _goes_back(draft, step) else request_again
         again(draft, step)
+        ask_anew(draft, step)
     elif isinstance(order, Skip):
         rest: dict[str, Any] = {
             "due": None,
@@ -72,7 +75,8 @@ def obey(draft: Draft, given: Command) -> Part | None:
         draft.move(step, StepState.SKIPPED, **rest)
     else:
         name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "answer", 1)
-        fields = {**order.fields, draft.spec.correlate_by[order.event]: draft.before.key}
+        own = take_answer(draft, step, order, given.who)
+        fields = {**order.fields, **own, draft.spec.correlate_by[order.event]: draft.before.key}
         if step.for_each and step.item_of:
             fields[step.for_each.key] = draft.item_of(step)[""]
         draft.emits.append(Emit(order.event, fields, "answer", step.name, name))
@@ -174,7 +178,8 @@ def _no_answer(draft: Draft, step: Step, order: Answer) -> str | None:
     elif state in (*IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN) and draft.cause is None:
         awaited = (*step.completes_on, *step.fails_on, *step.unknown_on)
     else:
-        return f"step {step.name} is {state}: it waits for no event"
+        by = f" ({draft.steps[step.name].by})" if state is StepState.DONE else ""
+        return f"step {step.name} is {state}{by}: it waits for no event"
     if order.event not in awaited:
         return f"step {step.name} does not wait for {order.event}, but for {' or '.join(awaited)}"
-    return None
+    return no_decision(draft, step, order)

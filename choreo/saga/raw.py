@@ -83,6 +83,15 @@ class RawReminder:
 
 
 @dataclass(frozen=True)
+class RawHuman:
+    """A `human:` block."""
+
+    role: Text
+    asks: Text
+    escalate_to: Text | None = None
+
+
+@dataclass(frozen=True)
 class RawOrder:
     """An `after:`: how many of these are enough; None for all of them."""
 
@@ -100,6 +109,7 @@ class RawStep:
     otherwise: tuple[Text, ...] = ()
     for_each: RawFanOut | None = None
     emit: RawEmission | None = None
+    human: RawHuman | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from choreo.saga.human import read_human
 from choreo.saga.keys import Keys
 from choreo.saga.problems import Place, Problems
 from choreo.saga.raw import (
@@ -135,6 +136,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         otherwise=keys.names("else"),
         for_each=_fan_out(keys),
         emit=_emitted(keys, "emit"),
+        human=read_human(keys),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),

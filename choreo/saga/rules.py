@@ -103,6 +103,26 @@ class Reminder:
 
 
 @dataclass(frozen=True)
+class Human:
+    """A person decides a step: somebody of `role`, once it is overdue of `escalate_to`.
+
+    `asks` is the question, texts and values in turn. `decisions` are the events that decide, with what the saga fills
+    in by itself: all other fields are for the person.
+    """
+
+    role: str
+    asks: tuple[str | Source, ...]
+    decisions: tuple[Emission, ...] = ()
+    escalate_to: str | None = None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that the saga has to know for it."""
+        filled = (source for decision in self.decisions for source in decision.fields.values())
+        return (*(part for part in self.asks if not isinstance(part, str)), *filled)
+
+
+@dataclass(frozen=True)
 class Repetition:
     """A step is done again until a condition holds, `at_most` times in all; then it has failed."""
 
@@ -179,6 +199,7 @@ class Step:
     keeps: tuple[str, ...] = ()
     tells: tuple[Telling, ...] = ()
     remind: Reminder | None = None
+    human: Human | None = None
     skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None

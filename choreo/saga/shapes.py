@@ -63,6 +63,8 @@ class Shape(Enum):
     """A table with REPEAT_KEYS."""
     REMINDER = auto()
     """A table with REMIND_KEYS."""
+    HUMAN = auto()
+    """A table with HUMAN_KEYS."""
     STEPS = auto()
     """A list of at least one table with STEP_KEYS."""
 
@@ -113,6 +115,7 @@ STEP_KEYS: Keys = {
     "complete": Key(Shape.SHARE, "How many items must be done: all, any, 3 or 80%; all."),
     "rest": Key(Shape.REST, "What becomes of the other items then: leave, wait (for them) or undo; leave."),
     "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
+    "human": Key(Shape.HUMAN, "A person decides the step: who is asked, and what."),
     "completes_on": Key(
         Shape.EVENTS,
         "The event that ends the step well.",
@@ -198,6 +201,15 @@ REMIND_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that reminds.", required=True),
     "every": Key(Shape.DURATION, "How long to wait before each reminder.", required=True),
     "at_most": Key(Shape.NUMBER, "How many reminders; 3."),
+}
+HUMAN_KEYS: Keys = {
+    "role": Key(Shape.WORD, "Who decides: those who say that they have this role.", required=True),
+    "asks": Key(
+        Shape.WORD,
+        "The question, with values in braces: Approve {saga.total} for {saga.customer}?",
+        required=True,
+    ),
+    "escalate_to": Key(Shape.WORD, "Who decides instead once the step is overdue; it needs on_timeout: escalate."),
 }
 REPEAT_KEYS: Keys = {
     "until": Key(

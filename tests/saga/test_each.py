@@ -8,6 +8,7 @@ from choreo.errors import SpecError
 from choreo.events.event import Event, Value
 from choreo.saga.decision import Answer, Resolve, Retry, Skip
 from choreo.saga.items import MAX_ITEMS
+from choreo.saga.people import questions_of
 from choreo.saga.spec import Spec, parse_spec
 from tests.saga.story import Story
 
@@ -354,3 +355,14 @@ def test_an_item_that_can_not_be_undone_is_mended_while_the_saga_goes_forward() 
     story.when("LineStays", sku="b").stands("stuck", "LineRecalled")
     story.orders(Retry("ship[b]")).then("RecallLine").when("LineStays", sku="b").stands("stuck", "LineRecalled")
     story.orders(Skip("ship[b]")).stands("completed")
+
+
+def test_people_decide_item_by_item() -> None:
+    """Each item is a question of its own, with its own values, and is answered under its name."""
+    human = 'human: {role: packer, asks: "Ship {item.quantity} of {item.sku}?"}'
+    story = placed(spec(human, text=SPEC.replace("    emit: ShipLine\n", "")), "a", "b")
+    assert story.instance is not None
+    asked = list(questions_of(story.spec, story.instance))
+    assert [(one.step, one.text) for one in asked] == [("ship[a]", "Ship 1 of a?"), ("ship[b]", "Ship 2 of b?")]
+    story.orders(Answer("ship[b]", "each.LineShipped", {}, "packer")).then("LineShipped")
+    assert story.last.emits[0].fields == {"order": "o1", "sku": "b"}
