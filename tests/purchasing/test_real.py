@@ -26,11 +26,11 @@ GOODS = "purchasing.GoodsReceived"
 SOME_GOODS = ("Record Goods Receipt", "Record Service Entry Sheet")
 INVOICE = "Record Invoice Receipt"
 AT_ONCE_S = 20.0
-"""Generous, for a machine that does other things too: it takes about 3 s."""
+"""For the whole command, a process of its own, on a machine that does other things too."""
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)  # three minutes of CPU, on a machine that may be shared
 @pytest.mark.parametrize("partitions", [4, 1])
 def test_every_item_stands_where_its_lines_say(partitions: int) -> None:
     """Status, what it waits for and what counts as done: equal for each of 11,973 items; nothing is a dead letter."""
@@ -72,7 +72,7 @@ def _taken_back_though_there(activities: list[str], brings: set[str], takes: str
 def choreo(*words: str, cwd: Path) -> list[Any]:
     """Run a command; the JSON objects that it prints."""
     command = [sys.executable, "-m", "choreo", *words, "--json"]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=800, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=1700, check=False)
     assert done.returncode == 0, done.stderr
     found, rest = [], done.stdout.strip()
     while rest:
@@ -83,7 +83,7 @@ def choreo(*words: str, cwd: Path) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)  # three minutes of CPU, on a machine that may be shared
 def test_the_command_answers_which_items_wait_for_goods(tmp_path: Path) -> None:
     """`choreo demo purchasing` on the embedded log; then `choreo sagas` names at once the items that wait for goods,
     and a rebuilt store equals the live one.
