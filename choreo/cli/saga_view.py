@@ -9,6 +9,7 @@ from choreo.cli.project import Project
 from choreo.cli.stores import place_of
 from choreo.clock import SystemClock, to_datetime
 from choreo.errors import StateError
+from choreo.log.interface import Topic
 from choreo.record import TopicPartition
 from choreo.runtime.options import RunOptions
 from choreo.saga.coordinator import Coordinator
@@ -17,7 +18,7 @@ from choreo.saga.index import INDEX, text_of
 from choreo.saga.instance import Instance
 from choreo.saga.rules import Spec
 from choreo.state.backend import Backend
-from choreo.state.meta import Facts, read_meta
+from choreo.state.meta import facts_of, read_meta
 from choreo.state.rocks import glimpse
 from choreo.state.view import view
 
@@ -32,8 +33,7 @@ class SagaView:
         self._index, _ = INDEX.codecs()
         changelog = f"choreo.{self._service}.changelog"
         topic = project.log.topics().get(changelog)
-        count = topic.partitions if topic else 0
-        self._tasks = [self._task(TopicPartition(changelog, n), topic.topic_id, count) for n in range(count) if topic]
+        self._tasks = [self._task(topic, number) for number in range(topic.partitions)] if topic else []
 
     def __enter__(self) -> Self:
         return self
@@ -69,18 +69,11 @@ class SagaView:
         instance: Instance = self._values.load(value)
         return instance
 
-    def _task(self, changelog: TopicPartition, topic_id: str, count: int) -> Backend:
-        log = self._project.log
-        facts = Facts(
-            service=self._service,
-            cluster_id=log.cluster_id(),
-            changelog_topic_id=topic_id,
-            partitions=count,
-            changelog_end=log.ends([changelog])[changelog],
-            now=SystemClock().now(),
-            delete_retention_s=RunOptions().tombstones_kept_s,
-        )
-        made = view(log, changelog, self._store_here(f"{self._service}-{changelog.partition}"), facts)
+    def _task(self, changelog: Topic, partition: int) -> Backend:
+        log, kept_s = self._project.log, RunOptions().tombstones_kept_s
+        facts = facts_of(log, self._service, changelog, partition, SystemClock().now(), kept_s)
+        store = self._store_here(f"{self._service}-{partition}")
+        made = view(log, TopicPartition(changelog.name, partition), store, facts)
         self._open.callback(made.close)
         return made
 

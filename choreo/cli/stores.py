@@ -7,10 +7,11 @@ from choreo.cli.progress import Progress
 from choreo.clock import SystemClock
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
+from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends
 from choreo.state.memory import MemoryBackends
-from choreo.state.meta import TaskMeta, read_meta
+from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends
 
@@ -84,17 +85,8 @@ class LiveStores:
         changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
         topic = self._log.topics()[changelog.topic]
         backend = MemoryBackends().open(task)
-        meta = TaskMeta(
-            service=self._service.name,
-            cluster_id=self._log.cluster_id(),
-            changelog_topic_id=topic.topic_id,
-            partitions=topic.partitions,
-            changelog_offset=0,
-            checkpoint=0,
-            last_now=0,
-            written_at=SystemClock().now(),
-            build="",
-        )
+        now, kept_s = SystemClock().now(), RunOptions().tombstones_kept_s
+        meta = fresh_meta(facts_of(self._log, self._service.name, topic, partition, now, kept_s), build="")
         restore = Restore(self._log, backend, changelog, meta)
         try:
             with self._progress.of(f"restoring {task}", "changelog records") as told:

@@ -7,7 +7,7 @@ from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.state.backend import Backend
 from choreo.state.memory import MemoryBackends
-from choreo.state.meta import Facts, TaskMeta, read_meta, wipe_reason
+from choreo.state.meta import Facts, fresh_meta, read_meta, wipe_reason
 from choreo.state.restore import Restore
 
 STEP = 20_000
@@ -61,7 +61,7 @@ def view(log: Log, changelog: TopicPartition, store: Backend | None, facts: Fact
     """
     meta = read_meta(store) if store is not None else None
     if meta is None or store is None or wipe_reason(meta, facts) is not None:
-        store, meta = MemoryBackends().open("view"), _nothing_yet(facts)
+        store, meta = MemoryBackends().open("view"), fresh_meta(facts, build="")
     layered = Layered(store)
     restore = Restore(log, layered, changelog, meta)
     try:
@@ -74,17 +74,3 @@ def view(log: Log, changelog: TopicPartition, store: Backend | None, facts: Fact
     finally:
         restore.close()
     return layered
-
-
-def _nothing_yet(facts: Facts) -> TaskMeta:
-    return TaskMeta(
-        service=facts.service,
-        cluster_id=facts.cluster_id,
-        changelog_topic_id=facts.changelog_topic_id,
-        partitions=facts.partitions,
-        changelog_offset=0,
-        checkpoint=0,
-        last_now=0,
-        written_at=facts.now,
-        build="",
-    )
