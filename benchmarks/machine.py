@@ -14,7 +14,8 @@ from pathlib import Path
 from choreo.log.interface import Log, TopicSpec
 from choreo.log.open import open_log
 from choreo.record import TopicPartition
-from tests.kafka.broker import JVM, NoBrokerError, any_broker
+from tests.java import NotHereError
+from tests.kafka.broker import JVM, any_broker
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -44,7 +45,7 @@ def broker() -> Iterator[str]:
         return
     try:
         started = any_broker(ALL_TIERS)
-    except NoBrokerError as error:
+    except NotHereError as error:
         raise SkippedError(f"no Kafka: {error}") from error
     try:
         _wake(started.bootstrap)
