@@ -15,7 +15,8 @@ from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends
 
-RESTORE_STEP = 20_000
+RESTORE_STEP, WAIT_S = 20_000, 1.0
+"""Changelog records applied at once, and how long the first of them is waited for: a transaction may be open."""
 
 
 def place_of(state_dir: Path, service: str, worker: int = 0) -> Path:
@@ -92,7 +93,7 @@ class LiveStores:
             with self._progress.of(f"restoring {task}", "changelog records") as told:
                 done = False
                 while not done:
-                    done = restore.step(RESTORE_STEP)
+                    done = restore.step(RESTORE_STEP, WAIT_S)
                     told(*restore.progress)
         finally:
             restore.close()
