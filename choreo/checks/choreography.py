@@ -130,6 +130,16 @@ class Choreography:
         """Which event leads to which, by the handlers."""
         return tuple(leads_of(self.services))
 
+    def unsaid(self, spec: Spec) -> Iterator[str]:
+        """The events that a saga waits for, and nobody emits."""
+        said = self.emitted | self.requested | self.decided | frozenset(spec.triggers)
+        return (event for event in spec.parts if event not in said and not self.is_outside(event))
+
+    def unheard(self, spec: Spec) -> Iterator[str]:
+        """The requests of a saga that nobody takes."""
+        taken = self.handled | self.awaited
+        return (event for event in spec.asks if event not in taken and not self.is_outside(event))
+
     def is_outside(self, event: str) -> bool:
         """Whether others emit or take it."""
         return event in self.outside or (event in self.catalogue and self.catalogue[event].contract.external)

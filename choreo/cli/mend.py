@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
 
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -23,6 +22,7 @@ from choreo.errors import ConfigError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.saga.commands import command_event, command_of
+from choreo.saga.coordinator import fault_of
 from choreo.saga.decide import decide
 from choreo.saga.decision import Answer, Cancel, Command, Decision, Order, Resolve, Retry, Skip
 from choreo.saga.instance import Instance
@@ -204,17 +204,7 @@ def _plan(spec: Spec, instance: Instance, order: Order, catalogue: Mapping[str, 
     now = SystemClock().now()
     given = Command(order, fresh_ids(now).event_id, now, now, desk.who, desk.why or "")
     decision = decide(spec, instance, given)
-    return Planned(instance.saga, instance.key, order, decision, decision.refused or _fault(decision, catalogue))
-
-
-def _fault(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | None:
-    """Why an answer is no event of its class."""
-    for emit in decision.emits:
-        try:
-            catalogue[emit.event].model_validate(emit.fields)
-        except ValidationError as error:
-            return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return None
+    return Planned(instance.saga, instance.key, order, decision, decision.refused or fault_of(decision, catalogue))
 
 
 def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:

@@ -12,6 +12,7 @@ from choreo.clock import to_datetime, to_micros
 from choreo.errors import HandlingError, SpecError
 from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value, key_text
+from choreo.events.faults import faults_of
 from choreo.events.saga_mark import SagaMark
 from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
@@ -225,7 +226,7 @@ class Coordinator(Handler[Event]):
         except ValidationError as error:
             raise HandlingError(
                 f"saga {self.spec.name}: {emit.event} can't be made for step {emit.step}",
-                why="; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()),
+                why=faults_of(self.catalogue[emit.event], error),
                 hint="mend the `with:` of this emission in the spec",
             ) from error
         mark = SagaMark(name=instance.saga, version=instance.version, step=emit.step)
@@ -251,21 +252,21 @@ class Operator(Coordinator):
         given = Command(order, ctx.event_id.bytes, now, to_micros(ctx.emitted_at), event.who, event.why)
         decision = decide(spec, instance, given)
         if isinstance(order, Answer):
-            fault = self._fault_of(decision)
-            if fault is not None:
-                ctx.dead_letter(fault)
+            fault = fault_of(decision, self.catalogue)
+            if fault is not None:  # told of the command, for no spec can mend it
+                ctx.dead_letter(f"answer {order.step} {order.event} refused: {fault}")
                 return None
         return self._act(instance, decision, event.key, ctx)
 
-    def _fault_of(self, decision: Decision) -> str | None:
-        """What is wrong with the fields of an answer: told of the command, for no spec can mend it."""
-        for emit in decision.emits:
-            try:
-                self.catalogue[emit.event].model_validate(emit.fields)
-            except ValidationError as error:
-                told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-                return f"answer {emit.step} {emit.event} refused: {'; '.join(told)}"
-        return None
+
+def fault_of(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | None:
+    """What keeps the emissions of a decision from being events, None where nothing does."""
+    for emit in decision.emits:
+        try:
+            catalogue[emit.event].model_validate(emit.fields)
+        except ValidationError as error:
+            return faults_of(catalogue[emit.event], error)
+    return None
 
 
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:

@@ -84,15 +84,9 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
 def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...]:
     node = keys.node("correlate_by", Shape.CORRELATION)
     if isinstance(node, Table):
-        pairs = []
         if not node.entries:
             problems.add(node.place, "wrong-shape", "correlate_by takes a field, or a table: event -> field")
-        for key, value in node.entries.values():
-            if isinstance(value, Text) and value.value:
-                pairs.append((key, value))
-            else:
-                problems.add(value.place, "wrong-shape", f"correlate_by: {key.value} takes the name of a field")
-        return tuple(pairs)
+        return _words(node, "correlate_by", "the name of a field", problems)
     text = keys.text("correlate_by", Shape.CORRELATION)
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
 
@@ -310,10 +304,15 @@ def _mappings(node: Node | None, problems: Problems) -> tuple[tuple[Text, Text],
     if not isinstance(node, Table):
         problems.add(node.place, "wrong-shape", "with: takes a table of fields: {amount: steps.take_payment.amount}")
         return ()
+    return _words(node, "with", "one expression", problems)
+
+
+def _words(table: Table, where: str, what: str, problems: Problems) -> tuple[tuple[Text, Text], ...]:
+    """The keys of a table with the words that they map to; what is no word is a problem: it should be `what`."""
     pairs = []
-    for key, value in node.entries.values():
+    for key, value in table.entries.values():
         if isinstance(value, Text) and value.value:
             pairs.append((key, value))
         else:
-            problems.add(value.place, "wrong-shape", f"with: {key.value} takes one expression")
+            problems.add(value.place, "wrong-shape", f"{where}: {key.value} takes {what}")
     return tuple(pairs)

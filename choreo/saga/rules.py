@@ -335,6 +335,19 @@ class Spec:
         return tuple(dict.fromkeys(emission.event for emission in (*self.emissions, *of_steps)))
 
     @cached_property
+    def asks(self) -> tuple[str, ...]:
+        """Those of `emits` that want somebody who acts: what only tells and reminds is for whom it may concern."""
+        told = [*self.emissions, *(telling.emission for step in self.steps for telling in step.tells)]
+        told += [step.remind.emission for step in self.steps if step.remind]
+        every = (emission for step in self.steps for emission in step.emissions)
+        return tuple(dict.fromkeys(one.event for one in every if not any(one is telling for telling in told)))
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The events that start or cancel it: they come from outside."""
+        return (self.starts_on, *([self.cancels_on.event] if self.cancels_on else []))
+
+    @cached_property
     def needs(self) -> Mapping[str, tuple[str, ...]]:
         """The fields of each handled event that a decision has to be given."""
         found: dict[str, dict[str, None]] = {event: {} for event in self.parts}
