@@ -10,10 +10,11 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
+from choreo.saga.calendars import Span
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
-from choreo.saga.rules import Emission, Role, Spec, Step
+from choreo.saga.rules import Emission, Reminder, Role, Spec, Step
 
 KEY = "k1"
 
@@ -122,21 +123,25 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         skips_on=(),
         reopens_on=(),
         repeat=None,
-        on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
-        remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
+        on_timeout=replace(
+            step.on_timeout, ask=Emission(ask.event) if ask else None, wait_us=_elastic(step.on_timeout.wait_us) or 0
+        ),
+        remind=Reminder(Emission(remind.emission.event), _elastic(remind.every_us) or 1, remind.at_most)
+        if remind
+        else None,
         not_before_us=_elastic(step.not_before_us),
         within_us=_elastic(step.within_us),
         deadline_us=_elastic(step.deadline_us),
         when=guesses.get(step.when.text, step.when) if step.when is not None else None,
         emit=Emission(step.emit.event) if step.emit else None,
-        compensate=replace(undo, emit=Emission(undo.emit.event)) if undo else None,
+        compensate=replace(undo, emit=Emission(undo.emit.event), within_us=_elastic(undo.within_us)) if undo else None,
         keeps=(),
     )
 
 
-def _elastic(limit: int | Expression | None) -> int | None:
-    """A point in time that an event would name comes some time: how late says nothing."""
-    return 1 if isinstance(limit, Expression) else limit
+def _elastic(limit: Span | Expression | None) -> int | None:
+    """A point in time that an event would name, or a calendar, comes some time: how late says nothing."""
+    return limit if limit is None or isinstance(limit, int) else 1
 
 
 class Surroundings:

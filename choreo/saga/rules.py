@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from choreo.saga.calendars import Span
 from choreo.saga.conditions import Expression
 
 
@@ -63,7 +64,7 @@ class OnTimeout:
 
     kind: Literal["fail", "retry", "escalate", "ask"] = "fail"
     attempts: int = 1
-    wait_us: int = 0
+    wait_us: Span = 0
     ask: Emission | None = None
 
 
@@ -75,7 +76,7 @@ class Reminder:
     """What is emitted again and again while a step waits: after `every_us` microseconds each, `at_most` times."""
 
     emission: Emission
-    every_us: int
+    every_us: Span
     at_most: int
 
 
@@ -94,7 +95,7 @@ class Compensation:
     emit: Emission
     done_on: tuple[str, ...]
     fails_on: tuple[str, ...] = ()
-    within_us: int | None = None
+    within_us: Span | None = None
     attempts: int = 3
     wait_us: int = 30_000_000
 
@@ -104,7 +105,7 @@ class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
 
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
-    `not_before_us` from the step's turn; an expression gives the point in time itself.
+    `not_before_us` from the step's turn; an expression gives the point in time itself, a calendar counts open time.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
     `keeps` are the fields of the completing event that expressions and mappings read.
     """
@@ -118,8 +119,8 @@ class Step:
     completes_on: tuple[str, ...] = ()
     fails_on: tuple[str, ...] = ()
     unknown_on: tuple[str, ...] = ()
-    within_us: int | Expression | None = None
-    deadline_us: int | Expression | None = None
+    within_us: Span | Expression | None = None
+    deadline_us: Span | Expression | None = None
     on_timeout: OnTimeout = FAIL
     compensate: Compensation | None = None
     pivot: bool = False
@@ -129,7 +130,7 @@ class Step:
     skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
-    not_before_us: int | Expression | None = None
+    not_before_us: Span | Expression | None = None
 
     @property
     def emissions(self) -> tuple[Emission, ...]:

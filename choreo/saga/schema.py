@@ -10,11 +10,13 @@ from typing import Any
 from choreo.saga.durations import PATTERN
 from choreo.saga.shapes import (
     ASK_KEYS,
+    CALENDAR_KEYS,
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
+    OPENS,
     ORDER_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
@@ -78,6 +80,7 @@ class _Shapes:
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
             Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
             Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
+            Shape.BEGINNING: {"type": "string", "pattern": rf"^(?:{PATTERN}|{OPENS})$|saga\.|steps\."},
             Shape.FLAG: {"enum": [True, False, "true", "false"]},
         }
         return dict(found[shape])
@@ -88,6 +91,8 @@ class _Shapes:
             return mappings
         if shape is Shape.CORRELATION:
             return _any(WORD, {"type": "object", "additionalProperties": WORD, "minProperties": 1})
+        if shape is Shape.CALENDARS:
+            return {"type": "object", "additionalProperties": self.table(CALENDAR_KEYS)}
         if shape is Shape.EMISSION:
             return _any(self._event, self.table(EMISSION_KEYS))
         if shape is Shape.CANCELLATION:
@@ -118,6 +123,7 @@ _COMPOUND = (
     Shape.MAPPINGS,
     Shape.ORDER,
     Shape.CORRELATION,
+    Shape.CALENDARS,
     Shape.EMISSION,
     Shape.CANCELLATION,
     Shape.COMPENSATION,
