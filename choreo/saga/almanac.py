@@ -101,7 +101,7 @@ def _calendar(raw: RawCalendar, problems: Problems) -> Calendar | None:
     calendar = Calendar(raw.zone.value, _plain(raw.open), _plain(raw.closed))
     if calendar.opens_ever:
         return calendar
-    problems.add(raw.name.place, "never-open", f"calendar {name} is never open", "look at its windows")
+    problems.add(raw.name.place, "never-open", f"calendar {name} is never open", "widen open:, or take out of closed: what shall be open")
     return None
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
-from choreo.saga.calendars import Span
+from choreo.saga.calendars import OpenTime, Span
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
@@ -140,7 +140,9 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
 
 
 def _elastic(limit: Span | Expression | None) -> int | None:
-    """A point in time that an event would name, or a calendar, comes some time: how late says nothing."""
+    """A point in time that an event would name comes some time: how late says nothing. A calendar is always open."""
+    if isinstance(limit, OpenTime):
+        return limit.micros
     return limit if limit is None or isinstance(limit, int) else 1
 
 

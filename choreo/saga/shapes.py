@@ -141,6 +141,7 @@ CALENDAR_KEYS: Keys = {
         Shape.NAMES,
         "Cron windows; the minutes that one of them matches are open: '* 9-16 * * mon-fri' is from 9:00 to 17:00.",
         required=True,
+        cure="add open: '* 9-16 * * mon-fri', or other windows",
     ),
     "closed": Key(Shape.NAMES, "Days (2026-12-25) and cron windows ('* * 1 jan *') that are closed nevertheless."),
 }
