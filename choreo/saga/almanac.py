@@ -101,7 +101,8 @@ def _calendar(raw: RawCalendar, problems: Problems) -> Calendar | None:
     calendar = Calendar(raw.zone.value, _plain(raw.open), _plain(raw.closed))
     if calendar.opens_ever:
         return calendar
-    problems.add(raw.name.place, "never-open", f"calendar {name} is never open", "widen open:, or take out of closed: what shall be open")
+    cure = "widen open:, or take out of closed: what shall be open"
+    problems.add(raw.name.place, "never-open", f"calendar {name} is never open", cure)
     return None
 
 

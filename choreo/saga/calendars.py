@@ -60,6 +60,11 @@ class Calendar:
         """Whether its windows leave anything open, single closed dates aside."""
         return any(self._minutes(date.fromordinal(day)) for day in EVERY_YEAR)
 
+    @property
+    def single_minutes(self) -> tuple[str, ...]:
+        """Those of its windows that never are open for two minutes in a row: cron as it is written for jobs."""
+        return tuple(text for text, window in zip(self.open, self._windows, strict=True) if window.in_single_minutes)
+
     # -- the open times, one after the other ---------------------------------------------------------------------------
 
     def _open_times(self, start: int) -> Iterator[tuple[int, int]]:

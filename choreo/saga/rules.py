@@ -140,6 +140,14 @@ class Step:
         found += [self.on_timeout.ask, remind.emission if remind else None]
         return tuple(emission for emission in found if emission)
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Every duration that it says, points in time aside."""
+        undo, remind = self.compensate, self.remind
+        found = [self.within_us, self.deadline_us, self.not_before_us, self.on_timeout.wait_us]
+        found += [undo.within_us if undo else None, remind.every_us if remind else None]
+        return tuple(one for one in found if one is not None and not isinstance(one, Expression))
+
 
 @dataclass(frozen=True)
 class Cancellation:

@@ -59,6 +59,11 @@ class Window(NamedTuple):
         fits, falls = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return self.minutes if (fits or falls if self.either else fits and falls) else 0
 
+    @property
+    def in_single_minutes(self) -> bool:
+        """Whether no two minutes of a day follow one another."""
+        return not self.minutes & self.minutes >> 1
+
 
 def parse_window(text: str) -> Window:
     """Raises BadWindow where the text is no cron expression of five fields."""

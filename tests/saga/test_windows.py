@@ -55,6 +55,15 @@ def test_the_days_that_match(text: str, matching: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "single"),
+    [("0 9-16 * * *", True), ("*/2 * * * *", True), ("0,59 * * * *", False), ("* 9 * * *", False), ("0 0 * * *", True)],
+)
+def test_a_window_for_jobs_is_known(text: str, single: bool) -> None:
+    """One that is open for single minutes only: the last one of an hour and the first one of the next are two."""
+    assert parse_window(text).in_single_minutes is single
+
+
+@pytest.mark.parametrize(
     ("text", "said", "offset", "length"),
     [
         ("* 9-16 * *", "a window has five fields, minute hour day month weekday; this has 4", 0, 10),
