@@ -14,7 +14,7 @@ from choreo.saga.calendars import OpenTime, Span
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
-from choreo.saga.rules import Emission, Reminder, Role, Spec, Step
+from choreo.saga.rules import Emission, Role, Spec, Step
 
 KEY = "k1"
 
@@ -99,7 +99,7 @@ def variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
         cancels = spec.cancels_on
         if cancels is not None and cancels.refused is not None:
             cancels = replace(cancels, refused=Emission(cancels.refused.event))
-        steps = tuple(_without_fields(step, guesses) for step in spec.steps)
+        steps = tuple(_without_fields(_always_open(step), guesses) for step in spec.steps)
         yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=())
 
 
@@ -123,24 +123,31 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         skips_on=(),
         reopens_on=(),
         repeat=None,
-        on_timeout=replace(
-            step.on_timeout, ask=Emission(ask.event) if ask else None, wait_us=_elastic(step.on_timeout.wait_us) or 0
-        ),
-        remind=Reminder(Emission(remind.emission.event), _elastic(remind.every_us) or 1, remind.at_most)
-        if remind
-        else None,
+        on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
+        remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
         not_before_us=_elastic(step.not_before_us),
         within_us=_elastic(step.within_us),
         deadline_us=_elastic(step.deadline_us),
         when=guesses.get(step.when.text, step.when) if step.when is not None else None,
         emit=Emission(step.emit.event) if step.emit else None,
-        compensate=replace(undo, emit=Emission(undo.emit.event), within_us=_elastic(undo.within_us)) if undo else None,
+        compensate=replace(undo, emit=Emission(undo.emit.event)) if undo else None,
         keeps=(),
     )
 
 
+def _always_open(step: Step) -> Step:
+    """The step without a calendar in what it asks for again."""
+    undo, remind, rule = step.compensate, step.remind, step.on_timeout
+    return replace(
+        step,
+        on_timeout=replace(rule, wait_us=_elastic(rule.wait_us) or 0),
+        remind=replace(remind, every_us=_elastic(remind.every_us) or 0) if remind else None,
+        compensate=replace(undo, within_us=_elastic(undo.within_us)) if undo else None,
+    )
+
+
 def _elastic(limit: Span | Expression | None) -> int | None:
-    """A point in time that an event would name comes some time: how late says nothing. A calendar is always open."""
+    """A point in time that an event would name comes some time: how late says nothing. Calendars are always open."""
     if isinstance(limit, OpenTime):
         return limit.micros
     return limit if limit is None or isinstance(limit, int) else 1
