@@ -178,7 +178,7 @@ def _has(field: str, number: int, least: int) -> bool:
     return False
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     zone=st.sampled_from(ZONES),
     windows=st.lists(WINDOW, min_size=1, max_size=2),
@@ -191,7 +191,7 @@ def test_it_is_what_a_clock_would_count(
     zone: str, windows: list[str], closed: list[str], start: int, minutes: int
 ) -> None:
     """Around the days when clocks are set, `after` and `next_open` are what counting each minute gives."""
-    calendar, days = Calendar(zone, tuple(windows), tuple(closed)), 5
+    calendar, days = Calendar(zone, tuple(windows), tuple(closed)), 3
     counted = open_minutes(calendar, start, days)
     end = start // MINUTE * MINUTE + days * DAY
     if counted:

@@ -141,7 +141,7 @@ def test_exploring_goes_through_calendars() -> None:
     counts = []
     for keys in ({"calendar": "office"}, {"calendar": "none"}):
         told = steps if keys["calendar"] == "office" else (steps[0], steps[1].replace("opens", "1ms"))
-        found = explore(work(*told, **keys), None, Bounds(states=1_500))
+        found = explore(work(*told, **keys), None, Bounds(states=700))
         assert found.counterexample is None
         assert {"completed", "compensated"} <= set(found.ends)
         counts.append(found.states)
