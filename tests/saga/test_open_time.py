@@ -132,20 +132,33 @@ def test_windows_may_overlap_and_stand_in_a_list() -> None:
     assert second.not_before_us.calendar == first.within_us.calendar
 
 
-def test_exploring_goes_through_calendars() -> None:
-    """Time is elastic in an exploration: a calendar hides no run and breaks no promise."""
-    steps = (
-        step("a", "within: 1h", "remind: {emit: Told1, every: 1h, at_most: 2}"),
-        step("b", "after: a", "emit: AskB", "not_before: opens", "on_timeout: {retry: {attempts: 2}}", "deadline: 5h"),
-    )
-    counts = []
-    for keys in ({"calendar": "office"}, {"calendar": "none"}):
-        told = steps if keys["calendar"] == "office" else (steps[0], steps[1].replace("opens", "1ms"))
-        found = explore(work(*told, **keys), None, Bounds(states=700))
-        assert found.counterexample is None
-        assert {"completed", "compensated"} <= set(found.ends)
-        counts.append(found.states)
-    assert counts[0] == counts[1]
+EXPLORED = [
+    ("remind: {emit: Told1, every: 2h, at_most: 2}", "deadline: 5h", "on_timeout: {retry: {attempts: 2}}"),
+    ("on_timeout: {ask: {emit: Told1, within: 2h, attempts: 2}}", "deadline: 5h"),
+    ("not_before: 1h", "deadline: 5h"),
+]
+
+
+@pytest.mark.parametrize("keys", EXPLORED, ids=lambda keys: keys[0].partition(":")[0])
+def test_exploring_leaves_calendars_open(keys: tuple[str, ...]) -> None:
+    """Time is elastic in an exploration: with a calendar it goes through the very states as without, all of them."""
+    found = []
+    for calendar in ("office", "none"):
+        spec = work(step("a", "emit: AskA", "within: 1h", *keys, undone=False), calendar=calendar)
+        found.append(explore(spec, None, Bounds(states=2_000)))
+        assert (found[-1].counterexample, found[-1].bound, found[-1].left_out) == (None, None, ())
+        assert {"completed", "compensated"} <= set(found[-1].ends)
+    assert found[0].states == found[1].states
+    assert found[0].ends == found[1].ends
+
+
+def test_exploring_waits_for_an_opening() -> None:
+    """A step that begins when it opens is held, as one that begins at a point in time."""
+    found = [
+        explore(work(step("a", "emit: AskA", f"not_before: {begins}", undone=False), calendar="office"))
+        for begins in ("opens", "saga.at")
+    ]
+    assert found[0].states == found[1].states > explore(work(step("a", "emit: AskA", undone=False))).states
 
 
 @pytest.mark.parametrize(
