@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from choreo.saga.almanac import Almanac
+from choreo.saga.calendars import Span
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.human import human_of
 from choreo.saga.item_words import read_items
 from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
 from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
+from choreo.saga.raw import Limit, RawSpec, RawStep, RawTellings
 from choreo.saga.reading import EVERY_EVENT
 from choreo.saga.rules import (
     Cancellation,
@@ -25,6 +27,7 @@ from choreo.saga.rules import (
     Step,
     Telling,
 )
+from choreo.saga.shapes import OPENS
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -44,7 +47,8 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         return None
     for text in raw.remember:
         words.has_field(starts_on, text)
-    checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys))
+    almanac = Almanac.of(raw, problems)
+    checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys), almanac)
     steps = tuple(checker.for_items(step).step(step) for step in raw.steps)
     cancels_on = checker.cancellation()
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
@@ -78,6 +82,7 @@ class _Steps:
     problems: Problems
     order: Order
     mapper: Mapper
+    almanac: Almanac
     for_each: FanOut | None = None
 
     def for_items(self, raw: RawStep) -> "_Steps":
@@ -117,8 +122,8 @@ class _Steps:
             within_us=self._time(raw, within, before),
             deadline_us=self._time(raw, deadline, frozenset()),
             not_before_us=self._time(raw, raw.not_before, before),
-            on_timeout=self._on_timeout(raw.on_timeout),
-            remind=self._reminder(raw.remind),
+            on_timeout=self._on_timeout(raw),
+            remind=self._reminder(raw),
             human=self._human(raw, before),
             skips_on=words.events(raw.skips_on),
             reopens_on=words.events(raw.reopens_on),
@@ -129,10 +134,10 @@ class _Steps:
             tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
         )
 
-    def _time(self, raw: RawStep, written: Limit | Text | None, before: frozenset[str]) -> int | Expression | None:
+    def _time(self, raw: RawStep, written: Limit | Text | None, before: frozenset[str]) -> Span | Expression | None:
         """A duration, or the expression of a point in time, over steps that come `before`."""
-        if not isinstance(written, Text):
-            return _micros(written, None)
+        if not isinstance(written, Text) or written.value == OPENS:
+            return self.almanac.span(raw, written)
         time = self.words.expression(written)
         if time is None:
             return None
@@ -142,18 +147,19 @@ class _Steps:
         self._check_read(raw, time, written, before)
         return time
 
-    def _on_timeout(self, raw: RawTimeout) -> OnTimeout:
+    def _on_timeout(self, step: RawStep) -> OnTimeout:
+        raw = step.on_timeout
         asks = self.words.event(raw.ask.event) if raw.ask else None
         ask = self.mapper.emission(raw.ask, asks) if raw.ask and asks else None
-        return OnTimeout(
-            raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask, raw.backoff, _micros(raw.longest, None)
-        )
+        wait = self.almanac.span(step, raw.wait) if raw.kind == "ask" else _micros(raw.wait, 0)
+        return OnTimeout(raw.kind, raw.attempts, wait or 0, ask, raw.backoff, _micros(raw.longest, None))
 
-    def _reminder(self, raw: RawReminder | None) -> Reminder | None:
+    def _reminder(self, step: RawStep) -> Reminder | None:
+        raw = step.remind
         event = self.words.event(raw.emit.event) if raw else None
         if raw is None or event is None:
             return None
-        return Reminder(self.mapper.emission(raw.emit, event), raw.every.micros or 0, raw.at_most)
+        return Reminder(self.mapper.emission(raw.emit, event), self.almanac.span(step, raw.every) or 0, raw.at_most)
 
     def _human(self, raw: RawStep, before: frozenset[str]) -> Human | None:
         if raw.human is None:
@@ -217,7 +223,7 @@ class _Steps:
             emit=emit,
             done_on=self.words.events(undo.done_on),
             fails_on=self.words.events(undo.fails_on),
-            within_us=_micros(undo.within or self.raw.within, None),
+            within_us=self.almanac.span(raw, undo.within or self.raw.within),
             attempts=undo.attempts,
             wait_us=_micros(undo.wait, 30_000_000) or 0,
             backoff=undo.backoff,

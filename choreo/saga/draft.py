@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from choreo.clock import to_micros
+from choreo.saga.calendars import Span, end_of
 from choreo.saga.conditions import Expression
 from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
 from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
@@ -85,13 +86,13 @@ class Draft:
                 found[name] = value
         return found
 
-    def time(self, limit: int | Expression | None, since: int) -> int | None:
+    def time(self, limit: Span | Expression | None, since: int) -> int | None:
         """When a limit is reached that counts from `since`, unless it is a point in time (microseconds). None: never.
 
         Raises ValueError where it can't be worked out.
         """
         if not isinstance(limit, Expression):
-            return None if limit is None else since + limit
+            return None if limit is None else end_of(limit, since)
         answer = limit.evaluate(self.values(limit.reads))
         if answer.problem is not None:
             raise ValueError(f"{limit.text}: {answer.problem}")

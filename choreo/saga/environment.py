@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
+from choreo.saga.calendars import OpenTime, Span
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
@@ -98,7 +99,7 @@ def variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
         cancels = spec.cancels_on
         if cancels is not None and cancels.refused is not None:
             cancels = replace(cancels, refused=Emission(cancels.refused.event))
-        steps = tuple(_without_fields(step, guesses) for step in spec.steps)
+        steps = tuple(_without_fields(_always_open(step), guesses) for step in spec.steps)
         yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=())
 
 
@@ -137,9 +138,22 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
     )
 
 
-def _elastic(limit: int | Expression | None) -> int | None:
-    """A point in time that an event would name comes some time: how late says nothing."""
-    return 1 if isinstance(limit, Expression) else limit
+def _always_open(step: Step) -> Step:
+    """The step without a calendar in what it asks for again."""
+    undo, remind, rule = step.compensate, step.remind, step.on_timeout
+    return replace(
+        step,
+        on_timeout=replace(rule, wait_us=_elastic(rule.wait_us) or 0),
+        remind=replace(remind, every_us=_elastic(remind.every_us) or 0) if remind else None,
+        compensate=replace(undo, within_us=_elastic(undo.within_us)) if undo else None,
+    )
+
+
+def _elastic(limit: Span | Expression | None) -> int | None:
+    """A point in time that an event would name comes some time: how late says nothing. Calendars are always open."""
+    if isinstance(limit, OpenTime):
+        return limit.micros
+    return limit if limit is None or isinstance(limit, int) else 1
 
 
 class Surroundings:

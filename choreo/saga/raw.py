@@ -92,6 +92,16 @@ class RawHuman:
 
 
 @dataclass(frozen=True)
+class RawCalendar:
+    """One of `calendars:`."""
+
+    name: Text
+    zone: Text
+    open: tuple[Text, ...]
+    closed: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
 class RawOrder:
     """An `after:`: how many of these are enough; None for all of them."""
 
@@ -119,6 +129,7 @@ class RawStep:
     not_before: Limit | Text | None = None
     within: Limit | Text | None = None
     deadline: Limit | Text | None = None
+    calendar: Text | None = None
     on_timeout: RawTimeout = RawTimeout()
     remind: RawReminder | None = None
     compensate: RawCompensation | None = None
@@ -149,6 +160,8 @@ class RawSpec:
     remember: tuple[Text, ...] = ()
     within: Limit | None = None
     deadline: Limit | None = None
+    calendars: tuple[RawCalendar, ...] = ()
+    calendar: Text | None = None
     cancels_on: Text | None = None
     refused: RawEmission | None = None
     cancellable_until: Text | None = None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from choreo.saga.almanac import read_calendars
 from choreo.saga.human import read_human
 from choreo.saga.keys import Keys
 from choreo.saga.problems import Place, Problems
@@ -69,6 +70,8 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         remember=keys.names("remember"),
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
+        calendars=read_calendars(keys),
+        calendar=keys.text("calendar"),
         cancels_on=cancels_on,
         refused=refused,
         cancellable_until=keys.text("cancellable_until"),
@@ -137,9 +140,10 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         skips_on=keys.names("skips_on"),
         reopens_on=keys.names("reopens_on"),
         repeat=_repetition(keys),
-        not_before=keys.time("not_before"),
+        not_before=keys.beginning("not_before"),
         within=keys.time("within"),
         deadline=keys.time("deadline"),
+        calendar=keys.text("calendar"),
         on_timeout=_on_timeout(keys.node("on_timeout", Shape.TIMEOUT), problems),
         remind=_reminder(keys),
         compensate=None if compensate is None or says_none else _compensation(compensate, problems),

@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from choreo.saga.calendars import Span
 from choreo.saga.conditions import Expression
 
 
@@ -80,13 +81,14 @@ class OnTimeout:
 
     kind: Literal["fail", "retry", "escalate", "ask"] = "fail"
     attempts: int = 1
-    wait_us: int = 0
+    wait_us: Span = 0
     ask: Emission | None = None
     backoff: int = 1
     longest_us: int | None = None
 
     def wait_after(self, attempt: int) -> int:
         """Microseconds from a request that was not answered until the next one."""
+        assert isinstance(self.wait_us, int)  # only the wait for an answer goes by a calendar
         return grown(self.wait_us, self.backoff, self.longest_us, attempt)
 
 
@@ -98,7 +100,7 @@ class Reminder:
     """What is emitted again and again while a step waits: after `every_us` microseconds each, `at_most` times."""
 
     emission: Emission
-    every_us: int
+    every_us: Span
     at_most: int
 
 
@@ -160,7 +162,7 @@ class Compensation:
     emit: Emission
     done_on: tuple[str, ...]
     fails_on: tuple[str, ...] = ()
-    within_us: int | None = None
+    within_us: Span | None = None
     attempts: int = 3
     wait_us: int = 30_000_000
     after: tuple[str, ...] | None = None
@@ -177,7 +179,7 @@ class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
 
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
-    `not_before_us` from the step's turn; an expression gives the point in time itself.
+    `not_before_us` from the step's turn; an expression gives the point in time itself, a calendar counts open time.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
     `keeps` are the fields of the completing event that expressions and mappings read.
     """
@@ -191,8 +193,8 @@ class Step:
     completes_on: tuple[str, ...] = ()
     fails_on: tuple[str, ...] = ()
     unknown_on: tuple[str, ...] = ()
-    within_us: int | Expression | None = None
-    deadline_us: int | Expression | None = None
+    within_us: Span | Expression | None = None
+    deadline_us: Span | Expression | None = None
     on_timeout: OnTimeout = FAIL
     compensate: Compensation | None = None
     pivot: bool = False
@@ -203,7 +205,7 @@ class Step:
     skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
-    not_before_us: int | Expression | None = None
+    not_before_us: Span | Expression | None = None
     for_each: FanOut | None = None
     item_of: str = ""
     """Of a step for one item: the step that is done for each."""
@@ -235,6 +237,14 @@ class Step:
         found = [self.emit, undo.emit if undo else None, *(telling.emission for telling in self.tells)]
         found += [self.on_timeout.ask, remind.emission if remind else None]
         return tuple(emission for emission in found if emission)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Every duration that it says, points in time aside."""
+        undo, remind = self.compensate, self.remind
+        found = [self.within_us, self.deadline_us, self.not_before_us, self.on_timeout.wait_us]
+        found += [undo.within_us if undo else None, remind.every_us if remind else None]
+        return tuple(one for one in found if one is not None and not isinstance(one, Expression))
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from choreo.saga.durations import PATTERN
 from choreo.saga.reading import OF_ITEMS
 from choreo.saga.shapes import (
     ASK_KEYS,
+    CALENDAR_KEYS,
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
     HUMAN_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
+    OPENS,
     ORDER_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
@@ -84,6 +86,7 @@ class _Shapes:
             Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
             Shape.REST: {"enum": list(REST)},
             Shape.SHARE: {"type": ["string", "integer"], "minimum": 1, "pattern": r"^(?:all|any|[0-9]+%?)$"},
+            Shape.BEGINNING: {"type": "string", "pattern": rf"^(?:{PATTERN}|{OPENS})$|saga\.|steps\."},
             Shape.FLAG: {"enum": [True, False, "true", "false"]},
         }
         return dict(found[shape])
@@ -94,6 +97,8 @@ class _Shapes:
             return mappings
         if shape is Shape.CORRELATION:
             return _any(WORD, {"type": "object", "additionalProperties": WORD, "minProperties": 1})
+        if shape is Shape.CALENDARS:
+            return {"type": "object", "additionalProperties": self.table(CALENDAR_KEYS)}
         if shape is Shape.EMISSION:
             return _any(self._event, self.table(EMISSION_KEYS))
         if shape is Shape.CANCELLATION:
@@ -125,6 +130,7 @@ _COMPOUND = (
     Shape.MAPPINGS,
     Shape.ORDER,
     Shape.CORRELATION,
+    Shape.CALENDARS,
     Shape.EMISSION,
     Shape.CANCELLATION,
     Shape.COMPENSATION,

@@ -11,6 +11,9 @@ SAGA_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 ON_TIMEOUT = ("fail", "escalate", "retry")
 NO_COMPENSATION = "none"
 REST = ("leave", "wait", "undo")
+NO_CALENDAR = "none"
+OPENS = "opens"
+"""What `not_before` says to wait until the calendar is open."""
 
 
 class Shape(Enum):
@@ -32,6 +35,8 @@ class Shape(Enum):
     DURATION = auto()
     TIME = auto()
     """A DURATION, or an EXPRESSION that gives a point in time."""
+    BEGINNING = auto()
+    """As TIME, or OPENS."""
     NUMBER = auto()
     """A whole number of at least 1."""
     FLAG = auto()
@@ -65,6 +70,8 @@ class Shape(Enum):
     """A table with REMIND_KEYS."""
     HUMAN = auto()
     """A table with HUMAN_KEYS."""
+    CALENDARS = auto()
+    """A table: name -> a table with CALENDAR_KEYS."""
     STEPS = auto()
     """A list of at least one table with STEP_KEYS."""
 
@@ -94,6 +101,8 @@ SPEC_KEYS: Keys = {
     "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
+    "calendars": Key(Shape.CALENDARS, "Business calendars by name: when somebody is there to do the work."),
+    "calendar": Key(Shape.WORD, "The calendar of every step that names none: its durations count open time only."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
     "cancellable_until": Key(Shape.WORD, "The step after which a cancellation is refused; a pivot does it, too."),
     "tell": Key(Shape.TELLINGS, "Events that tell others where the saga stands."),
@@ -127,14 +136,27 @@ STEP_KEYS: Keys = {
     "skips_on": Key(Shape.EVENTS, "The event after which the step need not be done any more."),
     "reopens_on": Key(Shape.EVENTS, "The event that takes the done step back: it must be done again."),
     "repeat": Key(Shape.REPETITION, "The step is done again until a condition holds."),
-    "not_before": Key(Shape.TIME, "The step begins so long after its turn has come, or at this point in time."),
+    "not_before": Key(
+        Shape.BEGINNING, "The step begins so long after its turn has come, at this point in time, or when it opens."
+    ),
     "within": Key(Shape.TIME, "How long the step may wait for its answer, or until when; none: for ever, on purpose."),
     "deadline": Key(Shape.TIME, "When the step must be done: so long after the start, or at this point in time."),
+    "calendar": Key(Shape.WORD, "The step's durations count the open time of this calendar; none: all time."),
     "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
     "remind": Key(Shape.REMINDER, "Reminders for as long as the step waits."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
     "tell": Key(Shape.STEP_TELLINGS, "Events that tell others what became of the step."),
     "pivot": Key(Shape.FLAG, "From this step on the saga only goes forward; a cancellation is refused."),
+}
+CALENDAR_KEYS: Keys = {
+    "zone": Key(Shape.WORD, "The time zone by whose clocks it opens: Europe/Berlin.", required=True),
+    "open": Key(
+        Shape.NAMES,
+        "Cron windows; the minutes that one of them matches are open: '* 9-16 * * mon-fri' is from 9:00 to 17:00.",
+        required=True,
+        cure="add open: '* 9-16 * * mon-fri', or other windows",
+    ),
+    "closed": Key(Shape.NAMES, "Days (2026-12-25) and cron windows ('* * 1 jan *') that are closed nevertheless."),
 }
 ORDER_KEYS: Keys = {
     "any": Key(Shape.NAMES, "One of these is enough."),

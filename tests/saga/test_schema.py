@@ -85,7 +85,7 @@ def test_events_of_the_project_are_offered_and_none_is_forced() -> None:
 def test_every_key_is_explained() -> None:
     """An editor shows a sentence on each key."""
     tables: list[Mapping[str, Key]] = [table for name, table in vars(shapes).items() if name.endswith("_KEYS")]
-    assert len(tables) == 14
+    assert len(tables) == 15
     assert [name for table in tables for name, key in table.items() if not re.fullmatch(r".+[.;] ?.*", key.says)] == []
 
 
@@ -110,6 +110,8 @@ VALUES = (
     *("{name: x, completes_on: Y}", "[{name: x, completes_on: Y}]", "[{name: x}]", "{refused: Y}", "maybe", "12:30"),
     *("{role: clerk, asks: Sure?}", "{role: clerk, asks: [a]}", "{role: clerk}", "{role: a, asks: b, escalate_to: c}"),
     *("{emit: {event: 'X'}}", "{emit: {event: X, with: {a: b}}, done_on: Y, with: {}}"),
+    *("opens", "{office: {zone: UTC, open: '* * * * *'}}", "{office: {zone: UTC, open: []}}", "{office: {zone: UTC}}"),
+    *("{office: {zone: UTC, open: [a, [b]]}}", "{office: {zone: UTC, open: a, closed: [a, b]}}", "{office: {}}"),
 )
 NAMES = [*shapes.SPEC_KEYS, *(f"steps.{key}" for key in shapes.STEP_KEYS)]
 
