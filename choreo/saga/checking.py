@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.mapping import Mapper, references_in, variables_of
 from choreo.saga.order import Order
+from choreo.saga.policy_reading import check_policies
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
 from choreo.saga.reading import EVERY_EVENT
@@ -35,8 +36,6 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_roles(raw, starts_on, steps, problems)
     _check_cancellable(raw, problems)
-    if problems.found:
-        return None
     spec = Spec(
         name=raw.name.value,
         version=raw.version,
@@ -50,6 +49,9 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         tells=tells,
         cancellable_until=raw.cancellable_until.value if raw.cancellable_until else None,
     )
+    spec = replace(spec, events=check_policies(raw.policies, spec, words, problems))
+    if problems.found:
+        return None
     return _with_kept_fields(spec, [text.value for text in raw.remember])
 
 

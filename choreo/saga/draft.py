@@ -6,8 +6,8 @@ from typing import Any
 
 from choreo.clock import to_micros
 from choreo.saga.conditions import Expression
-from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
-from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
+from choreo.saga.decision import HELD_TIMER, REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
+from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Held, Instance, StepRecord, StepState
 from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step, Telling
 
 NOTHING = object()
@@ -29,6 +29,7 @@ class Draft:
         self.steps: dict[str, StepRecord] = dict(instance.steps)
         self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
         self.due, self.refused = instance.due, instance.refused
+        self.held, self.letters = instance.held, list[tuple[bytes, str]]()
         self.emits: list[Emit] = []
         self.changes: list[str] = []
         self._timers: dict[str, int | None] = {}
@@ -116,6 +117,15 @@ class Draft:
         if due != self.due:
             self.due, self._timers[SAGA_TIMER] = due, due
 
+    def hold(self, held: Iterable[Held]) -> None:
+        """These events wait for their turn from now on; one timer goes by the first that expires."""
+        self.held = tuple(held)
+        self._timers[HELD_TIMER] = min((one.until for one in self.held if one.until is not None), default=None)
+
+    def bury(self, event_id: bytes, reason: str) -> None:
+        """An event goes to the dead letters."""
+        self.letters.append((event_id, reason))
+
     def request(self, step: Step, emission: Emission, kind: str) -> str | None:
         """Ask for a step ("do") or its "undo". Answers the problem where a field can't be worked out."""
         fields, problem = self.fill(emission)
@@ -198,6 +208,7 @@ class Draft:
             "refused": self.refused,
             "ended_at": self.ended_at,
             "due": self.due,
+            "held": self.held,
         }
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
@@ -205,7 +216,8 @@ class Draft:
             return Decision(self.before)
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        return Decision(instance, tuple(self.emits), timers, tuple(self.changes))
+        emits, changes, letters = tuple(self.emits), tuple(self.changes), tuple(self.letters)
+        return Decision(instance, emits, timers, changes, letters=letters)
 
 
 def short(event_id: bytes) -> str:
