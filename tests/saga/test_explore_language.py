@@ -28,3 +28,13 @@ def test_what_is_left_out_is_said() -> None:
     """Steps that are done again are explored as done once, and the answer says so."""
     spec = flow(step("a", "reopens_on: Told1"), step("b", "repeat: {until: steps.b.n > 1, at_most: 3}"))
     assert explore(spec, None, Bounds(states=50)).left_out == ("reopens_on of a", "repeat of b")
+
+
+def test_policies_of_events_are_left_out() -> None:
+    """Events are explored as taken whenever they come: the same states as without `events`, and the answer says so."""
+    steps, bounds = (step("a"), step("b", "after: a", "emit: AskB")), Bounds(states=300)
+    policies = '{"*": {early: keep, late: fail, duplicate: fail, unexpected: fail}}'
+    plain, said = explore(flow(*steps), None, bounds), explore(flow(*steps, events=policies), None, bounds)
+    assert said.counterexample is None
+    assert (said.states, said.depth, said.ends) == (plain.states, plain.depth, plain.ends)
+    assert (plain.left_out, said.left_out) == ((), ("policies of events",))

@@ -48,8 +48,8 @@ def with_policies(words: dict[Timing, str]) -> Spec:
 
 
 class Watched(Story):
-    """A story in which every decision is looked at: what it keeps no longer was taken or is a dead letter, and a saga that
-    has ended keeps nothing.
+    """A story in which every decision is looked at: what it keeps no longer was taken or is a dead letter, and an ended
+    saga keeps nothing.
     """
 
     def _apply(self, decision: Decision) -> None:
