@@ -154,23 +154,20 @@ def _take_or_say(draft: Draft, timing: Timing | None, part: Part, given: Receive
 
 
 def _fail(draft: Draft, policy: Policy, part: Part, given: Received, apply: Apply) -> None:
-    """What the event says is taken, so that it is undone too, and the saga fails; one that can't any more says so."""
+    """What the event says is taken, so that it is undone too, and the saga fails. One that has failed already takes it
+    only; one that can't fail any more sends it to the dead letters.
+    """
     says = f"{given.event} {_says(draft, policy.timing, part)}"
-    beyond = _beyond_failing(draft)
-    if beyond is not None:
-        _bury(draft, given, f"{says}: the saga can't fail, it {beyond}")
+    if draft.cause is not None:
+        _take_or_say(draft, policy.timing, part, given, apply)
+        return
+    if draft.ended_at is not None or draft.pivoted:
+        why = "is beyond its pivot" if draft.pivoted else f"has ended ({draft.status})"
+        _bury(draft, given, f"{says}: the saga can't fail, it {why}")
         return
     _take(draft, given, apply)
     draft.cause = Cause(kind=policy.timing.value, step=part.step, by=given.event)
     draft.note(f"failed: {says}")
-
-
-def _beyond_failing(draft: Draft) -> str | None:
-    if draft.ended_at is not None:
-        return f"has ended ({draft.status})"
-    if draft.cause is not None:
-        return "is being undone already"
-    return "is beyond its pivot" if draft.pivoted else None
 
 
 def _merge(draft: Draft, part: Part, given: Received, says: str) -> None:

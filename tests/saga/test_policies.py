@@ -177,17 +177,28 @@ def test_a_contradiction_fails_the_saga_where_the_spec_says_so() -> None:
     story.when("StockReleased", "PaymentRefunded").stands("compensated")
 
 
+def test_a_saga_that_has_failed_already_takes_what_should_fail_it() -> None:
+    """What is undone needs to know: a late success is undone too, a failure spares the undo of what never happened."""
+    strict = "{PaymentTaken: {late: fail}, PaymentDeclined: {late: fail}}"
+    story = shop(strict).when("OrderPlaced", "StockRejected").then("RefundRequested")
+    story.when("PaymentDeclined").stands("compensated")
+    story.when("PaymentTaken").then("RefundRequested").stands("compensating", "PaymentRefunded")
+    story.when("PaymentDeclined")
+    assert changes(story) == ["ignored: shop.PaymentDeclined came late, pay is compensating"]
+    assert letters(story) == []
+
+
 def test_a_saga_that_can_not_fail_any_more_sends_the_event_to_the_dead_letters() -> None:
-    """While it is undone, beyond its pivot, and after its end."""
-    story = shop("{PaymentDeclined: {late: fail}}").when("OrderPlaced", "PaymentTaken", "StockRejected")
-    story.when("PaymentDeclined").stands("compensating", "PaymentRefunded")
-    said = "saga order o1: shop.PaymentDeclined came late, pay is"
-    assert letters(story) == [f"{said} compensating: the saga can't fail, it is being undone already"]
-    story.when("PaymentRefunded", "PaymentDeclined").stands("compensated")
-    assert letters(story) == [f"{said} compensated: the saga can't fail, it has ended (compensated)"]
-    beyond = shop("{PaymentDeclined: {late: fail}}").when("OrderPlaced", "PaymentTaken", "OrderDelivered")
-    beyond.when("PaymentDeclined").stands("waiting", "StockReserved")
-    assert letters(beyond) == [f"{said} done: the saga can't fail, it is beyond its pivot"]
+    """Beyond its pivot, and when it is complete."""
+    story = shop("{PaymentDeclined: {late: fail}}").when("OrderPlaced", "PaymentTaken", "OrderDelivered")
+    story.when("PaymentDeclined").stands("waiting", "StockReserved")
+    says = "came late, pay is done: the saga can't fail, it"
+    assert letters(story) == [f"saga order o1: shop.PaymentDeclined {says} is beyond its pivot"]
+    done = Story(flow(step("a"), events="{AFailed: {late: fail}}")).when("Started", "ADone", "AFailed")
+    done.stands("completed")
+    assert letters(done) == [
+        "saga flow o1: flow.AFailed came late, a is done: the saga can't fail, it has ended (completed)"
+    ]
 
 
 def test_a_late_success_is_undone_ignored_or_a_dead_letter() -> None:
