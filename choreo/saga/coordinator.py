@@ -96,7 +96,7 @@ class Coordinator(Handler[Event]):
         if decision.keep:
             self._keep(event, given, decision.keep_until, ctx)
             return None
-        if decision.changes and any(one.event_id == ctx.event_id.hex for one in _held(decision.instance)):
+        if any(one.event_id == ctx.event_id.hex for one in _held(decision.instance)):
             self.early[given.key] = (*self.early[given.key], self._kept(event, given, None))
         return self._act(instance, decision, given.key, ctx)
 

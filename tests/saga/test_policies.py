@@ -3,6 +3,7 @@
 from choreo.saga.decide import decide
 from choreo.saga.decision import Command, Skip
 from choreo.saga.explain import explain, reason
+from choreo.saga.instance import SEEN_EVENTS
 from tests.saga.flow import flow, step
 from tests.saga.shop import changed, spec_of
 from tests.saga.story import Story
@@ -352,6 +353,16 @@ def test_the_same_event_delivered_again_is_no_duplicate_in_this_sense() -> None:
         assert story.give(given).instance is before
         assert (changes(story), letters(story)) == ([], [])
     story.stands("waiting", "OrderDelivered")
+
+
+def test_what_is_kept_is_recognised_however_much_was_heard_since() -> None:
+    """An instance remembers the ids of few events, but of each that it keeps."""
+    story = shop("{ParcelHandedOver: {early: keep}, StockReserved: {duplicate: ignore}}").when("OrderPlaced")
+    given = story.received("ParcelHandedOver")
+    story.give(given).when(*["StockReserved"] * (SEEN_EVENTS + 1)).give(given)
+    assert story.instance is not None
+    assert len(story.instance.held) == 1
+    assert (changes(story), letters(story)) == ([], [])
 
 
 def test_an_event_with_several_meanings_comes_in_time_where_it_does_for_one() -> None:
