@@ -57,7 +57,9 @@ def _of_event(event: Text, keys: Keys) -> Iterator[RawPolicy]:
         does, _, rest = text.value.partition(" ")
         if does not in key.words or (rest and does != "keep"):
             cure = did_you_mean(text.value, key.words, f"one of {', '.join(key.words)}")
-            keys.problems.add(text.place, "wrong-shape", f"{text.value} is nothing to do with what is {timing}", cure)
+            keys.problems.add(
+                text.place, "wrong-shape", f"{text.value} is no policy for an event that is {timing}", cure
+            )
             continue
         limit = keys.limit_of(timing, Text(rest.strip(), text.place)) if rest else None
         if limit is not None and (limit.micros == 0 or rest == "none"):
@@ -90,7 +92,7 @@ def check_policies(raw: tuple[RawPolicy, ...], spec: Spec, words: Vocabulary, pr
             continue
         sensible = [event for event in spec.parts if _senseless(spec, event, timing, one.does) is None]
         if not sensible:
-            said = f"{one.does} is possible for no event of this saga that is {timing}"
+            said = f"{one.does} makes sense for no event of this saga that is {timing}"
             problems.add(one.place, "senseless-policy", said, "leave it out")
         for event in sensible:
             own.setdefault((event, timing), _policy(spec, event, one))

@@ -148,6 +148,17 @@ def _has_plain(value: object) -> bool:
     return isinstance(value, bool | int | float)
 
 
+@pytest.mark.parametrize("timing", shapes.POLICY_KEYS)
+def test_editor_and_reader_agree_on_policies(timing: str) -> None:
+    """Each word of each timing is taken or refused by both; how long an event is kept may stand behind `keep` only."""
+    words = ("take", "keep", "keep 2h", "keep 1h30m", "keep none", "keep long", "take 2h", "merge", "ignore", "fail")
+    for word in (*words, "dead-letter", "dead letter", "kept", "[keep]", "{keep: 2h}", "''", "3"):
+        text = spec_with({"events": f"{{PaymentTaken: {{{timing}: {word}}}}}"})
+        assert bool(refusals(text)) is bool(shape_problems(text)), word
+        allowed = word.split()[0] in shapes.POLICY_KEYS[timing].words
+        assert allowed or shape_problems(text), word
+
+
 def test_a_list_that_ends_nothing_is_refused() -> None:
     """A step that no event ends, and a saga that no field finds, are mistakes of shape for the reader, too."""
     for old, new in (
