@@ -10,6 +10,7 @@ from choreo.saga.human import human_of
 from choreo.saga.item_words import read_items
 from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
 from choreo.saga.order import Order
+from choreo.saga.policy_reading import check_policies
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawSpec, RawStep, RawTellings
 from choreo.saga.reading import EVERY_EVENT
@@ -55,8 +56,6 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     _check_undo_order(raw, steps, problems)
     _check_roles(raw, starts_on, steps, problems)
     _check_cancellable(raw, problems)
-    if problems.found:
-        return None
     spec = Spec(
         name=raw.name.value,
         version=raw.version,
@@ -70,6 +69,9 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         tells=tells,
         cancellable_until=raw.cancellable_until.value if raw.cancellable_until else None,
     )
+    spec = replace(spec, events=check_policies(raw.policies, spec, words, problems))
+    if problems.found:
+        return None
     return _with_kept_fields(spec, [text.value for text in raw.remember])
 
 

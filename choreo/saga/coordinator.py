@@ -18,7 +18,7 @@ from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
 from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
 from choreo.saga.index import INDEX, rewrite
-from choreo.saga.instance import Instance
+from choreo.saga.instance import Held, Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
 from choreo.saga.rules import Spec
 from choreo.service.context import Context, ids_of, specs_at_work
@@ -34,7 +34,7 @@ PLAIN = (str, int, bool, type(None))
 
 
 class EarlyEvent(Value):
-    """An event that came before its saga. `body` is JSON; times are microseconds, `until` None for ever."""
+    """An event that came before its saga or its turn. `body` is JSON; times are microseconds, `until` None for ever."""
 
     event: str
     event_id: UUID
@@ -90,6 +90,8 @@ class Coordinator(Handler[Event]):
             decision = begin(spec, given, [self._replayed(one, given) for one in early])
             if early:
                 self.due.cancel((given.key, EARLY_TIMER))
+                if decision.letters or _held(decision.instance):
+                    self.early[given.key] = early  # `_act` sorts them
         else:
             decision = decide(self._spec_of(instance) or spec, instance, given)
         if decision.keep:
@@ -97,6 +99,8 @@ class Coordinator(Handler[Event]):
             return None
         if decision.instance is instance and not decision.changes and decision.dead_letter is None:
             return None  # so most events of a long story end: what they say is known
+        if any(one.event_id == ctx.event_id.hex for one in _held(decision.instance)):
+            self.early[given.key] = (*self.early[given.key], self._kept(event, given, None))
         return self._act(instance, decision, given.key, ctx)
 
     @due.due
@@ -163,21 +167,40 @@ class Coordinator(Handler[Event]):
         if len(kept) >= MAX_EARLY:
             ctx.dead_letter(f"more than {MAX_EARLY} events came before saga {self.spec.name} {given.key} started")
             return
-        body = event.model_dump_json()
-        new = EarlyEvent(
-            event=given.event,
-            event_id=ctx.event_id,
-            at=given.at,
-            until=until,
-            correlation_id=given.correlation_id,
-            body=body,
-        )
+        new = self._kept(event, given, until)
         self.early[given.key] = (*kept, new)
         self._set_early_timer(given.key, (*kept, new))
 
+    def _kept(self, event: Event, given: Received, until: int | None) -> EarlyEvent:
+        return EarlyEvent(
+            event=given.event,
+            event_id=UUID(bytes=given.event_id),
+            at=given.at,
+            until=until,
+            correlation_id=given.correlation_id,
+            body=event.model_dump_json(),
+        )
+
+    def _sort(self, key: str, decision: Decision, ctx: Context) -> None:
+        """Bury what a policy sends to the dead letters; of the kept events only those stay that the instance holds."""
+        kept = {one.event_id.bytes: one for one in self.early[key]}
+        for event_id, reason in decision.letters:
+            one = kept.get(event_id)
+            if one is None:
+                ctx.dead_letter(reason)
+            else:
+                ctx.dead_letter(reason, self._event_of(one), one.ids())
+        rest = tuple(kept[bytes.fromhex(one.event_id)] for one in _held(decision.instance))
+        if rest:
+            self.early[key] = rest
+        else:
+            self.early.pop(key, ())
+
+    def _event_of(self, kept: EarlyEvent) -> Event:
+        return self.catalogue[kept.event].model_validate_json(kept.body)
+
     def _replayed(self, early: EarlyEvent, start: Received) -> Received:
-        event = self.catalogue[early.event].model_validate_json(early.body)
-        fields = self._fields(early.event, event)
+        fields = self._fields(early.event, self._event_of(early))
         return replace(start, event=early.event, event_id=early.event_id.bytes, at=early.at, fields=fields)
 
     def _expire(self, key: str, now: int, ctx: Context) -> None:
@@ -185,9 +208,8 @@ class Coordinator(Handler[Event]):
         rest = tuple(one for one in kept if one.until is None or one.until > now)
         for one in kept:
             if one not in rest:
-                event = self.catalogue[one.event].model_validate_json(one.body)
                 reason = f"no saga {self.spec.name} {key} started in time for {one.event}"
-                ctx.dead_letter(reason, event, one.ids())
+                ctx.dead_letter(reason, self._event_of(one), one.ids())
         if rest:
             self.early[key] = rest
             self._set_early_timer(key, rest)
@@ -214,7 +236,11 @@ class Coordinator(Handler[Event]):
                 self.due.set((key, name), at=to_datetime(due))
         if decision.dead_letter is not None:
             ctx.dead_letter(decision.dead_letter)
+        if decision.letters or _held(before) or _held(after):
+            self._sort(key, decision, ctx)
         if after is None:
+            for change in decision.changes:
+                ctx.log.info("%s", change)
             return None
         for emit in decision.emits:
             self._request(emit, after, ctx)
@@ -298,6 +324,10 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     # The last handler that has a timer answers it: it must stay the Coordinator, whose name is in the ids of requests.
     handlers = [type("Operator", (Operator,), commanded), type("Coordinator", (Coordinator,), declared)]
     return Service(f"saga.{spec.name}", handlers=handlers)
+
+
+def _held(instance: Instance | None) -> tuple[Held, ...]:
+    return () if instance is None else instance.held
 
 
 def _reads(specs: Iterable[Spec], event: str) -> Reads:

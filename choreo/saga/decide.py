@@ -4,8 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from choreo.saga.arrivals import (
+    arrive,
+    arrive_after_the_start,
+    arrive_before_the_start,
+    arrive_too_late,
+    expire,
+    let_in,
+)
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
 from choreo.saga.decision import (
+    HELD_TIMER,
     REMINDS,
     SAGA_TIMER,
     Command,
@@ -18,7 +27,7 @@ from choreo.saga.decision import (
     request_id,
 )
 from choreo.saga.draft import Draft, short
-from choreo.saga.each import add, addressed, lay_out
+from choreo.saga.each import add, lay_out
 from choreo.saga.forward import (
     IN_FLIGHT,
     ask,
@@ -42,18 +51,14 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
     if isinstance(given, Command):
         return _command(spec, instance, given)
     if instance is None:
-        return _start(spec, given) if given.event == spec.starts_on else _early(spec, given)
+        return _start(spec, given) if given.event == spec.starts_on else arrive_before_the_start(spec, given)
     if short(given.event_id) in instance.seen:
         return Decision(instance)
-    if given.event == spec.starts_on:
-        return Decision(instance, dead_letter=f"saga {spec.name} {instance.key} has been started before")
-    if instance.forgotten:
-        why = f"saga {spec.name} {instance.key} ended ({instance.status}) and is forgotten"
-        return Decision(instance, dead_letter=why)
+    if instance.forgotten or (given.event == spec.starts_on and not spec.policies.get(given.event)):
+        return arrive_too_late(spec, instance, given)
     draft = Draft(spec, instance, given.now)
     lay_out(draft)
-    for part in spec.parts.get(given.event, ()):
-        _apply(draft, part, given)
+    arrive(draft, given, _apply)
     if not draft.changes:  # each decision goes on as far as it can: from where nothing changed, nothing follows
         return draft.decision()
     return _settled(draft, given)
@@ -62,14 +67,14 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
 def begin(spec: Spec, start: Received, early: Sequence[Received]) -> Decision:
     """Start an instance and apply the events that came before its start, in the order of their arrival."""
     decision = decide(spec, None, start)
-    for event in early:
-        decision = decision.then(decide(spec, decision.instance, event))
+    for event in (replace(one, now=start.now) for one in early):
+        assert decision.instance is not None
+        if short(event.event_id) in decision.instance.seen:
+            continue
+        draft = Draft(spec, decision.instance, event.now)
+        arrive_after_the_start(draft, event, _apply)
+        decision = decision.then(_settled(draft, event))
     return decision
-
-
-def _early(spec: Spec, given: Received) -> Decision:
-    until = None if spec.keep_early_us is None else given.now + spec.keep_early_us
-    return Decision(None, keep=True, keep_until=until)
 
 
 def _start(spec: Spec, given: Received) -> Decision:
@@ -91,11 +96,10 @@ def _start(spec: Spec, given: Received) -> Decision:
 
 
 def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
-    """Go on from what was written down, forward or back, and read off the outcome."""
-    if draft.cause is None:
-        go_forward(draft)
-    if draft.cause is not None:
-        go_back(draft)
+    """Go on from what was written down, forward or back, with kept events too, and read off the outcome."""
+    _go_on(draft)
+    while draft.held and let_in(draft, _apply):
+        _go_on(draft)
     if draft.status != draft.before.status:
         draft.tell(draft.status, draft.spec.tells)
     ended, was_ended = draft.ended_at, draft.before.ended_at
@@ -107,6 +111,13 @@ def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
     return draft.decision()
 
 
+def _go_on(draft: Draft) -> None:
+    if draft.cause is None:
+        go_forward(draft)
+    if draft.cause is not None:
+        go_back(draft)
+
+
 def _apply(draft: Draft, part: Part, given: Received) -> None:
     if part.role is Role.CANCELS:
         _cancel(draft, given)
@@ -114,14 +125,7 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
     step = draft.spec.by_name[part.step]
     if part.role is Role.ADDS:
         add(draft, step, given)
-        return
-    found = addressed(draft, step, given) if step.fans_out else step
-    if found is not None:
-        _apply_to(draft, found, part, given)
-
-
-def _apply_to(draft: Draft, step: Step, part: Part, given: Received) -> None:
-    if part.role is Role.COMPLETES:
+    elif part.role is Role.COMPLETES:
         _completed(draft, step, given)
     elif part.role is Role.FAILS:
         _failed(draft, step, given)
@@ -158,6 +162,8 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
         if draft.cause is None:
             done_again(draft, step)
+            if draft.state(step) is StepState.IDLE:
+                draft.put(step, since=given.at)
 
 
 def _reopened(draft: Draft, step: Step, given: Received) -> None:
@@ -168,6 +174,7 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:
         draft.begin_again(step, given.event)
+        draft.put(step, since=given.at)
 
 
 def _failed(draft: Draft, step: Step, given: Received) -> None:
@@ -226,6 +233,10 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
 def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:
     if given.timer == SAGA_TIMER:
         return _forget(spec, instance, given.now)
+    if given.timer == HELD_TIMER:
+        draft = Draft(spec, instance, given.now)
+        expire(draft)
+        return _settled(draft)
     name = given.timer.removesuffix(REMINDS)
     record = instance.steps.get(name)
     due = None if record is None else record.due if name == given.timer else record.remind_due

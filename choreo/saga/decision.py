@@ -11,6 +11,8 @@ SAGA_TIMER = "~saga"
 """The timer of the whole instance; the other timers have the names of their steps."""
 REMINDS = "~remind"
 """Behind a step's name: the timer of its reminders."""
+HELD_TIMER = "~held"
+"""The timer of the events that an instance keeps for their turn."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Decision:
 
     `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
     `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all, `refused` why an
-    operator's order makes no sense.
+    operator's order makes no sense. `letters` are the events that go to the dead letters by a policy, this one or kept
+    ones: event_id and reason.
     """
 
     instance: Instance | None
@@ -131,6 +134,7 @@ class Decision:
     keep: bool = False
     keep_until: int | None = None
     dead_letter: str | None = None
+    letters: tuple[tuple[bytes, str], ...] = ()
     refused: str | None = None
 
     def then(self, later: "Decision") -> "Decision":
@@ -142,6 +146,7 @@ class Decision:
             timers=tuple(TimerChange(name, due) for name, due in timers.items()),
             changes=self.changes + later.changes,
             dead_letter=later.dead_letter or self.dead_letter,
+            letters=self.letters + later.letters,
         )
 
 

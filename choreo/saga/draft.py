@@ -7,8 +7,8 @@ from typing import Any
 from choreo.clock import to_micros
 from choreo.saga.calendars import Span, end_of
 from choreo.saga.conditions import Expression
-from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
-from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
+from choreo.saga.decision import HELD_TIMER, REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
+from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Held, Instance, StepRecord, StepState
 from choreo.saga.items import key_in, with_items
 from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source, Spec, Step, Telling
 
@@ -28,12 +28,13 @@ class Draft:
     """The work on one instance for one input. Times are microseconds; nothing in here reads a clock."""
 
     def __init__(self, spec: Spec, instance: Instance, now: int) -> None:
-        self._as_written, self.before, self.now = spec, instance, now
+        self.as_written, self.before, self.now = spec, instance, now
         self.spec = with_items(spec, instance.steps)
         """With a step for each item of those that are done for each."""
         self.steps: dict[str, StepRecord] = dict(instance.steps)
         self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
         self.due, self.refused = instance.due, instance.refused
+        self.held, self.letters = instance.held, list[tuple[bytes, str]]()
         self.emits: list[Emit] = []
         self.changes: list[str] = []
         self.dead_letter: str | None = None
@@ -129,7 +130,7 @@ class Draft:
     def add_steps(self, names: Iterable[str]) -> None:
         """Items have become known: each is a step of its own from now on."""
         self.steps |= {name: StepRecord() for name in names}
-        self.spec = with_items(self._as_written, self.steps)
+        self.spec = with_items(self.as_written, self.steps)
 
     def note(self, text: str) -> None:
         self.changes.append(text)
@@ -137,6 +138,15 @@ class Draft:
     def set_saga_timer(self, due: int | None) -> None:
         if due != self.due:
             self.due, self._timers[SAGA_TIMER] = due, due
+
+    def hold(self, held: Iterable[Held]) -> None:
+        """These events wait for their turn from now on; one timer goes by the first that expires."""
+        self.held = tuple(held)
+        self._timers[HELD_TIMER] = min((one.until for one in self.held if one.until is not None), default=None)
+
+    def bury(self, event_id: bytes, reason: str) -> None:
+        """An event goes to the dead letters."""
+        self.letters.append((event_id, reason))
 
     def request(self, step: Step, emission: Emission, kind: str) -> str | None:
         """Ask for a step ("do") or its "undo". Answers the problem where a field can't be worked out."""
@@ -228,6 +238,7 @@ class Draft:
             "refused": self.refused,
             "ended_at": self.ended_at,
             "due": self.due,
+            "held": self.held,
         }
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
@@ -235,7 +246,8 @@ class Draft:
             return Decision(self.before, dead_letter=self.dead_letter)
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        return Decision(instance, tuple(self.emits), timers, tuple(self.changes), dead_letter=self.dead_letter)
+        emits, changes, letters = tuple(self.emits), tuple(self.changes), tuple(self.letters)
+        return Decision(instance, emits, timers, changes, letters=letters, dead_letter=self.dead_letter)
 
 
 def short(event_id: bytes) -> str:

@@ -100,7 +100,7 @@ def variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
         if cancels is not None and cancels.refused is not None:
             cancels = replace(cancels, refused=Emission(cancels.refused.event))
         steps = tuple(_without_fields(_always_open(step), guesses) for step in spec.steps)
-        yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=())
+        yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=(), events=())
 
 
 def _is_data(when: Expression) -> bool:
@@ -109,10 +109,12 @@ def _is_data(when: Expression) -> bool:
 
 
 def left_out(spec: Spec) -> tuple[str, ...]:
-    """What of a spec no run of an exploration has: steps are done once."""
+    """What of a spec no run of an exploration has: steps are done once, events are taken whenever they come."""
     again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
     again += [f"skips_on of {step.name}" for step in spec.steps if step.skips_on]
     again += [f"for_each of {step.name}" for step in spec.steps if step.for_each]
+    if spec.events:
+        again.append("policies of events")
     return (*again, *(f"repeat of {step.name}" for step in spec.steps if step.repeat))
 
 

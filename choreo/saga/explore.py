@@ -20,7 +20,7 @@ from choreo.saga.rules import Role, Spec
 
 Decide = Callable[[Spec, Instance | None, Input], Decision]
 
-WORDS = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at"}
+WORDS = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at", "since"}
 """Of a step's record: what is only told, and times, which are compared and not kept."""
 FOREIGN = {"saga", "key", "version", "digest", "steps", "remembered", "seen", "correlation_id", "refused", "cause"} | {
     "started_at",

@@ -102,6 +102,17 @@ class RawCalendar:
 
 
 @dataclass(frozen=True)
+class RawPolicy:
+    """One entry of `events:`; `place` is that of what is done."""
+
+    event: Text
+    timing: str
+    does: str
+    keep: Limit | None
+    place: Place
+
+
+@dataclass(frozen=True)
 class RawOrder:
     """An `after:`: how many of these are enough; None for all of them."""
 
@@ -166,6 +177,7 @@ class RawSpec:
     refused: RawEmission | None = None
     cancellable_until: Text | None = None
     tells: RawTellings = ()
+    policies: tuple[RawPolicy, ...] = ()
     keep_early: Limit | None = None
     keep_ended: Limit | None = None
     refuse_again: Limit | None = None

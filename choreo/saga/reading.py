@@ -5,6 +5,7 @@ from typing import Any
 from choreo.saga.almanac import read_calendars
 from choreo.saga.human import read_human
 from choreo.saga.keys import Keys
+from choreo.saga.policy_reading import read_policies
 from choreo.saga.problems import Place, Problems
 from choreo.saga.raw import (
     Limit,
@@ -76,6 +77,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         refused=refused,
         cancellable_until=keys.text("cancellable_until"),
         tells=_tellings(keys, Shape.TELLINGS, TELL_KEYS),
+        policies=read_policies(keys),
         keep_early=keys.limit("keep_early"),
         keep_ended=keys.limit("keep_ended"),
         refuse_again=keys.limit("refuse_again"),

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from choreo.saga.calendars import Span
 from choreo.saga.conditions import Expression
+from choreo.saga.policies import Policy, Timing
 
 
 @dataclass(frozen=True)
@@ -291,6 +292,7 @@ class Spec:
     steps: tuple[Step, ...]
     remembers: tuple[str, ...] = ()
     cancels_on: Cancellation | None = None
+    events: tuple[Policy, ...] = ()
     keep_early_us: int | None = 86_400_000_000
     keep_ended_us: int | None = 30 * 86_400_000_000
     refuse_again_us: int | None = 365 * 86_400_000_000
@@ -330,6 +332,14 @@ class Spec:
                 for event in events:
                     found.setdefault(event, []).append(Part(role, step.name))
         return {event: tuple(parts) for event, parts in found.items()}
+
+    @cached_property
+    def policies(self) -> Mapping[str, Mapping[Timing, Policy]]:
+        """What is done with events that come at no good time, by event; what is not there is taken as ever."""
+        found: dict[str, dict[Timing, Policy]] = {}
+        for policy in self.events:
+            found.setdefault(policy.event, {})[policy.timing] = policy
+        return found
 
     @property
     def emissions(self) -> tuple[Emission, ...]:

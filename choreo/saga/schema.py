@@ -20,6 +20,7 @@ from choreo.saga.shapes import (
     ON_TIMEOUT,
     OPENS,
     ORDER_KEYS,
+    POLICY_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
     REST,
@@ -69,6 +70,8 @@ class _Shapes:
     def _value(self, key: Key) -> dict[str, Any]:
         """How the value of this key is written."""
         shape = key.shape
+        if shape is Shape.POLICY:
+            return {"type": "string", "pattern": f"^(?:{'|'.join(_policy(word) for word in key.words)})$"}
         if shape in (Shape.EVENTS, Shape.NAMES):
             one = self._event if shape is Shape.EVENTS else WORD
             return _any(one, {"type": "array", "items": one, "minItems": int(key.required)})
@@ -110,6 +113,9 @@ class _Shapes:
             return _any(WORD, {"type": "array", "items": WORD}, some)
         if shape is Shape.TIMEOUT:
             return _any({"enum": list(ON_TIMEOUT)}, self.table(TIMEOUT_KEYS) | {"minProperties": 1, "maxProperties": 1})
+        if shape is Shape.POLICIES:
+            one = self.table(POLICY_KEYS) | {"minProperties": 1}
+            return {"type": "object", "additionalProperties": one, "minProperties": 1}
         if shape in _TABLES:
             return self.table(_TABLES[shape])
         assert shape is Shape.STEPS
@@ -135,8 +141,14 @@ _COMPOUND = (
     Shape.CANCELLATION,
     Shape.COMPENSATION,
     Shape.TIMEOUT,
+    Shape.POLICIES,
     Shape.STEPS,
 )
+
+
+def _policy(word: str) -> str:
+    """What a policy's word looks like: how long it is kept may stand behind `keep`."""
+    return f"keep(?: (?:{PATTERN.removeprefix('none|')}))?" if word == "keep" else word
 
 
 def _any(*schemas: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,18 +72,26 @@ class Shape(Enum):
     """A table with HUMAN_KEYS."""
     CALENDARS = auto()
     """A table: name -> a table with CALENDAR_KEYS."""
+    POLICIES = auto()
+    """A table: event, or `*` -> at least one of POLICY_KEYS."""
+    POLICY = auto()
+    """One of the key's words; behind `keep` may stand a DURATION that is one."""
     STEPS = auto()
     """A list of at least one table with STEP_KEYS."""
 
 
 class Key(NamedTuple):
-    """One key of a table. `missing` and `cure` are for one that must be there, where the plain words do not do."""
+    """One key of a table. `missing` and `cure` are for one that must be there, where the plain words do not do.
+
+    `words` are those that a POLICY may be.
+    """
 
     shape: Shape
     says: str
     required: bool = False
     missing: str = ""
     cure: str = ""
+    words: tuple[str, ...] = ()
 
 
 Keys = Mapping[str, Key]
@@ -106,6 +114,7 @@ SPEC_KEYS: Keys = {
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
     "cancellable_until": Key(Shape.WORD, "The step after which a cancellation is refused; a pivot does it, too."),
     "tell": Key(Shape.TELLINGS, "Events that tell others where the saga stands."),
+    "events": Key(Shape.POLICIES, "What is done with events that come at no good time: by event, or for all with '*'."),
     "keep_early": Key(Shape.DURATION, "How long an event is kept that comes before its instance starts; 1d."),
     "keep_ended": Key(Shape.DURATION, "How long an ended instance is kept whole; 30d."),
     "refuse_again": Key(Shape.DURATION, "How long a key that has ended is not started again; 365d."),
@@ -232,6 +241,33 @@ HUMAN_KEYS: Keys = {
         required=True,
     ),
     "escalate_to": Key(Shape.WORD, "Who decides instead once the step is overdue; it needs on_timeout: escalate."),
+}
+POLICY_KEYS: Keys = {
+    "early": Key(
+        Shape.POLICY,
+        "It comes before its saga, or its turn: keep, keep 2h, take, ignore, dead-letter or fail.",
+        words=("take", "keep", "ignore", "dead-letter", "fail"),
+    ),
+    "late": Key(
+        Shape.POLICY,
+        "What it speaks of was settled in another way, or the saga is over: take, ignore, dead-letter or fail.",
+        words=("take", "ignore", "dead-letter", "fail"),
+    ),
+    "duplicate": Key(
+        Shape.POLICY,
+        "Another event said the same: ignore, merge its fields, dead-letter or fail.",
+        words=("ignore", "merge", "dead-letter", "fail"),
+    ),
+    "out_of_order": Key(
+        Shape.POLICY,
+        "It belongs to an older run of its step, or to an older undo: take, ignore, dead-letter or fail.",
+        words=("take", "ignore", "dead-letter", "fail"),
+    ),
+    "unexpected": Key(
+        Shape.POLICY,
+        "It means nothing as the saga stands: ignore, dead-letter or fail.",
+        words=("ignore", "dead-letter", "fail"),
+    ),
 }
 REPEAT_KEYS: Keys = {
     "until": Key(

@@ -366,3 +366,18 @@ def test_people_decide_item_by_item() -> None:
     assert [(one.step, one.text) for one in asked] == [("ship[a]", "Ship 1 of a?"), ("ship[b]", "Ship 2 of b?")]
     story.orders(Answer("ship[b]", "each.LineShipped", {}, "packer")).then("LineShipped")
     assert story.last.emits[0].fields == {"order": "o1", "sku": "b"}
+
+
+def test_policies_go_by_the_item_that_an_event_speaks_of() -> None:
+    """What is late, or said twice, is so for one item; an item that is known is a duplicate."""
+    rules = "{LineShipped: {late: dead-letter, duplicate: dead-letter}, LineAdded: {duplicate: dead-letter}}"
+    text = SPEC.replace("within: 1h\n", f"within: 1h\nevents: {rules}\n")
+    story = placed(spec("complete: 1", "adds_on: LineAdded", text=text), "a", "b").when("LineLost", sku="b")
+    story.when("LineShipped", sku="b")
+    assert [reason for _, reason in story.last.letters] == [
+        "saga each o1: each.LineShipped came late, ship[b] is failed"
+    ]
+    story.when("LineAdded", sku="a", quantity=1)
+    assert len(story.last.letters) == 1
+    story.when("LineShipped", sku="a")
+    assert story.state("ship[a]") == "done"

@@ -85,7 +85,7 @@ def test_events_of_the_project_are_offered_and_none_is_forced() -> None:
 def test_every_key_is_explained() -> None:
     """An editor shows a sentence on each key."""
     tables: list[Mapping[str, Key]] = [table for name, table in vars(shapes).items() if name.endswith("_KEYS")]
-    assert len(tables) == 15
+    assert len(tables) == 16
     assert [name for table in tables for name, key in table.items() if not re.fullmatch(r".+[.;] ?.*", key.says)] == []
 
 
@@ -149,6 +149,17 @@ def _has_plain(value: object) -> bool:
     if isinstance(value, list):
         return any(map(_has_plain, value))
     return isinstance(value, bool | int | float)
+
+
+@pytest.mark.parametrize("timing", shapes.POLICY_KEYS)
+def test_editor_and_reader_agree_on_policies(timing: str) -> None:
+    """Each word of each timing is taken or refused by both; how long an event is kept may stand behind `keep` only."""
+    words = ("take", "keep", "keep 2h", "keep 1h30m", "keep none", "keep long", "take 2h", "merge", "ignore", "fail")
+    for word in (*words, "dead-letter", "dead letter", "kept", "[keep]", "{keep: 2h}", "''", "3"):
+        text = spec_with({"events": f"{{PaymentTaken: {{{timing}: {word}}}}}"})
+        assert bool(refusals(text)) is bool(shape_problems(text)), word
+        allowed = word.split()[0] in shapes.POLICY_KEYS[timing].words
+        assert allowed or shape_problems(text), word
 
 
 def test_a_list_that_ends_nothing_is_refused() -> None:
