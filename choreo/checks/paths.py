@@ -49,7 +49,7 @@ def _ends(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
     produced = whole.emitted | whole.requested
     beyond = {name for name in whole.catalogue if name not in produced or whole.is_outside(name)}
     others = {event for other in whole.specs if other is not one for event in other.spec.emits}
-    begins = {spec.starts_on, *([spec.cancels_on.event] if spec.cancels_on else [])}
+    begins = set(spec.orders)
     happens, done = beyond | others | begins, set[str]()
     while True:
         reached = closure(whole.leads, happens)

@@ -37,13 +37,12 @@ def _lacks(whole: Choreography, old: Spec) -> Iterator[str]:
     """What instances of an older version wait for, and nobody does any more."""
     if not whole.services:
         return
-    begins = {old.starts_on, *([old.cancels_on.event] if old.cancels_on else [])}
-    refused = old.cancels_on.refused.event if old.cancels_on and old.cancels_on.refused else None
+    begins = set(old.orders)
     for event in old.parts:
         if event not in whole.emitted | whole.requested | begins and not whole.is_outside(event):
             yield f"no handler returns {event}"
     for event in old.emits:
-        if event not in whole.handled and event != refused and not whole.is_outside(event):
+        if event not in whole.handled | whole.awaited and event not in old.refusals and not whole.is_outside(event):
             yield f"no handler takes {event}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.config import service_settings
@@ -46,8 +47,9 @@ def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -
         finder.find(project.config.project.services)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
     services, specs, files = list(found.services), {}, {}
+    offers = offers_of([*found.specs, *finder.spec_files()], log)
     for path in found.specs:
-        spec = load_spec(path, catalogue)
+        spec = load_spec(path, catalogue, offers)
         older = tuple(older_specs(log, spec, catalogue)) if log is not None else ()
         services.append(coordinator(spec, catalogue, older))
         specs[services[-1].name], files[services[-1].name] = (spec, *older), path

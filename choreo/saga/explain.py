@@ -31,6 +31,8 @@ def reason(instance: Instance) -> str | None:
         return None if name is None else _bad(instance, name)
     if cause.kind == "cancelled":
         return f"cancelled ({_short(cause.by)})"
+    if cause.kind == "asked":
+        return f"taken back ({_short(cause.by)})"
     verb = {"failed": "failed", "unknown": "may have happened", "timeout": "timed out"}[cause.kind]
     return f"{cause.step} {verb}" + ("" if cause.kind == "timeout" else f" ({_short(cause.by)})")
 
@@ -75,7 +77,8 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
         elif state is StepState.SKIPPED:
             yield f"{name} skipped"
     if instance.refused:
-        yield f"cancellation refused ({_short(instance.refused)})"
+        undo = spec.compensates_on is not None and spec.compensates_on.event == instance.refused
+        yield f"{'compensation' if undo else 'cancellation'} refused ({_short(instance.refused)})"
 
 
 def _bad(instance: Instance, name: str) -> str:

@@ -70,9 +70,11 @@ class StepRecord(Value):
 
 
 class Cause(Value):
-    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; or what cancelled it."""
+    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; or what cancelled it, or
+    took it back ("asked").
+    """
 
-    kind: Literal["failed", "unknown", "timeout", "cancelled"]
+    kind: Literal["failed", "unknown", "timeout", "cancelled", "asked"]
     step: str = ""
     by: str = ""
 

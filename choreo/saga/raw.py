@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from choreo.saga.problems import Place
+from choreo.saga.rules import Nested
 from choreo.saga.yaml import Text
 
 
@@ -75,13 +76,19 @@ class RawOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class RawStep:
-    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which."""
+    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which.
+
+    `hands` are the mappings of its own `with:`; `nested`, and what follows from it, is filled in by `nesting.py`.
+    """
 
     name: Text
     after: RawOrder = RawOrder()
     when: Text | None = None
     otherwise: tuple[Text, ...] = ()
     emit: RawEmission | None = None
+    saga: Text | None = None
+    hands: tuple[tuple[Text, Text], ...] = ()
+    nested: Nested | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()
@@ -110,7 +117,10 @@ class RawStep:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSpec:
-    """A spec. `correlate_by` is one field for all events (under "") or a field by event."""
+    """A spec. `correlate_by` is one field for all events (under "") or a field by event.
+
+    `refused` answers where it is too late to cancel, `kept` where it is too late to compensate.
+    """
 
     name: Text
     version: int = 1
@@ -122,6 +132,8 @@ class RawSpec:
     deadline: Limit | None = None
     cancels_on: Text | None = None
     refused: RawEmission | None = None
+    compensates_on: Text | None = None
+    kept: RawEmission | None = None
     cancellable_until: Text | None = None
     tells: RawTellings = ()
     keep_early: Limit | None = None
@@ -133,7 +145,7 @@ class RawSpec:
     @property
     def events(self) -> tuple[Text, ...]:
         """Every event that the spec handles or emits, as written."""
-        handled = (self.starts_on, self.cancels_on) if self.cancels_on else (self.starts_on,)
-        emitted = (self.refused, *(emission for _, emission in self.tells))
+        handled = (one for one in (self.starts_on, self.cancels_on, self.compensates_on) if one)
+        emitted = (self.refused, self.kept, *(emission for _, emission in self.tells))
         told = tuple(emission.event for emission in emitted if emission)
         return (*handled, *told, *(event for step in self.steps for event in step.events))

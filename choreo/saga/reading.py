@@ -19,6 +19,7 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
@@ -48,7 +49,8 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         problems.add(name.place, "not-a-name", said)
     starts_on = keys.text("starts_on")
     namespace = keys.text("namespace")
-    cancels_on, refused = _cancellation(keys.node("cancels_on", Shape.CANCELLATION), problems)
+    cancels_on, refused = _cancellation(keys, "cancels_on")
+    compensates_on, kept = _cancellation(keys, "compensates_on")
     correlate_by = _correlation(keys, problems)
     steps = _steps(keys, table, problems)
     if name is None or starts_on is None:
@@ -64,6 +66,8 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         deadline=keys.limit("deadline"),
         cancels_on=cancels_on,
         refused=refused,
+        compensates_on=compensates_on,
+        kept=kept,
         cancellable_until=keys.text("cancellable_until"),
         tells=_tellings(keys, Shape.TELLINGS, TELL_KEYS),
         keep_early=keys.limit("keep_early"),
@@ -90,12 +94,14 @@ def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
 
 
-def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, RawEmission | None]:
+def _cancellation(keys: Keys, key: str) -> tuple[Text | None, RawEmission | None]:
+    """The event that asks for it, and what answers where it is too late."""
+    node = keys.node(key, Shape.CANCELLATION)
     if not isinstance(node, Table):
-        emission = _emission(node, None, problems) if node is not None else None
+        emission = _emission(node, None, keys.problems) if node is not None else None
         return (emission.event if emission else None), None
-    keys = Keys(node, problems, "cancels_on", CANCELLATION_KEYS)
-    return keys.text("event"), _emitted(keys, "refused")
+    inner = Keys(node, keys.problems, key, CANCELLATION_KEYS)
+    return inner.text("event"), _emitted(inner, "refused")
 
 
 def _steps(keys: Keys, table: Table, problems: Problems) -> tuple[RawStep, ...]:
@@ -128,6 +134,8 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         when=keys.text("when"),
         otherwise=keys.names("else"),
         emit=_emitted(keys, "emit"),
+        saga=_nested(keys),
+        hands=_mappings(keys.node("with", Shape.MAPPINGS), problems),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
@@ -144,6 +152,14 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         pivot=keys.flag("pivot"),
         tells=_tellings(keys, Shape.STEP_TELLINGS, STEP_TELL_KEYS),
     )
+
+
+def _nested(keys: Keys) -> Text | None:
+    saga = keys.text("saga", Shape.NESTED)
+    if saga and not NESTED.fullmatch(saga.value):
+        said = f"{saga.value} is no saga: its name, or its name and least version"
+        keys.problems.add(saga.place, "not-a-name", said, "saga: shipping, or shipping@2")
+    return saga
 
 
 def _order(keys: Keys, problems: Problems) -> RawOrder:

@@ -99,6 +99,14 @@ class Compensation:
     wait_us: int = 30_000_000
 
 
+@dataclass(frozen=True)
+class Nested:
+    """The saga that a step is: its name, and the field of its start event that holds its own key."""
+
+    saga: str
+    key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
@@ -130,6 +138,7 @@ class Step:
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
     not_before_us: int | Expression | None = None
+    nested: Nested | None = None
 
     @property
     def emissions(self) -> tuple[Emission, ...]:
@@ -142,7 +151,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Cancellation:
-    """Which event cancels, and what is emitted where that is refused."""
+    """Which event asks to go back, and what is emitted where that is refused."""
 
     event: str
     refused: Emission | None = None
@@ -158,6 +167,7 @@ class Role(StrEnum):
     UNDONE = "undone"
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
+    COMPENSATES = "compensates"
     REOPENS = "reopens"
     SKIPS = "skips"
 
@@ -189,6 +199,8 @@ class Spec:
     tells: tuple[Telling, ...] = ()
     cancellable_until: str | None = None
     """The step that must not be done yet when a cancellation comes."""
+    compensates_on: Cancellation | None = None
+    """What takes it back while it goes on and once it is complete; only a pivot refuses that."""
 
     @cached_property
     def digest(self) -> str:
@@ -207,6 +219,8 @@ class Spec:
         found: dict[str, list[Part]] = {self.starts_on: [Part(Role.STARTS, "")]}
         if self.cancels_on:
             found.setdefault(self.cancels_on.event, []).append(Part(Role.CANCELS, ""))
+        if self.compensates_on:
+            found.setdefault(self.compensates_on.event, []).append(Part(Role.COMPENSATES, ""))
         for step in self.steps:
             undo = step.compensate
             for role, events in (
@@ -225,9 +239,21 @@ class Spec:
     @property
     def emissions(self) -> tuple[Emission, ...]:
         """Everything that the saga may emit for itself; its steps have more."""
-        refused = self.cancels_on.refused if self.cancels_on else None
+        asked = (self.cancels_on, self.compensates_on)
         told = tuple(telling.emission for telling in self.tells)
-        return (refused, *told) if refused else told
+        return (*(one.refused for one in asked if one and one.refused), *told)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The events that answer where it is too late to go back: nobody has to take them."""
+        asked = (self.cancels_on, self.compensates_on)
+        return tuple(one.refused.event for one in asked if one and one.refused)
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The events by which others start the saga and take it back, in their own time."""
+        asked = (self.cancels_on, self.compensates_on)
+        return (self.starts_on, *(one.event for one in asked if one))
 
     @cached_property
     def emits(self) -> tuple[str, ...]:

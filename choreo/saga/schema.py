@@ -13,6 +13,7 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
@@ -53,11 +54,16 @@ class _Shapes:
 
     def table(self, keys: Mapping[str, Key]) -> dict[str, Any]:
         """A table with these keys and no others."""
+        needed = {name: key for name, key in keys.items() if key.required or key.shape in ALWAYS}
+        either = [
+            {"anyOf": [{"required": [one]}, {"required": [key.unless]}]} for one, key in needed.items() if key.unless
+        ]
         return {
             "type": "object",
             "properties": {name: {"description": key.says, **self._value(key)} for name, key in keys.items()},
-            "required": [name for name, key in keys.items() if key.required or key.shape in ALWAYS],
+            "required": [name for name, key in needed.items() if not key.unless],
             "additionalProperties": False,
+            **({"allOf": either} if either else {}),
         }
 
     def _value(self, key: Key) -> dict[str, Any]:
@@ -73,6 +79,7 @@ class _Shapes:
             Shape.WORD: WORD,
             Shape.SAGA_NAME: {"type": "string", "pattern": f"^(?:{SAGA_NAME.pattern})$"},
             Shape.STEP_NAME: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            Shape.NESTED: {"type": "string", "pattern": f"^(?:{NESTED.pattern})$"},
             Shape.EVENT: self._event,
             Shape.EXPRESSION: EXPRESSION,
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 SAGA_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+NESTED = re.compile(rf"({SAGA_NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
 ON_TIMEOUT = ("fail", "escalate", "retry")
 NO_COMPENSATION = "none"
 
@@ -22,6 +23,8 @@ class Shape(Enum):
     """The name of one event."""
     EVENTS = auto()
     """One name or a list of them."""
+    NESTED = auto()
+    """The name of another saga, with or without the least version that will do: `shipping@2`."""
     NAMES = auto()
     """One name of a step or field, or a list of them."""
     ORDER = auto()
@@ -63,13 +66,16 @@ class Shape(Enum):
 
 
 class Key(NamedTuple):
-    """One key of a table. `missing` and `cure` are for one that must be there, where the plain words do not do."""
+    """One key of a table. `missing` and `cure` are for one that must be there, where the plain words do not do;
+    `unless` is another key beside which it need not be.
+    """
 
     shape: Shape
     says: str
     required: bool = False
     missing: str = ""
     cure: str = ""
+    unless: str = ""
 
 
 Keys = Mapping[str, Key]
@@ -88,6 +94,7 @@ SPEC_KEYS: Keys = {
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
+    "compensates_on": Key(Shape.CANCELLATION, "The event that takes the saga back, even where it is complete already."),
     "cancellable_until": Key(Shape.WORD, "The step after which a cancellation is refused; a pivot does it, too."),
     "tell": Key(Shape.TELLINGS, "Events that tell others where the saga stands."),
     "keep_early": Key(Shape.DURATION, "How long an event is kept that comes before its instance starts; 1d."),
@@ -103,11 +110,14 @@ STEP_KEYS: Keys = {
     "when": Key(Shape.EXPRESSION, "The step is skipped where this is false: CEL over saga.* and steps.NAME.*."),
     "else": Key(Shape.NAMES, "The step is skipped unless all of these were skipped: the other way of a choice."),
     "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
+    "saga": Key(Shape.NESTED, "The saga that the step is, or its least version too: shipping@2. It says how it ends."),
+    "with": Key(Shape.MAPPINGS, "Where fields of the events that start and undo this saga come from."),
     "completes_on": Key(
         Shape.EVENTS,
         "The event that ends the step well.",
         required=True,
         cure="add completes_on: the event that ends it",
+        unless="saga",
     ),
     "fails_on": Key(Shape.EVENTS, "The event that says that it certainly did not happen."),
     "unknown_on": Key(Shape.EVENTS, "The event that says that it may have happened: it is undone like a timeout."),
@@ -163,7 +173,7 @@ STEP_TELL_KEYS: Keys = {
     "undone": Key(Shape.EMISSION, "Emitted when the step is undone."),
 }
 CANCELLATION_KEYS: Keys = {
-    "event": Key(Shape.EVENT, "The event that asks to cancel.", required=True),
+    "event": Key(Shape.EVENT, "The event that asks for it.", required=True),
     "refused": Key(Shape.EMISSION, "The event that answers where it is too late."),
 }
 TIMEOUT_KEYS: Keys = {
