@@ -11,6 +11,7 @@ from choreo.cli.dead_letters import dead_letters
 from choreo.cli.lag import lag_of
 from choreo.cli.options import command
 from choreo.cli.project import Project
+from choreo.cli.saga_nested import nested_in, sentence, standing
 from choreo.cli.saga_rows import moment_text, one_instance, short_names
 from choreo.cli.saga_specs import project_parts, spec_of
 from choreo.cli.saga_steps import awaited_by
@@ -44,13 +45,16 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     with SagaView(project, row["saga"]) as seen:
         instance = seen.instance(row["key"])
     emitters, now = _emitters(known), to_datetime(SystemClock().now())
+    nested = {one.step: one for one in nested_in(instance, spec)}
     waits: list[dict[str, Any]] = []
     for event in row["waits_for"]:
         step = _step_waiting(spec, event, row)
         by = emitters.get(event, [])
         wait = {"event": event, "step": step, "emitted_by": by, "since": _since(step, history)}
         wait |= _time_left(instance, step, now)
-        wait["emitters"] = [_emitter(project, known, name, row["key"])._asdict() for name in by if known]
+        key = nested[step].key if step in nested else row["key"]
+        wait["emitters"] = [_emitter(project, known, name, key)._asdict() for name in by if known]
+        wait["nested"] = standing(project, nested[step]) if step in nested else None
         waits.append(wait)
     told = f": {row['reason']}" if row["reason"] else ""
     lines = [f"{row['saga']} {row['key']} is {row['status']}{told}" if waits else str(row["explanation"])]
@@ -76,7 +80,9 @@ def _sentence(wait: Mapping[str, Any]) -> str:
 
 
 def _hindrances(wait: Mapping[str, Any]) -> Iterator[str]:
-    """What those who should emit an event have left to do, or could not do."""
+    """What those who should emit an event have left to do, or could not do; how the saga stands that the step is."""
+    if wait["nested"] is not None:
+        yield f"    {sentence(wait['nested'])}"
     for one in wait["emitters"]:
         letter = one["dead_letter"]
         if one["lag"] is None:

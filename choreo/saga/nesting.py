@@ -12,6 +12,7 @@ from choreo.saga.offers import Offer, Offers
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import RawCompensation, RawEmission, RawSpec, RawStep
 from choreo.saga.rules import Cancellation, Nested, Spec, Step
+from choreo.saga.shapes import NESTED
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -52,12 +53,14 @@ class _Filler:
         return self._filled(step, step.saga, offer)
 
     def _offer(self, step: RawStep, written: Text) -> Offer | None:
+        if not NESTED.fullmatch(written.value):
+            return None  # the reader has said so
         name, _, least = written.value.partition("@")
         offer, saga = self.offers.by_name.get(name), self.raw.name.value
         circle = (saga, saga) if name == saga else self.offers.circle(saga, name)
         if circle:
             said = f"saga {circle[0]} would never end: {' nests '.join(circle)}"
-            self.problems.add(written.place, "nested-in-itself", said)
+            self.problems.add(written.place, "nested-in-itself", said, "let one of them not nest the other")
             return None
         if offer is None:
             known = [one for one in self.offers.by_name if one != saga]
@@ -71,7 +74,8 @@ class _Filler:
             said = (
                 f"step {step.name.value} needs version {least} of saga {name} or a later one, this is {offer.version}"
             )
-            self.problems.add(written.place, "saga-too-old", said)
+            cure = f"deploy that version of it, or write {name}@{offer.version} where that will do"
+            self.problems.add(written.place, "saga-too-old", said, cure)
             return None
         return offer
 

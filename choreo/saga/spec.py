@@ -36,7 +36,7 @@ def load_spec(path: str | Path, catalogue: Mapping[str, type[Event]], offers: Of
 
 
 def folder_of(path: str | Path) -> Sources:
-    """The texts that lie in the folder of a spec, read once they are asked for; those that can't be read are left out."""
+    """The texts that lie in the folder of a spec, read once they are asked for; what can't be read is left out."""
 
     def texts() -> Iterator[str]:
         for file in sorted(Path(path).parent.glob("*.y*ml")):

@@ -1,5 +1,5 @@
-"""The events of three sagas that nest each other, `nested/*.yaml`: an order ships, and shipping delivers. Each has a key
-of its own.
+"""The events of three sagas that nest each other, `nested/*.yaml`: an order ships, and shipping delivers. Each has a
+key of its own.
 """
 
 from collections.abc import Mapping
