@@ -113,7 +113,7 @@ def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received
 def _not_after_the_end(
     spec: Spec, before: Instance | None, given: Received | None, after: Instance | None, emit: Emit
 ) -> None:
-    """After the end only a late success, and whoever takes the saga back, is answered by an undo: that opens it again."""
+    """After the end only a late success, or who takes the saga back, is answered by an undo: that opens it again."""
     says = f"{_word(emit.event)} is emitted"
     if after is not None and after.ended:
         raise Broken(SILENT, f"{says} and the saga is {after.status}")

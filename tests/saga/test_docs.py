@@ -9,6 +9,7 @@ import pytest
 
 from choreo.events.event import Event
 from choreo.saga import shapes
+from choreo.saga.offers import Offers
 from choreo.saga.shapes import Key
 from choreo.saga.spec import parse_spec
 
@@ -23,6 +24,7 @@ class TravelEvent(Event, namespace="travel", topic="travel.trips", key="trip_id"
     customer: str = ""
     nights: int = 1
     room: str = ""
+    stay_id: str = ""
     price: float = 0
 
 
@@ -38,7 +40,7 @@ CATALOGUE = _known()
 @pytest.mark.parametrize("block", BLOCKS)
 def test_each_spec_of_the_page_is_one(block: str) -> None:
     """What a reader copies has no mistake."""
-    assert parse_spec(block, "docs/sagas.md", CATALOGUE).steps
+    assert parse_spec(block, "docs/sagas.md", CATALOGUE, Offers(lambda: BLOCKS)).steps
 
 
 def test_the_page_names_every_key() -> None:
