@@ -47,7 +47,7 @@ def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -
         finder.find(project.config.project.services)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
     services, specs, files = list(found.services), {}, {}
-    offers = offers_of([*found.specs, *finder.spec_files()], log)
+    offers = offers_of([*found.specs, *finder.spec_files()], lambda: project.log)
     for path in found.specs:
         spec = load_spec(path, catalogue, offers)
         older = tuple(older_specs(log, spec, catalogue)) if log is not None else ()

@@ -86,7 +86,9 @@ class Checked:
 
     def _load_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
         catalogue, files = self._finder.catalogue(), list(paths)
-        offers = offers_of([*files, *self._finder.spec_files()], self._project.log if self._asks_log else None)
+        offers = offers_of(
+            [*files, *self._finder.spec_files()], (lambda: self._project.log) if self._asks_log else None
+        )
         for path in files:
             try:
                 source = path.read_bytes().decode()

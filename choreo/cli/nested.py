@@ -1,6 +1,6 @@
 """The sagas that the specs of a project may nest: its own, then those that lie on the log, whoever deployed them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from choreo.saga.offers import Offers
 from choreo.saga.shelf import whole_shelf
 
 
-def offers_of(paths: Iterable[Path], log: Log | None) -> Offers:
-    """What these files and a log offer; nothing is read before a spec asks."""
+def offers_of(paths: Iterable[Path], log: Callable[[], Log] | None) -> Offers:
+    """What these files and a log offer; the log is opened for a saga that no file has. None: no log is asked."""
 
     def files() -> Iterator[str]:
         for path in paths:
@@ -18,6 +18,6 @@ def offers_of(paths: Iterable[Path], log: Log | None) -> Offers:
                 yield path.read_bytes().decode()
 
     def deployed() -> Iterator[str]:
-        return (one.source for one in whole_shelf(log)) if log is not None else iter(())
+        return (one.source for one in whole_shelf(log())) if log is not None else iter(())
 
     return Offers(files, deployed)

@@ -56,14 +56,14 @@ class _Filler:
         if not NESTED.fullmatch(written.value):
             return None  # the reader has said so
         name, _, least = written.value.partition("@")
-        offer, saga = self.offers.by_name.get(name), self.raw.name.value
+        offer, saga = self.offers.of(name), self.raw.name.value
         circle = (saga, saga) if name == saga else self.offers.circle(saga, name)
         if circle:
             said = f"saga {circle[0]} would never end: {' nests '.join(circle)}"
             self.problems.add(written.place, "nested-in-itself", said, "let one of them not nest the other")
             return None
         if offer is None:
-            known = [one for one in self.offers.by_name if one != saga]
+            known = [one for one in self.offers.names() if one != saga]
             otherwise = (
                 f"known are {', '.join(sorted(known))}" if known else "is its spec in this folder, or on the log?"
             )

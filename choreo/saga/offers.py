@@ -5,7 +5,6 @@ An offer is read from a spec's text alone, so that specs need not be loaded in t
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from choreo.saga.problems import Problems
 from choreo.saga.raw import RawSpec
@@ -36,26 +35,32 @@ class Offer:
 
 
 class Offers:
-    """Sagas by name. Each layer of texts stands before those behind it; of one layer the highest version counts."""
+    """Sagas by name. A layer of texts is read where those before it don't have the saga; of one layer the highest
+    version counts.
+    """
 
     def __init__(self, *layers: Sources) -> None:
         self._layers = layers
+        self._read: list[Mapping[str, Offer]] = []
 
     def behind(self, nearer: Sources) -> "Offers":
         """The same, with these texts before all others."""
         return Offers(nearer, *self._layers)
 
-    @cached_property
-    def by_name(self) -> Mapping[str, Offer]:
-        """Everything that is offered."""
-        found: dict[str, Offer] = {}
-        for layer in self._layers:
-            here: dict[str, Offer] = {}
-            for offer in filter(None, map(offer_of, layer())):
-                if offer.saga not in here or here[offer.saga].version < offer.version:
-                    here[offer.saga] = offer
-            found = here | found
-        return found
+    def of(self, saga: str) -> Offer | None:
+        """What the saga offers; None where there is none of this name."""
+        return next((layer[saga] for layer in self._each() if saga in layer), None)
+
+    def names(self) -> list[str]:
+        """Every saga that there is."""
+        return sorted({name for layer in self._each() for name in layer})
+
+    def _each(self) -> Iterator[Mapping[str, Offer]]:
+        for number, layer in enumerate(self._layers):
+            if number == len(self._read):
+                found = sorted(filter(None, map(offer_of, layer())), key=lambda offer: offer.version)
+                self._read.append({offer.saga: offer for offer in found})
+            yield self._read[number]
 
     def circle(self, saga: str, nested: str) -> tuple[str, ...]:
         """The way from a saga through one that it nests back to itself; () where there is none."""
@@ -65,7 +70,7 @@ class Offers:
             way = ways.pop(0)
             if way[-1] == saga:
                 return way
-            offer = self.by_name.get(way[-1])
+            offer = self.of(way[-1])
             for name in offer.nests if offer else ():
                 if name not in seen:
                     seen.add(name)

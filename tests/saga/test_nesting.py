@@ -75,7 +75,7 @@ def test_answers_that_can_not_find_the_saga_above_are_a_mistake() -> None:
 
 
 def test_the_folder_comes_first_and_the_highest_version_of_it(tmp_path: Path) -> None:
-    """A spec beside the one that nests it stands before those from elsewhere; of two versions there the later counts."""
+    """A spec beside the one that nests it stands before those from elsewhere; of two there the later version counts."""
     (tmp_path / "order.yaml").write_text(ORDER)
     (tmp_path / "notes.yaml").write_text("- no spec")
     (tmp_path / "bytes.yml").write_bytes(b"\xff\xfe")
@@ -111,7 +111,7 @@ def test_nothing_else_is_read_for_a_spec_that_nests_nothing() -> None:
 def test_texts_that_are_no_specs_offer_nothing() -> None:
     """What is wrong with them is for whoever loads them to say."""
     assert [offer_of(text) for text in ("", "- a list", "saga: [", "services: {web: {image: x}}")] == [None] * 4
-    assert NOBODY.by_name == {}
+    assert NOBODY.names() == []
 
 
 def test_a_circle_over_several_sagas_is_named_whole() -> None:
