@@ -128,6 +128,7 @@ def test_show_and_why_name_the_nested_saga(mall: Path, choreo: Choreo) -> None:
     stands = "saga shipping S-slow is waiting: pick waits for Picked"
     assert said[2] == f"    {stands} (choreo sagas why S-slow --saga shipping)"
     assert choreo("sagas", "why", "S-slow", "--saga", "shipping").stdout.startswith("shipping S-slow is waiting")
+    choreo("check", "--strict", "--log", LOG)  # those under way can go on
 
 
 def test_why_follows_a_stuck_saga_down(mall: Path, choreo: Choreo) -> None:
@@ -150,6 +151,17 @@ def test_a_saga_that_has_not_started_is_said_to(mall: Path, choreo: Choreo) -> N
     said = choreo("sagas", "why", "o1").stdout
     assert "    saga shipping S-o1 has not started\n" in said
     assert "    saga.shipping has never run on this log\n" in said
+
+
+def test_a_key_that_was_used_before_is_told(mall: Path, choreo: Choreo) -> None:
+    """The nested saga refuses to start a second time; why finds the dead letter under its key, not the order's."""
+    choreo("emit", "mall.py:ShipmentWanted", "shipment_id=S-slow", "order_id=other")
+    choreo("run", "--until-idle")
+    choreo("emit", "mall.py:OrderPlaced", "order_id=slow")
+    choreo("run", "--until-idle")
+    said = choreo("sagas", "why", "slow").stdout
+    assert "saga.shipping gave up on mall.ShipmentWanted of this key" in said
+    assert "saga shipping S-slow has been started before" in said
 
 
 def test_another_team_deploys_the_nested_saga(mall: Path, choreo: Choreo) -> None:

@@ -2,7 +2,8 @@
 
 from choreo.testing import Scenario
 from tests.saga import mall
-from tests.saga.mall import SPECS
+from tests.saga.mall import SPECS, load
+from tests.saga.story import Story
 
 SHIPMENT = {"shipment_id": "S-o1", "order_id": "o1"}
 DELIVERY = {"delivery_id": "D-S-o1", "shipment_id": "S-o1"}
@@ -111,3 +112,25 @@ def test_every_level_survives_a_restart() -> None:
     story = delivered().restart().when(mall.PaymentRefused(order_id="o1")).restart()
     story.when(mall.Unloaded(**DELIVERY)).restart().when(mall.Unpicked(**SHIPMENT))
     story.then_saga("order", "o1", "compensated").then_saga("shipping", "S-o1", "compensated")
+
+
+def test_its_bad_end_means_undone_to_who_asked_for_that() -> None:
+    """The same event says that the step failed, and, once it was taken back, that it is undone."""
+    failed = Story(load("order")).when("OrderPlaced", "ShipmentDropped").stands("compensated")
+    assert failed.state("ship") == "failed"
+    undone = Story(load("order")).when("OrderPlaced", "OrderCancelled").when("ShipmentDropped").stands("cancelled")
+    undone.tells("cancelled: cancelled (OrderCancelled), ship undone (ShipmentDropped)")
+    done = Story(load("order")).when("OrderPlaced", "ShipmentReady", "OrderCancelled", "ShipmentDropped")
+    assert done.stands("cancelled").state("ship") == "compensated"
+
+
+def test_ends_that_are_heard_late_or_in_another_order_end_well() -> None:
+    """A success that crosses the request to go back is covered by it; one that is heard only after the answer to it
+    makes it ask once more, which a saga that has gone back answers again.
+    """
+    crossed = Story(load("order")).when("OrderPlaced").after("1h").then("ShipmentWanted", "ShipmentUndone")
+    crossed.when("ShipmentReady").stands("compensating", "ShipmentDropped", "ShipmentCancelled")
+    crossed.when("ShipmentDropped").then().stands("compensated")
+    swapped = Story(load("order")).when("OrderPlaced").after("1h").when("ShipmentDropped").stands("compensated")
+    swapped.then("ShipmentWanted", "ShipmentUndone").when("ShipmentReady").then("ShipmentUndone")
+    swapped.when("ShipmentDropped").stands("compensated")
