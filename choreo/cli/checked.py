@@ -17,6 +17,7 @@ from choreo.diagram.parts import Parts
 from choreo.errors import ChoreoError
 from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
+from choreo.saga.offers import NOBODY
 from choreo.saga.spec import examine_spec, folder_of
 from choreo.service.service import Service
 
@@ -30,6 +31,7 @@ class Checked:
         self._specs: list[SpecFile] = []
         self._plans: list[Plan] = []
         self._runnable: list[Service] = []
+        self._offers = NOBODY
         self._broken = False
         """Whether a part could not be loaded: what it would have said is not known, so nobody is told to lack it."""
 
@@ -86,9 +88,8 @@ class Checked:
 
     def _load_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
         catalogue, files = self._finder.catalogue(), list(paths)
-        offers = offers_of(
-            [*files, *self._finder.spec_files()], (lambda: self._project.log) if self._asks_log else None
-        )
+        log = (lambda: self._project.log) if self._asks_log else None
+        self._offers = offers_of([*files, *self._finder.spec_files()], log)
         for path in files:
             try:
                 source = path.read_bytes().decode()
@@ -96,7 +97,7 @@ class Checked:
                 self._broken = True
                 yield Finding("cannot-load", f"{path} can't be read: {error}", Spot(str(path)))
                 continue
-            spec, problems = examine_spec(source, str(path), catalogue, offers.behind(folder_of(path)))
+            spec, problems = examine_spec(source, str(path), catalogue, self._offers.behind(folder_of(path)))
             for problem in problems.found:
                 yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
             if spec is None or problems.found:
@@ -131,7 +132,7 @@ class Checked:
             plans=tuple(self._plans),
             counts=self._counts(asked),
             named=tuple(self._named()),
-            deployed=tuple(deployed_specs(self._project, catalogue)) if asked else (),
+            deployed=tuple(deployed_specs(self._project, catalogue, self._offers)) if asked else (),
         )
 
     def _counts(self, asked: bool) -> dict[str, Count]:

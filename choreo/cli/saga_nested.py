@@ -23,10 +23,10 @@ class Nesting(NamedTuple):
 
 def nested_in(instance: Instance | None, spec: Spec | None) -> list[Nesting]:
     """The sagas that its steps have begun; nothing of an instance or spec that can't be read here."""
+    if instance is None or spec is None or instance.forgotten:
+        return []
     found = []
-    for step in spec.steps if spec is not None and instance is not None and not instance.forgotten else ():
-        assert spec is not None
-        assert instance is not None
+    for step in spec.steps:
         key = nested_key(spec, instance, step)
         if step.nested is not None and key is not None and instance.steps[step.name].state not in NOT_BEGUN:
             found.append(Nesting(step.name, step.nested.saga, key))

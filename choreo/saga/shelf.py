@@ -7,7 +7,6 @@ saga, version, digest and source (the YAML text as it was deployed).
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from choreo.errors import SpecError
 from choreo.events.event import Event
 from choreo.log.interface import Log, TopicSpec
 from choreo.record import NewRecord, Record, TopicPartition
-from choreo.saga.offers import Offers, nested_in
+from choreo.saga.offers import NOBODY, Offers, nested_in, texts_of
 from choreo.saga.problems import Problems
 from choreo.saga.rules import Spec
 from choreo.saga.spec import examine_spec
@@ -79,14 +78,14 @@ def _records(log: Log) -> list[Record]:
     return found
 
 
-def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]]) -> list[Spec]:
+def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY) -> list[Spec]:
     """The other versions of `spec` that instances may follow. One that these event classes can't carry is left
-    out, with a warning.
+    out, with a warning. `offers` are the sagas that they may nest and that were not deployed here.
     """
     found, every = [], whole_shelf(log)
     for deployed in shelf(log, spec.name):
         if deployed.digest != spec.digest:
-            older, problems = examine_deployed(deployed, every, catalogue)
+            older, problems = examine_deployed(deployed, every, catalogue, offers)
             try:
                 problems.check()
             except SpecError as error:
@@ -97,17 +96,17 @@ def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]]) -> l
 
 
 def examine_deployed(
-    deployed: Deployed, every: Sequence[Deployed], catalogue: Mapping[str, type[Event]]
+    deployed: Deployed, every: Sequence[Deployed], catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY
 ) -> tuple[Spec | None, Problems]:
     """What a deployed version says, and what is wrong with it here. Each saga that it nests is read in that of its
-    deployed versions with which it had its digest; the newest ones, where none gives it.
+    deployed versions with which it had its digest; the newest ones, where none gives it, and in `offers` where it was
+    not deployed.
     """
     file = f"{TOPIC}: {deployed.saga} version {deployed.version}"
-    versions = [[one.source for one in reversed(every) if one.saga == name] for name in nested_in(deployed.source)]
-    first = None
+    versions = ([one.source for one in reversed(every) if one.saga == name] for name in nested_in(deployed.source))
+    first: tuple[Spec | None, Problems] | None = None
     for sources in product(*filter(None, versions)):
-        offers = Offers(partial(iter, sources))
-        spec, problems = examine_spec(deployed.source, file, catalogue, offers)
+        spec, problems = examine_spec(deployed.source, file, catalogue, offers.behind(texts_of(sources)))
         if spec is not None and spec.digest == deployed.digest:
             return spec, problems
         first = first or (spec, problems)

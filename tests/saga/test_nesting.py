@@ -7,7 +7,7 @@ import pytest
 from choreo.errors import SpecError
 from choreo.log.memory import MemoryLog
 from choreo.saga.explore import Bounds, explore
-from choreo.saga.offers import NOBODY, Offers, offer_of
+from choreo.saga.offers import NOBODY, Offers, offer_of, texts_of
 from choreo.saga.rules import Nested, Reference, SagaKey
 from choreo.saga.shelf import deploy, older_specs, shelf, whole_shelf
 from choreo.saga.spec import load_spec, parse_spec
@@ -20,7 +20,7 @@ LATER = LATER.replace("{event: ShipmentUndone, refused: ShipmentKept}", "Shipmen
 
 
 def offers(*sources: str) -> Offers:
-    return Offers(lambda: sources)
+    return Offers(texts_of(sources))
 
 
 def said(source: str, *others: str) -> str:
@@ -138,6 +138,15 @@ def test_instances_keep_the_events_with_which_they_began() -> None:
         (older.digest, ("mall.ShipmentReady",))
     ]
     assert [one.version for one in shelf(log, "shipping")] == [2, 3]
+
+
+def test_a_nested_saga_that_was_never_deployed_is_taken_from_the_project() -> None:
+    """Only the saga above runs here: its older versions are read with what the project has."""
+    log, older = MemoryLog(), parse_spec(ORDER, "order.yaml", CATALOGUE, offers(SHIPPING))
+    deploy(log, older, ORDER)
+    newer = parse_spec(ORDER.replace("version: 1", "version: 2"), "order.yaml", CATALOGUE, offers(SHIPPING))
+    assert older_specs(log, newer, CATALOGUE, offers(SHIPPING)) == [older]
+    assert older_specs(log, newer, CATALOGUE) == []
 
 
 def test_runs_around_a_nested_saga_keep_every_promise() -> None:
