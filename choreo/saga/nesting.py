@@ -37,9 +37,9 @@ class _Filler:
 
     def step(self, step: RawStep) -> RawStep:
         if step.saga is None:
-            for key, _ in step.hands[:1]:
+            for field, _ in step.hands[:1]:
                 said = f"step {step.name.value} has a with: of its own, and is no saga"
-                self.problems.add(key.place, "nothing-to-map", said, "emit: {event: EVENT, with: {...}}")
+                self.problems.add(field.place, "nothing-to-map", said, "emit: {event: EVENT, with: {...}}")
             return step
         for key, place in _twice(step):
             said = f"step {step.name.value} is a saga, which says {key} itself"

@@ -1,12 +1,14 @@
 """A step that is a saga: orders ship, shipping delivers, each with a coordinator and a key of its own."""
 
+from typing import Any
+
 from choreo.testing import Scenario
 from tests.saga import mall
 from tests.saga.mall import SPECS, load
 from tests.saga.story import Story
 
-SHIPMENT = {"shipment_id": "S-o1", "order_id": "o1"}
-DELIVERY = {"delivery_id": "D-S-o1", "shipment_id": "S-o1"}
+SHIPMENT: dict[str, Any] = {"shipment_id": "S-o1", "order_id": "o1"}
+DELIVERY: dict[str, Any] = {"delivery_id": "D-S-o1", "shipment_id": "S-o1"}
 
 
 def placed(by_hand: bool = False) -> Scenario:

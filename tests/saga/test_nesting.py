@@ -95,7 +95,8 @@ def test_at_least_a_version_is_that_one_or_a_later_one() -> None:
     asks = ORDER.replace("saga: shipping,", "saga: shipping@3,")
     assert "needs version 3 of saga shipping or a later one, this is 2" in said(asks, SHIPPING)
     for enough in ("@2", "@3"):
-        assert parse_spec(ORDER.replace("saga: shipping,", f"saga: shipping{enough},"), "o", CATALOGUE, offers(LATER))
+        asks = ORDER.replace("saga: shipping,", f"saga: shipping{enough},")
+        assert parse_spec(asks, "o", CATALOGUE, offers(LATER)).by_name["ship"].completes_on == ("mall.ShipmentKept",)
 
 
 def test_nothing_else_is_read_for_a_spec_that_nests_nothing() -> None:
