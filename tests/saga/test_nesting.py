@@ -45,6 +45,16 @@ def test_a_nested_saga_is_a_step_like_any_other() -> None:
     assert step.compensate.emit.fields["shipment_id"] == step.emit.fields["shipment_id"]
 
 
+def test_the_undo_takes_those_mappings_that_it_has_fields_for() -> None:
+    """`with` is written once, for both events; the one that takes the saga back may have fewer fields."""
+    more = ORDER.replace("with: {shipment_id:", "with: {by_hand: 'true', shipment_id:")
+    step = parse_spec(more, "order.yaml", CATALOGUE, offers(SHIPPING)).by_name["ship"]
+    assert step.emit is not None
+    assert step.compensate is not None
+    assert set(step.emit.fields) == {"shipment_id", "order_id", "by_hand"}
+    assert set(step.compensate.emit.fields) == {"shipment_id", "order_id"}
+
+
 def test_its_key_may_come_from_a_step_that_is_surely_done() -> None:
     """The undo reads it too: a saga that was started was started after that step."""
     first = "  - {name: pay, emit: PaymentWanted, completes_on: PaymentTaken, compensate: none}\n"
