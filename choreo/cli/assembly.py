@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.config import service_settings
@@ -16,7 +17,7 @@ from choreo.runtime.topics import topics_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.durations import parse_duration
 from choreo.saga.shelf import deploy, older_specs
-from choreo.saga.spec import Spec, load_spec
+from choreo.saga.spec import Spec, folder_of, load_spec
 from choreo.service.service import Service
 
 
@@ -46,9 +47,10 @@ def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -
         finder.find(project.config.project.services)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
     services, specs, files = list(found.services), {}, {}
+    offers = offers_of([*found.specs, *finder.spec_files()], lambda: project.log)
     for path in found.specs:
-        spec = load_spec(path, catalogue)
-        older = tuple(older_specs(log, spec, catalogue)) if log is not None else ()
+        spec = load_spec(path, catalogue, offers)
+        older = tuple(older_specs(log, spec, catalogue, offers.behind(folder_of(path)))) if log is not None else ()
         services.append(coordinator(spec, catalogue, older))
         specs[services[-1].name], files[services[-1].name] = (spec, *older), path
     return Assembly(tuple(services), specs, files)

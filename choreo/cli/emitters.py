@@ -29,25 +29,25 @@ class Emitter(NamedTuple):
 
 
 class Emitters:
-    """The services of a project (None: they can't be loaded here), looked at for one key of a saga, each once."""
+    """The services of a project (None: they can't be loaded here), looked at for a key, each once."""
 
-    def __init__(self, project: Project, known: Assembly | None, key: str) -> None:
-        self._project, self._key = project, key.encode()
+    def __init__(self, project: Project, known: Assembly | None) -> None:
+        self._project = project
         self._services = {service.name: service for service in (known.services if known else ())}
-        self._standing: dict[str, Emitter] = {}
+        self._standing: dict[tuple[str, str], Emitter] = {}
 
     def of(self, event: str) -> list[str]:
         """Which services declare that they emit an event, by its full name."""
         emitted = {name: service.emitted for name, service in self._services.items()}
         return [name for name, events in emitted.items() if any(one.contract.full_name == event for one in events)]
 
-    def stands(self, service: str) -> Emitter:
-        """How one of them stands, as the log and the copies of its stores tell."""
-        if service not in self._standing:
-            self._standing[service] = self._look(plan_of(self._services[service]))
-        return self._standing[service]
+    def stands(self, service: str, key: str) -> Emitter:
+        """How one of them stands with what has this key, as the log and the copies of its stores tell."""
+        if (service, key) not in self._standing:
+            self._standing[service, key] = self._look(plan_of(self._services[service]), key.encode())
+        return self._standing[service, key]
 
-    def _look(self, plan: Plan) -> Emitter:
+    def _look(self, plan: Plan, key: bytes) -> Emitter:
         topics, service, scope = self._project.log.topics(), plan.service.name, plan.service.scope
         lag = None
         if all(topic in topics for topic in plan.topics) and f"{scope}.journal" in topics:
@@ -55,13 +55,13 @@ class Emitters:
         letters: list[dict[str, Any]] = []
         if f"{scope}.dead-letters" in topics:
             letters = [row for row, _ in dead_letters(self._project, [service])]
-        own = (row for row in letters if row["key"] == self._key and "at" in row)
-        return Emitter(service, lag, self._failing(service), max(own, key=lambda row: row["at"], default=None))
+        own = (row for row in letters if row["key"] == key and "at" in row)
+        return Emitter(service, lag, self._failing(service, key), max(own, key=lambda row: row["at"], default=None))
 
-    def _failing(self, service: str) -> dict[str, Any] | None:
+    def _failing(self, service: str, key: bytes) -> dict[str, Any] | None:
         with ServiceView(self._project, service) as seen:
-            task = seen.task_of(self._key)
-            head = head_of(task, self._key) if task else None
+            task = seen.task_of(key)
+            head = head_of(task, key) if task else None
         if head is None or not head.error:
             return None
         return {

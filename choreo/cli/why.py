@@ -9,12 +9,14 @@ import click
 from choreo.cli.emitters import Emitters, hindrances
 from choreo.cli.options import command
 from choreo.cli.project import Project
+from choreo.cli.saga_nested import nested_in, sentence, standing
 from choreo.cli.saga_rows import moment_text, one_instance, short_names
 from choreo.cli.saga_specs import project_parts, spec_of
 from choreo.cli.saga_steps import awaited_by
 from choreo.cli.saga_view import SagaView
 from choreo.clock import SystemClock, to_datetime
 from choreo.saga.instance import Instance
+from choreo.saga.items import whole_in
 from choreo.saga.people import asked_role
 from choreo.saga.rules import Spec
 
@@ -31,20 +33,24 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     spec = spec_of(known, row["digest"])
     with SagaView(project, row["saga"]) as seen:
         instance = seen.instance(row["key"])
-    emitters, now = Emitters(project, known, row["key"]), to_datetime(SystemClock().now())
+    emitters, now = Emitters(project, known), to_datetime(SystemClock().now())
+    nested = {one.step: one for one in nested_in(instance, spec)}
     waits: list[dict[str, Any]] = []
     for event in row["waits_for"]:
         step = _step_waiting(spec, event, row)
         by = emitters.of(event)
         wait = {"event": event, "step": step, "emitted_by": by, "since": _since(step, history)}
         wait |= _time_left(instance, step, now)
+        key = nested[step].key if step in nested else row["key"]
         wait["role"] = _role(spec, instance, step)
-        wait["emitters"] = [emitters.stands(name)._asdict() for name in by]
+        wait["emitters"] = [emitters.stands(name, key)._asdict() for name in by]
+        wait["nested"] = standing(project, nested[step]) if step in nested else None
         waits.append(wait)
     told = f": {row['reason']}" if row["reason"] else ""
     lines = [f"{row['saga']} {row['key']} is {row['status']}{told}" if waits else str(row["explanation"])]
     for wait in waits:
-        lines += [_sentence(wait), *(line for one in wait["emitters"] for line in hindrances(one))]
+        lines += [_sentence(wait), *([f"    {sentence(wait['nested'])}"] if wait["nested"] is not None else [])]
+        lines += [line for one in wait["emitters"] for line in hindrances(one)]
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
     project.output.thing(answer | {"waits": waits}, lines)
 
@@ -86,7 +92,7 @@ def _step_waiting(spec: Spec | None, event: str, row: Mapping[str, Any]) -> str 
 
 def _role(spec: Spec | None, instance: Instance | None, step: str | None) -> str | None:
     """Who decides a step, where a person does."""
-    human = spec.by_name[step].human if spec and step else None
+    human = spec.by_name[whole_in(step)].human if spec and step else None
     return asked_role(human, instance.steps[step]) if human and instance and step else None
 
 

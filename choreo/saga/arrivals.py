@@ -222,6 +222,8 @@ def timing_of(draft: Draft, part: Part, given: Received) -> Timing | None:
         return Timing.DUPLICATE
     if role is Role.CANCELS:
         return _of_cancellation(draft)
+    if role is Role.COMPENSATES:
+        return _of_return(draft)
     if role is Role.ADDS:
         return _of_addition(draft, part.step, given)
     if role is Role.SKIPS:
@@ -298,6 +300,15 @@ def _of_undo(draft: Draft, part: Part, at: int) -> Timing | None:
         return Timing.LATE if no else Timing.DUPLICATE
     to_be_undone = draft.cause is not None and draft.ended_at is None and state in TO_UNDO
     return Timing.EARLY if to_be_undone else Timing.UNEXPECTED
+
+
+def _of_return(draft: Draft) -> Timing | None:
+    """An event that takes the saga back."""
+    if draft.pivoted:
+        return Timing.LATE
+    if draft.cause is None:
+        return None
+    return Timing.DUPLICATE if draft.cause.kind == "asked" else Timing.UNEXPECTED
 
 
 def _of_cancellation(draft: Draft) -> Timing | None:

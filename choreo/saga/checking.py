@@ -9,10 +9,11 @@ from choreo.saga.conditions import Expression, Kind
 from choreo.saga.human import human_of
 from choreo.saga.item_words import read_items
 from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
+from choreo.saga.nesting import check_taken_back, undo_cure
 from choreo.saga.order import Order
 from choreo.saga.policy_reading import check_policies
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawSpec, RawStep, RawTellings
+from choreo.saga.raw import Limit, RawEmission, RawSpec, RawStep, RawTellings
 from choreo.saga.reading import EVERY_EVENT
 from choreo.saga.rules import (
     Cancellation,
@@ -51,10 +52,12 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     almanac = Almanac.of(raw, problems)
     checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys), almanac)
     steps = tuple(checker.for_items(step).step(step) for step in raw.steps)
-    cancels_on = checker.cancellation()
+    cancels_on = checker.cancellation(raw.cancels_on, raw.refused)
+    compensates_on = checker.cancellation(raw.compensates_on, raw.kept)
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_undo_order(raw, steps, problems)
     _check_roles(raw, starts_on, steps, problems)
+    check_taken_back(raw, starts_on, cancels_on, compensates_on, problems)
     _check_cancellable(raw, problems)
     spec = Spec(
         name=raw.name.value,
@@ -63,6 +66,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         correlate_by=keys,
         steps=steps,
         cancels_on=cancels_on,
+        compensates_on=compensates_on,
         keep_early_us=_micros(raw.keep_early, DAY),
         keep_ended_us=_micros(raw.keep_ended, 30 * DAY),
         refuse_again_us=_micros(raw.refuse_again, 365 * DAY),
@@ -118,6 +122,7 @@ class _Steps:
             when=when,
             otherwise=tuple(dict.fromkeys(text.value for text in raw.otherwise)),
             emit=emit,
+            nested=raw.nested,
             completes_on=words.events(raw.completes_on),
             fails_on=words.events(raw.fails_on),
             unknown_on=words.events(raw.unknown_on),
@@ -216,11 +221,13 @@ class _Steps:
         if undo is None:
             beyond = any(step.pivot for step in self.raw.steps if step.name.value in before)
             if not (raw.says_compensate or raw.pivot or beyond):
-                cure = "add compensate: {emit: ..., done_on: ...}, or compensate: none to say so on purpose"
-                self.problems.add(raw.name.place, "no-compensation", f"nothing undoes step {raw.name.value}", cure)
+                said = f"nothing undoes step {raw.name.value}"
+                self.problems.add(raw.name.place, "no-compensation", said, undo_cure(raw))
             return None
         event = self.words.event(undo.emit.event)
-        emit = self.mapper.emission(undo.emit, event) if event else Emission("")
+        # A nested saga was started by `emit` and nothing else: what had to be done before it is sure to be known.
+        certain = self.order.sure.get(raw.name.value, frozenset()) if raw.nested else frozenset[str]()
+        emit = self.mapper.emission(undo.emit, event, certain & self._answered_by_one()) if event else Emission("")
         return Compensation(
             emit=emit,
             done_on=self.words.events(undo.done_on),
@@ -233,12 +240,11 @@ class _Steps:
             after=None if undo.after is None else tuple(text.value for text in undo.after),
         )
 
-    def cancellation(self) -> Cancellation | None:
-        """What `cancels_on` says."""
-        if self.raw.cancels_on is None:
+    def cancellation(self, asks: Text | None, refused: RawEmission | None) -> Cancellation | None:
+        """What `cancels_on` or `compensates_on` says."""
+        if asks is None:
             return None
-        event = self.words.event(self.raw.cancels_on)
-        refused = self.raw.refused
+        event = self.words.event(asks)
         answer = self.words.event(refused.event) if refused else None
         emission = self.mapper.emission(refused, answer) if refused and answer else None
         return Cancellation(event, emission) if event else None
@@ -331,7 +337,7 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
     for written, step in zip(raw.steps, steps, strict=True):
         undo = step.compensate
         ends = [*step.completes_on, *step.fails_on, *step.unknown_on, *step.reopens_on, *step.skips_on]
-        undone = [*undo.done_on, *undo.fails_on] if undo else []
+        undone = [*undo.done_on, *undo.fails_on] if undo and not step.nested else []
         for event in dict.fromkeys(ends + undone):
             if (ends + undone).count(event) > 1:
                 said = f"{event} means two things to step {step.name}"

@@ -20,11 +20,9 @@ from choreo.saga.decision import (
     Command,
     Decision,
     Due,
-    Emit,
     Input,
     Received,
     TimerChange,
-    request_id,
 )
 from choreo.saga.draft import Draft, short
 from choreo.saga.each import add, lay_out
@@ -39,6 +37,7 @@ from choreo.saga.forward import (
 )
 from choreo.saga.instance import Cause, Instance, StepRecord, StepState
 from choreo.saga.operate import as_if_received, obey, refusal, saying
+from choreo.saga.reversal import ends_undone, refuse, take_back
 from choreo.saga.rules import Part, Role, Spec, Step
 
 OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
@@ -122,6 +121,9 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
     if part.role is Role.CANCELS:
         _cancel(draft, given)
         return
+    if part.role is Role.COMPENSATES:
+        take_back(draft, given)
+        return
     step = draft.spec.by_name[part.step]
     if part.role is Role.ADDS:
         add(draft, step, given)
@@ -180,6 +182,8 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
 def _failed(draft: Draft, step: Step, given: Received) -> None:
     """A step certainly did not happen: where its undo was asked for because it might have, nothing is to be undone."""
     record = draft.steps[step.name]
+    if record.state in UNDOING and ends_undone(step, given.event):
+        return
     in_vain = record.state in UNDOING and record.done_at is None
     if in_vain or record.state in (*OPEN, StepState.UNKNOWN):
         draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False, problem="")
@@ -199,13 +203,8 @@ def _cancel(draft: Draft, given: Received) -> None:
     if draft.cause is not None:
         return
     if draft.status == "completed" or draft.too_late_to_cancel is not None:
-        draft.refused = given.event
         draft.note(f"cancellation refused ({given.event})")
-        refused = draft.spec.cancels_on.refused if draft.spec.cancels_on else None
-        if refused is not None:
-            fields, _ = draft.fill(refused)
-            name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "notice", 1)
-            draft.emits.append(Emit(refused.event, fields, "notice", None, name))
+        refuse(draft, given, draft.spec.cancels_on)
         return
     draft.cause = Cause(kind="cancelled", by=given.event)
     draft.note(f"cancelled ({given.event})")

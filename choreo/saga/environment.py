@@ -14,7 +14,7 @@ from choreo.saga.calendars import OpenTime, Span
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
-from choreo.saga.rules import Emission, Role, Spec, Step
+from choreo.saga.rules import Cancellation, Emission, Role, Spec, Step
 
 KEY = "k1"
 
@@ -96,11 +96,14 @@ def variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
             for (text, when), outcome in zip(asked.items(), outcomes, strict=True)
         }
         said = ", ".join(text if guess.outcome else f"not ({text})" for text, guess in guesses.items())
-        cancels = spec.cancels_on
-        if cancels is not None and cancels.refused is not None:
-            cancels = replace(cancels, refused=Emission(cancels.refused.event))
         steps = tuple(_without_fields(_always_open(step), guesses) for step in spec.steps)
-        yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=(), events=())
+        cancels, undo = _unmapped(spec.cancels_on), _unmapped(spec.compensates_on)
+        bare = replace(spec, steps=steps, remembers=(), tells=(), events=())
+        yield said, replace(bare, cancels_on=cancels, compensates_on=undo)
+
+
+def _unmapped(asked: Cancellation | None) -> Cancellation | None:
+    return asked and replace(asked, refused=Emission(asked.refused.event) if asked.refused else None)
 
 
 def _is_data(when: Expression) -> bool:
@@ -111,6 +114,7 @@ def _is_data(when: Expression) -> bool:
 def left_out(spec: Spec) -> tuple[str, ...]:
     """What of a spec no run of an exploration has: steps are done once, events are taken whenever they come."""
     again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
+    again += [f"what happens within saga {step.nested.saga}" for step in spec.steps if step.nested]
     again += [f"skips_on of {step.name}" for step in spec.steps if step.skips_on]
     again += [f"for_each of {step.name}" for step in spec.steps if step.for_each]
     if spec.events:

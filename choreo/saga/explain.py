@@ -36,6 +36,8 @@ def reason(instance: Instance) -> str | None:
         return None if name is None else _bad(instance, name)
     if cause.kind == "cancelled":
         return f"cancelled ({_short(cause.by)})"
+    if cause.kind == "asked":
+        return f"taken back ({_short(cause.by)})"
     if cause.kind not in ("failed", "unknown", "timeout"):
         return f"{_short(cause.by)} {Timing(cause.kind).words}" + (f" ({cause.step})" if cause.step else "")
     verb = {"failed": "failed", "unknown": "may have happened", "timeout": "timed out"}[cause.kind]
@@ -88,7 +90,8 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
     for held in instance.held:
         yield f"{_short(held.event)} waits for its turn"
     if instance.refused:
-        yield f"cancellation refused ({_short(instance.refused)})"
+        undo = spec.compensates_on is not None and spec.compensates_on.event == instance.refused
+        yield f"{'compensation' if undo else 'cancellation'} refused ({_short(instance.refused)})"
 
 
 def _passed(instance: Instance, name: str) -> str:

@@ -195,7 +195,7 @@ class _Run:
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:
         """What each move leads to, and how many disturbances it is."""
         for move in self._around.moves(node.world):
-            cost = int(move.kind == "due" or move.role is Role.CANCELS) + int(move.kept)
+            cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES)) + int(move.kept)
             broken = None
             try:
                 world, witness, decision = self._made(node, move)

@@ -105,12 +105,12 @@ class StepRecord(Copied, Value):
 
 
 class Cause(Value):
-    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; or what cancelled it; or,
-    by a policy, the event that came at no good time: `kind` is its timing then.
+    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; what cancelled it, or took
+    it back ("asked"); or, by a policy, the event that came at no good time: `kind` is its timing then.
     """
 
     kind: Literal[
-        "failed", "unknown", "timeout", "cancelled", "early", "late", "duplicate", "out_of_order", "unexpected"
+        "failed", "unknown", "timeout", "cancelled", "asked", "early", "late", "duplicate", "out_of_order", "unexpected"
     ]
     step: str = ""
     by: str = ""

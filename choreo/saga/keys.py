@@ -22,7 +22,7 @@ class Keys:
                 cure = did_you_mean(key.value, known, f"known are {', '.join(known)}")
                 problems.add(key.place, "unknown-key", f"{what} has no key {key.value}", cure)
         for name, wanted in known.items():
-            if wanted.required and name not in table.entries:
+            if wanted.required and name not in table.entries and wanted.unless not in table.entries:
                 said, cure = wanted.missing or f"{what} has no {name}", wanted.cure or f"add {name}:"
                 problems.add(table.place, "missing-key", said, cure)
 

@@ -21,6 +21,7 @@ _POSSIBLE = {
     Role.REOPENS: {Timing.EARLY, Timing.DUPLICATE, Timing.OUT_OF_ORDER, Timing.UNEXPECTED},
     Role.UNDONE: {Timing.EARLY, Timing.DUPLICATE, Timing.OUT_OF_ORDER, Timing.UNEXPECTED},
     Role.UNDO_FAILS: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE, Timing.UNEXPECTED},
+    Role.COMPENSATES: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE, Timing.UNEXPECTED},
     Role.ADDS: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE},
     Role.CANCELS: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE, Timing.UNEXPECTED},
 }
@@ -119,7 +120,7 @@ def _senseless(spec: Spec, event: str, timing: Timing, does: str) -> tuple[str, 
     if does == "merge" and not any(part.role is Role.COMPLETES for part in parts):
         return f"only what completes a step has fields to merge, {event} does not", "ignore, dead-letter or fail"
     for part in parts:
-        if does == "fail" and part.role is Role.CANCELS:
+        if does == "fail" and part.role in (Role.CANCELS, Role.COMPENSATES):
             return f"{event} cancels the saga, so it can't fail it", "ignore or dead-letter"
         if does == "fail" and part.role is Role.COMPLETES and spec.by_name[part.step].pivot:
             said = f"{event} completes {part.step}, a pivot: from there the saga can't fail"

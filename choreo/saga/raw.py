@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from choreo.saga.problems import Place
+from choreo.saga.rules import Nested
 from choreo.saga.yaml import Text
 
 
@@ -122,7 +123,10 @@ class RawOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class RawStep:
-    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which."""
+    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which.
+
+    `hands` are the mappings of its own `with:`; `nested`, and what follows from it, is filled in by `nesting.py`.
+    """
 
     name: Text
     after: RawOrder = RawOrder()
@@ -131,6 +135,9 @@ class RawStep:
     for_each: RawFanOut | None = None
     emit: RawEmission | None = None
     human: RawHuman | None = None
+    saga: Text | None = None
+    hands: tuple[tuple[Text, Text], ...] = ()
+    nested: Nested | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()
@@ -161,7 +168,10 @@ class RawStep:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSpec:
-    """A spec. `correlate_by` is one field for all events (under "") or a field by event."""
+    """A spec. `correlate_by` is one field for all events (under "") or a field by event.
+
+    `refused` answers where it is too late to cancel, `kept` where it is too late to compensate.
+    """
 
     name: Text
     version: int = 1
@@ -175,6 +185,8 @@ class RawSpec:
     calendar: Text | None = None
     cancels_on: Text | None = None
     refused: RawEmission | None = None
+    compensates_on: Text | None = None
+    kept: RawEmission | None = None
     cancellable_until: Text | None = None
     tells: RawTellings = ()
     policies: tuple[RawPolicy, ...] = ()
@@ -187,7 +199,7 @@ class RawSpec:
     @property
     def events(self) -> tuple[Text, ...]:
         """Every event that the spec handles or emits, as written."""
-        handled = (self.starts_on, self.cancels_on) if self.cancels_on else (self.starts_on,)
-        emitted = (self.refused, *(emission for _, emission in self.tells))
+        handled = (one for one in (self.starts_on, self.cancels_on, self.compensates_on) if one)
+        emitted = (self.refused, self.kept, *(emission for _, emission in self.tells))
         told = tuple(emission.event for emission in emitted if emission)
         return (*handled, *told, *(event for step in self.steps for event in step.events))

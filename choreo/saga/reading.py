@@ -25,6 +25,7 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
@@ -57,7 +58,8 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         problems.add(name.place, "not-a-name", said)
     starts_on = keys.text("starts_on")
     namespace = keys.text("namespace")
-    cancels_on, refused = _cancellation(keys.node("cancels_on", Shape.CANCELLATION), problems)
+    cancels_on, refused = _cancellation(keys, "cancels_on")
+    compensates_on, kept = _cancellation(keys, "compensates_on")
     correlate_by = _correlation(keys, problems)
     steps = _steps(keys, table, problems)
     if name is None or starts_on is None:
@@ -75,6 +77,8 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         calendar=keys.text("calendar"),
         cancels_on=cancels_on,
         refused=refused,
+        compensates_on=compensates_on,
+        kept=kept,
         cancellable_until=keys.text("cancellable_until"),
         tells=_tellings(keys, Shape.TELLINGS, TELL_KEYS),
         policies=read_policies(keys),
@@ -96,12 +100,14 @@ def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
 
 
-def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, RawEmission | None]:
+def _cancellation(keys: Keys, key: str) -> tuple[Text | None, RawEmission | None]:
+    """The event that asks for it, and what answers where it is too late."""
+    node = keys.node(key, Shape.CANCELLATION)
     if not isinstance(node, Table):
-        emission = _emission(node, None, problems) if node is not None else None
+        emission = _emission(node, None, keys.problems) if node is not None else None
         return (emission.event if emission else None), None
-    keys = Keys(node, problems, "cancels_on", CANCELLATION_KEYS)
-    return keys.text("event"), _emitted(keys, "refused")
+    inner = Keys(node, keys.problems, key, CANCELLATION_KEYS)
+    return inner.text("event"), _emitted(inner, "refused")
 
 
 def _steps(keys: Keys, table: Table, problems: Problems) -> tuple[RawStep, ...]:
@@ -136,6 +142,8 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         for_each=_fan_out(keys),
         emit=_emitted(keys, "emit"),
         human=read_human(keys),
+        saga=_nested(keys),
+        hands=_mappings(keys.node("with", Shape.MAPPINGS), problems),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
@@ -153,6 +161,14 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         pivot=keys.flag("pivot"),
         tells=_tellings(keys, Shape.STEP_TELLINGS, STEP_TELL_KEYS),
     )
+
+
+def _nested(keys: Keys) -> Text | None:
+    saga = keys.text("saga", Shape.NESTED)
+    if saga and not NESTED.fullmatch(saga.value):
+        said = f"{saga.value} is no saga: its name, or its name and least version"
+        keys.problems.add(saga.place, "not-a-name", said, "saga: shipping, or shipping@2")
+    return saga
 
 
 def _order(keys: Keys, problems: Problems) -> RawOrder:

@@ -175,6 +175,14 @@ class Compensation:
         return grown(self.wait_us, self.backoff, self.longest_us, attempt)
 
 
+@dataclass(frozen=True)
+class Nested:
+    """The saga that a step is: its name, and the field of its start event that holds its own key."""
+
+    saga: str
+    key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
@@ -207,6 +215,7 @@ class Step:
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
     not_before_us: Span | Expression | None = None
+    nested: Nested | None = None
     for_each: FanOut | None = None
     item_of: str = ""
     """Of a step for one item: the step that is done for each."""
@@ -250,7 +259,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Cancellation:
-    """Which event cancels, and what is emitted where that is refused."""
+    """Which event asks to go back, and what is emitted where that is refused."""
 
     event: str
     refused: Emission | None = None
@@ -266,6 +275,7 @@ class Role(StrEnum):
     UNDONE = "undone"
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
+    COMPENSATES = "compensates"
     REOPENS = "reopens"
     ADDS = "adds"
     SKIPS = "skips"
@@ -299,6 +309,8 @@ class Spec:
     tells: tuple[Telling, ...] = ()
     cancellable_until: str | None = None
     """The step that must not be done yet when a cancellation comes."""
+    compensates_on: Cancellation | None = None
+    """What takes it back while it goes on and once it is complete; only a pivot refuses that."""
 
     @cached_property
     def digest(self) -> str:
@@ -317,6 +329,8 @@ class Spec:
         found: dict[str, list[Part]] = {self.starts_on: [Part(Role.STARTS, "")]}
         if self.cancels_on:
             found.setdefault(self.cancels_on.event, []).append(Part(Role.CANCELS, ""))
+        if self.compensates_on:
+            found.setdefault(self.compensates_on.event, []).append(Part(Role.COMPENSATES, ""))
         for step in self.steps:
             undo = step.compensate
             for role, events in (
@@ -344,9 +358,15 @@ class Spec:
     @property
     def emissions(self) -> tuple[Emission, ...]:
         """Everything that the saga may emit for itself; its steps have more."""
-        refused = self.cancels_on.refused if self.cancels_on else None
+        asked = (self.cancels_on, self.compensates_on)
         told = tuple(telling.emission for telling in self.tells)
-        return (refused, *told) if refused else told
+        return (*(one.refused for one in asked if one and one.refused), *told)
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The events by which others start the saga and take it back, in their own time."""
+        asked = (self.cancels_on, self.compensates_on)
+        return (self.starts_on, *(one.event for one in asked if one))
 
     @cached_property
     def emits(self) -> tuple[str, ...]:
@@ -361,11 +381,6 @@ class Spec:
         told += [step.remind.emission for step in self.steps if step.remind]
         every = (emission for step in self.steps for emission in step.emissions)
         return tuple(dict.fromkeys(one.event for one in every if not any(one is telling for telling in told)))
-
-    @property
-    def triggers(self) -> tuple[str, ...]:
-        """The events that start or cancel it: they come from outside."""
-        return (self.starts_on, *([self.cancels_on.event] if self.cancels_on else []))
 
     @cached_property
     def needs(self) -> Mapping[str, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from choreo.saga.shapes import (
     COMPENSATION_KEYS,
     EMISSION_KEYS,
     HUMAN_KEYS,
+    NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
     OPENS,
@@ -60,11 +61,16 @@ class _Shapes:
 
     def table(self, keys: Mapping[str, Key]) -> dict[str, Any]:
         """A table with these keys and no others."""
+        needed = {name: key for name, key in keys.items() if key.required or key.shape in ALWAYS}
+        either = [
+            {"anyOf": [{"required": [one]}, {"required": [key.unless]}]} for one, key in needed.items() if key.unless
+        ]
         return {
             "type": "object",
             "properties": {name: {"description": key.says, **self._value(key)} for name, key in keys.items()},
-            "required": [name for name, key in keys.items() if key.required or key.shape in ALWAYS],
+            "required": [name for name, key in needed.items() if not key.unless],
             "additionalProperties": False,
+            **({"allOf": either} if either else {}),
         }
 
     def _value(self, key: Key) -> dict[str, Any]:
@@ -82,6 +88,7 @@ class _Shapes:
             Shape.WORD: WORD,
             Shape.SAGA_NAME: {"type": "string", "pattern": f"^(?:{SAGA_NAME.pattern})$"},
             Shape.STEP_NAME: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            Shape.NESTED: {"type": "string", "pattern": f"^(?:{NESTED.pattern})$"},
             Shape.EVENT: self._event,
             Shape.EXPRESSION: EXPRESSION,
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 SAGA_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+NESTED = re.compile(rf"({SAGA_NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
 ON_TIMEOUT = ("fail", "escalate", "retry")
 NO_COMPENSATION = "none"
 REST = ("leave", "wait", "undo")
@@ -26,6 +27,8 @@ class Shape(Enum):
     """The name of one event."""
     EVENTS = auto()
     """One name or a list of them."""
+    NESTED = auto()
+    """The name of another saga, with or without the least version that will do: `shipping@2`."""
     NAMES = auto()
     """One name of a step or field, or a list of them."""
     ORDER = auto()
@@ -83,7 +86,7 @@ class Shape(Enum):
 class Key(NamedTuple):
     """One key of a table. `missing` and `cure` are for one that must be there, where the plain words do not do.
 
-    `words` are those that a POLICY may be.
+    `words` are those that a POLICY may be. `unless` is another key beside which it need not be.
     """
 
     shape: Shape
@@ -92,6 +95,7 @@ class Key(NamedTuple):
     missing: str = ""
     cure: str = ""
     words: tuple[str, ...] = ()
+    unless: str = ""
 
 
 Keys = Mapping[str, Key]
@@ -112,6 +116,7 @@ SPEC_KEYS: Keys = {
     "calendars": Key(Shape.CALENDARS, "Business calendars by name: when somebody is there to do the work."),
     "calendar": Key(Shape.WORD, "The calendar of every step that names none: its durations count open time only."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
+    "compensates_on": Key(Shape.CANCELLATION, "The event that takes the saga back, even where it is complete already."),
     "cancellable_until": Key(Shape.WORD, "The step after which a cancellation is refused; a pivot does it, too."),
     "tell": Key(Shape.TELLINGS, "Events that tell others where the saga stands."),
     "events": Key(Shape.POLICIES, "What is done with events that come at no good time: by event, or for all with '*'."),
@@ -134,11 +139,14 @@ STEP_KEYS: Keys = {
     "rest": Key(Shape.REST, "What becomes of the other items then: leave, wait (for them) or undo; leave."),
     "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
     "human": Key(Shape.HUMAN, "A person decides the step: who is asked, and what."),
+    "saga": Key(Shape.NESTED, "The saga that the step is, or its least version too: shipping@2. It says how it ends."),
+    "with": Key(Shape.MAPPINGS, "Where fields of the events that start and undo this saga come from."),
     "completes_on": Key(
         Shape.EVENTS,
         "The event that ends the step well.",
         required=True,
         cure="add completes_on: the event that ends it",
+        unless="saga",
     ),
     "fails_on": Key(Shape.EVENTS, "The event that says that it certainly did not happen."),
     "unknown_on": Key(Shape.EVENTS, "The event that says that it may have happened: it is undone like a timeout."),
@@ -210,7 +218,7 @@ STEP_TELL_KEYS: Keys = {
     "undone": Key(Shape.EMISSION, "Emitted when the step is undone."),
 }
 CANCELLATION_KEYS: Keys = {
-    "event": Key(Shape.EVENT, "The event that asks to cancel.", required=True),
+    "event": Key(Shape.EVENT, "The event that asks for it.", required=True),
     "refused": Key(Shape.EMISSION, "The event that answers where it is too late."),
 }
 TIMEOUT_KEYS: Keys = {

@@ -15,7 +15,8 @@ from choreo.events.event import Event
 from choreo.runtime.plan import plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lifecycle import lifecycle_event
-from choreo.saga.spec import load_spec
+from choreo.saga.offers import Offers
+from choreo.saga.spec import folder_of, load_spec
 from choreo.service.service import Service
 from choreo.service.store import Store
 
@@ -73,8 +74,10 @@ def cast_of(
     _check_settings(services, settings)
     catalogue = catalogue_of(services)
     coordinators, lifecycles, digests = [], {}, []
-    for path in sagas:
-        spec = load_spec(_found(path, services), catalogue)
+    paths = [_found(path, services) for path in sagas]
+    offers = Offers(*(folder_of(path) for path in paths))
+    for path in paths:
+        spec = load_spec(path, catalogue, offers)
         coordinators.append(coordinator(spec, catalogue))
         lifecycles[spec.name] = lifecycle_event(spec.name)
         digests.append(spec.digest)

@@ -25,7 +25,7 @@ SPECS = sorted(
     path
     for folder in ("saga_specs", "tests")
     for path in (ROOT / folder).rglob("*.yaml")
-    if path.parent.name != "bad_specs"
+    if "bad_specs" not in path.parts
 )
 OF_SHAPE = {"unknown-key", "missing-key", "wrong-shape", "not-a-duration", "not-a-number", "not-a-name", "no-steps"}
 """Problems that a schema can see, by the codes that the reader gives them."""
