@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from choreo.saga.conditions import Expression, Kind
+from choreo.saga.isolation import check_isolation, isolated
 from choreo.saga.mapping import Mapper, references_in, variables_of
 from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
@@ -35,6 +36,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_roles(raw, starts_on, steps, problems)
     _check_cancellable(raw, problems)
+    isolation = check_isolation(raw, words, starts_on, problems)
     if problems.found:
         return None
     spec = Spec(
@@ -50,7 +52,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         tells=tells,
         cancellable_until=raw.cancellable_until.value if raw.cancellable_until else None,
     )
-    return _with_kept_fields(spec, [text.value for text in raw.remember])
+    return _with_kept_fields(isolated(spec, isolation), [text.value for text in raw.remember])
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from choreo.saga.decision import (
     request_id,
 )
 from choreo.saga.draft import Draft, short
+from choreo.saga.exclusion import lost
 from choreo.saga.forward import (
     IN_FLIGHT,
     ask,
@@ -120,6 +121,8 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
             draft.move(step, StepState.SKIPPED, given.event, by=given.event, due=None, resting=False, overdue=False)
     elif part.role is Role.REOPENS:
         _reopened(draft, step, given)
+    elif part.role is Role.LOSES:
+        lost(draft, step, given.event, given.at)
     elif part.role is Role.UNDONE:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:

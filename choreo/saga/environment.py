@@ -110,6 +110,7 @@ def _is_data(when: Expression) -> bool:
 def left_out(spec: Spec) -> tuple[str, ...]:
     """What of a spec no run of an exploration has: steps are done once."""
     again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
+    again += ["the expiry of the lock of isolate_on" for step in spec.steps if step.lost_on]
     again += [f"skips_on of {step.name}" for step in spec.steps if step.skips_on]
     return (*again, *(f"repeat of {step.name}" for step in spec.steps if step.repeat))
 
@@ -121,6 +122,7 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         tells=(),
         skips_on=(),
         reopens_on=(),
+        lost_on=(),
         repeat=None,
         on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
         remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,

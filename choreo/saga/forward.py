@@ -5,6 +5,7 @@ from enum import Enum, auto
 from typing import Any
 
 from choreo.saga.draft import Draft
+from choreo.saga.exclusion import held_back, take_again
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -52,6 +53,8 @@ class Turn(Enum):
 
 def _turn(draft: Draft, step: Step) -> Turn:
     """Whether enough of what comes before is done, and whether the other ways of a choice were left aside."""
+    if held_back(draft, step):
+        return Turn.NOT_YET
     before = [draft.state(name) for name in step.after]
     if step.enough is None:
         if any(state not in SETTLED for state in before):
@@ -211,6 +214,8 @@ def done_again(draft: Draft, step: Step) -> None:
 
 def begin_again(draft: Draft, step: Step, why: str) -> None:
     """A step that was done has to be done once more, from its start."""
+    if draft.ended_at is not None:
+        take_again(draft)
     run = draft.steps[step.name].run + 1
     draft.move(step, StepState.IDLE, why, run=run, attempt=0, asked=0, reminded=0, overdue=False, done_at=None, by="")
     draft.ended_at = None

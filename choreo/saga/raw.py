@@ -57,6 +57,16 @@ class RawRepetition:
 
 
 @dataclass(frozen=True)
+class RawIsolation:
+    """An `isolate_on:`: the field, and what its table says besides."""
+
+    by: Text
+    scope: Text | None = None
+    within: Limit | None = None
+    expires: Limit | None = None
+
+
+@dataclass(frozen=True)
 class RawReminder:
     """A `remind:` block."""
 
@@ -117,6 +127,7 @@ class RawSpec:
     namespace: str = ""
     starts_on: Text
     correlate_by: tuple[tuple[Text, Text], ...] = ()
+    isolate_on: RawIsolation | None = None
     remember: tuple[Text, ...] = ()
     within: Limit | None = None
     deadline: Limit | None = None

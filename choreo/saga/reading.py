@@ -6,6 +6,7 @@ from choreo.saga.raw import (
     Limit,
     RawCompensation,
     RawEmission,
+    RawIsolation,
     RawOrder,
     RawReminder,
     RawRepetition,
@@ -19,6 +20,7 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    ISOLATION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
@@ -59,6 +61,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         namespace=namespace.value if namespace else "",
         starts_on=starts_on,
         correlate_by=correlate_by,
+        isolate_on=_isolation(keys),
         remember=keys.names("remember"),
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
@@ -88,6 +91,19 @@ def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...
         return tuple(pairs)
     text = keys.text("correlate_by", Shape.CORRELATION)
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
+
+
+def _isolation(keys: Keys) -> RawIsolation | None:
+    node = keys.node("isolate_on", Shape.ISOLATION)
+    if not isinstance(node, Table):
+        text = keys.text("isolate_on", Shape.ISOLATION)
+        return RawIsolation(text) if text else None
+    inner = Keys(node, keys.problems, "isolate_on", ISOLATION_KEYS)
+    by, scope = inner.text("by"), inner.text("scope")
+    if scope and not SAGA_NAME.fullmatch(scope.value):
+        said = f"{scope.value} is not a scope's name: lower-case letters, digits and _ only"
+        keys.problems.add(scope.place, "not-a-name", said)
+    return RawIsolation(by, scope, inner.limit("within"), inner.limit("expires")) if by else None
 
 
 def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, RawEmission | None]:

@@ -106,7 +106,8 @@ class Step:
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
     `not_before_us` from the step's turn; an expression gives the point in time itself.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
-    `keeps` are the fields of the completing event that expressions and mappings read.
+    `keeps` are the fields of the completing event that expressions and mappings read. `lost_on` marks the wait for a
+    lock: the event takes it away again, and without it no other step begins.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Step:
     remind: Reminder | None = None
     skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
+    lost_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
     not_before_us: int | Expression | None = None
 
@@ -159,6 +161,7 @@ class Role(StrEnum):
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
     REOPENS = "reopens"
+    LOSES = "loses"
     SKIPS = "skips"
 
 
@@ -187,6 +190,8 @@ class Spec:
     keep_ended_us: int | None = 30 * 86_400_000_000
     refuse_again_us: int | None = 365 * 86_400_000_000
     tells: tuple[Telling, ...] = ()
+    lock_scope: str | None = None
+    """Among which sagas the lock excludes that its first step waits for; None where it isolates nothing."""
     cancellable_until: str | None = None
     """The step that must not be done yet when a cancellation comes."""
 
@@ -216,6 +221,7 @@ class Spec:
                 (Role.UNDONE, undo.done_on if undo else ()),
                 (Role.UNDO_FAILS, undo.fails_on if undo else ()),
                 (Role.REOPENS, step.reopens_on),
+                (Role.LOSES, step.lost_on),
                 (Role.SKIPS, step.skips_on),
             ):
                 for event in events:

@@ -13,6 +13,7 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    ISOLATION_KEYS,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
@@ -92,6 +93,8 @@ class _Shapes:
             return _any(self._event, self.table(EMISSION_KEYS))
         if shape is Shape.CANCELLATION:
             return _any(self._event, self.table(CANCELLATION_KEYS))
+        if shape is Shape.ISOLATION:
+            return _any(WORD, self.table(ISOLATION_KEYS))
         if shape is Shape.COMPENSATION:
             return _any({"const": NO_COMPENSATION}, self.table(COMPENSATION_KEYS))
         if shape is Shape.ORDER:
@@ -120,6 +123,7 @@ _COMPOUND = (
     Shape.CORRELATION,
     Shape.EMISSION,
     Shape.CANCELLATION,
+    Shape.ISOLATION,
     Shape.COMPENSATION,
     Shape.TIMEOUT,
     Shape.STEPS,

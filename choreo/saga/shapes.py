@@ -54,6 +54,8 @@ class Shape(Enum):
     """A table with RETRY_KEYS."""
     ASKING = auto()
     """A table with ASK_KEYS."""
+    ISOLATION = auto()
+    """The name of a field, or a table with ISOLATION_KEYS."""
     REPETITION = auto()
     """A table with REPEAT_KEYS."""
     REMINDER = auto()
@@ -83,6 +85,9 @@ SPEC_KEYS: Keys = {
         Shape.CORRELATION,
         "The field whose value is the instance's key: one that every event has, or a field by event.",
         required=True,
+    ),
+    "isolate_on": Key(
+        Shape.ISOLATION, "A field of the start event: instances that have one value there do their steps one by one."
     ),
     "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
@@ -183,6 +188,12 @@ REMIND_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that reminds.", required=True),
     "every": Key(Shape.DURATION, "How long to wait before each reminder.", required=True),
     "at_most": Key(Shape.NUMBER, "How many reminders; 3."),
+}
+ISOLATION_KEYS: Keys = {
+    "by": Key(Shape.WORD, "The field of the start event by whose value instances exclude each other.", required=True),
+    "scope": Key(Shape.SAGA_NAME, "Sagas of one scope share their locks; left out: the saga's own name."),
+    "within": Key(Shape.DURATION, "How long to wait for the lock; left out: as the saga's steps do."),
+    "expires": Key(Shape.DURATION, "How long a lock is held at most; left out: until its saga has ended."),
 }
 REPEAT_KEYS: Keys = {
     "until": Key(

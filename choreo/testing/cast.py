@@ -12,6 +12,7 @@ from choreo.events.event import Event
 from choreo.runtime.plan import plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lifecycle import lifecycle_event
+from choreo.saga.locks import lock_services
 from choreo.saga.spec import load_spec
 from choreo.service.service import Service
 
@@ -21,18 +22,20 @@ class Cast:
     """Everybody who takes part."""
 
     services: tuple[Service, ...]
-    """The services, then a coordinator for each saga."""
+    """The services, then a coordinator for each saga, then what keeps their locks."""
     sagas: Mapping[str, type[Event]]
     """The lifecycle event of each saga, by its name."""
     specs: tuple[str, ...]
     """Digests of the specs."""
     settings: Mapping[str, object]
     """The services' own settings, by service, of those that need any and were given some."""
+    own_count: int
+    """How many of the services are the author's."""
 
     @property
     def own(self) -> tuple[Service, ...]:
-        """The services without the coordinators."""
-        return self.services[: len(self.services) - len(self.sagas)]
+        """The services without the coordinators and what keeps their locks."""
+        return self.services[: self.own_count]
 
 
 def cast_of(
@@ -49,16 +52,17 @@ def cast_of(
     _check_needed(services, given)
     _check_settings(services, settings)
     catalogue = _catalogue(services)
-    coordinators, lifecycles, digests = [], {}, []
+    coordinators, lifecycles, specs = [], {}, []
     for path in sagas:
         spec = load_spec(_found(path, services), catalogue)
         coordinators.append(coordinator(spec, catalogue))
         lifecycles[spec.name] = lifecycle_event(spec.name)
-        digests.append(spec.digest)
+        specs.append(spec)
     replaced = [_without_idle_settings(service.using(**given), given) for service in services]
     wanted = [service.name for service in replaced if service.settings is not None]
     found = {name: settings[name] for name in wanted if name in settings}
-    return Cast((*replaced, *coordinators), lifecycles, tuple(digests), found)
+    everybody = (*replaced, *coordinators, *lock_services(specs))
+    return Cast(everybody, lifecycles, tuple(spec.digest for spec in specs), found, len(replaced))
 
 
 def _check_needed(services: Sequence[Service], given: Mapping[str, object]) -> None:

@@ -1,0 +1,51 @@
+"""What a saga may not begin now, though its turn would have come: it lacks its lock."""
+
+from typing import Any
+
+from choreo.saga.draft import Draft
+from choreo.saga.instance import StepState
+from choreo.saga.rules import Step
+
+HELD = (StepState.DONE, StepState.SKIPPED)
+"""A lock that an operator skipped is not waited for any more."""
+BEGUN_LATER = (StepState.IDLE, StepState.HELD)
+
+
+def held_back(draft: Draft, step: Step) -> bool:
+    """Whether another thing must happen first that no order of steps says."""
+    return not step.lost_on and any(one.lost_on and draft.state(one) not in HELD for one in draft.spec.steps)
+
+
+def lost(draft: Draft, lock: Step, event: str, at: int) -> None:
+    """The lock was taken away (`at`, microseconds). What is under way goes on, as does undoing; where there is more to
+    begin, the lock is asked for again first. An end that came before, or a lock that was granted since, makes it void.
+    """
+    record = draft.steps[lock.name]
+    if draft.ended_at is not None or record.state is not StepState.DONE or at < (record.done_at or 0):
+        return
+    if draft.cause is None and any(step is not lock for step in draft.steps_in(*BEGUN_LATER)):
+        _begin_again(draft, lock, event)
+        for step in draft.steps_in(StepState.HELD):
+            draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
+    else:
+        draft.note(f"{lock.name}: lost ({event})")
+
+
+def take_again(draft: Draft) -> None:
+    """A saga that was complete goes on: it gave its lock away when it ended."""
+    for lock in draft.spec.steps:
+        if lock.lost_on and draft.state(lock) is StepState.DONE:
+            _begin_again(draft, lock, "released at the end")
+
+
+def _deadline(draft: Draft, step: Step) -> int | None:
+    """It holds before the step's turn, too. What can't be worked out fails the step when its turn has come."""
+    try:
+        return draft.time(step.deadline_us, draft.before.started_at)
+    except ValueError:
+        return None
+
+
+def _begin_again(draft: Draft, lock: Step, why: str) -> None:
+    told: dict[str, Any] = {"run": draft.steps[lock.name].run + 1, "attempt": 0, "asked": 0, "overdue": False}
+    draft.move(lock, StepState.IDLE, why, due=None, done_at=None, by="", **told)
