@@ -15,6 +15,8 @@ from choreo.saga.coordinator import Coordinator
 from choreo.saga.explain import explain, reason, waits_for
 from choreo.saga.index import INDEX, text_of
 from choreo.saga.instance import Instance
+from choreo.saga.lock_line import Line
+from choreo.saga.locks import LockKeeper
 from choreo.saga.rules import Spec
 from choreo.state.backend import Backend
 from choreo.state.meta import Facts, read_meta
@@ -22,14 +24,12 @@ from choreo.state.rocks import glimpse
 from choreo.state.view import view
 
 
-class SagaView:
-    """The instances of one saga, found by key or by what they remember."""
+class ServiceView:
+    """The stores of one service, task by task."""
 
-    def __init__(self, project: Project, saga: str) -> None:
-        self._project, self._service = project, f"saga.{saga}"
+    def __init__(self, project: Project, service: str) -> None:
+        self._project, self._service = project, service
         self._open = ExitStack()
-        self._keys, self._values = Coordinator.instances.codecs()
-        self._index, _ = INDEX.codecs()
         changelog = f"choreo.{self._service}.changelog"
         topic = project.log.topics().get(changelog)
         count = topic.partitions if topic else 0
@@ -40,34 +40,6 @@ class SagaView:
 
     def __exit__(self, *error: object) -> None:
         self._open.close()
-
-    def instance(self, key: str) -> Instance | None:
-        """The instance of this key."""
-        raw = self._keys.encode(key)
-        found = next((value for task in self._tasks if (value := task.get(raw)) is not None), None)
-        return None if found is None else self._loaded(found)
-
-    def instances(self) -> Iterator[Instance]:
-        """All of them."""
-        for task in self._tasks:
-            for _, value in task.scan(self._keys.prefix(())):
-                yield self._loaded(value)
-
-    def found(self, fields: Mapping[str, str]) -> Iterator[Instance]:
-        """Those that remember all of these values, by the index: the others are not looked at."""
-        keys: set[str] | None = None
-        for field, value in fields.items():
-            prefix = self._index.prefix((field, text_of(value)))
-            here = {self._index.decode(raw)[2] for task in self._tasks for raw, _ in task.scan(prefix)}
-            keys = here if keys is None else keys & here
-        for key in sorted(keys or ()):
-            instance = self.instance(key)
-            if instance is not None:
-                yield instance
-
-    def _loaded(self, value: bytes) -> Instance:
-        instance: Instance = self._values.load(value)
-        return instance
 
     def _task(self, changelog: TopicPartition, topic_id: str, count: int) -> Backend:
         log = self._project.log
@@ -98,6 +70,57 @@ class SagaView:
             if meta is not None and (best is None or meta.changelog_offset > best[0]):
                 best = (meta.changelog_offset, store)
         return None if best is None else best[1]
+
+
+class LockView(ServiceView):
+    """The locks of one scope."""
+
+    def __init__(self, project: Project, scope: str) -> None:
+        super().__init__(project, f"locks.{scope}")
+
+    def lines(self) -> Iterator[tuple[str, Line]]:
+        """Every lock that is held, and the line before it."""
+        keys, values = LockKeeper.lines.codecs()
+        for task in self._tasks:
+            for raw, value in task.scan(keys.prefix(())):
+                yield keys.decode(raw), values.load(value)
+
+
+class SagaView(ServiceView):
+    """The instances of one saga, found by key or by what they remember."""
+
+    def __init__(self, project: Project, saga: str) -> None:
+        super().__init__(project, f"saga.{saga}")
+        self._keys, self._values = Coordinator.instances.codecs()
+        self._index, _ = INDEX.codecs()
+
+    def instance(self, key: str) -> Instance | None:
+        """The instance of this key."""
+        raw = self._keys.encode(key)
+        found = next((value for task in self._tasks if (value := task.get(raw)) is not None), None)
+        return None if found is None else self._loaded(found)
+
+    def instances(self) -> Iterator[Instance]:
+        """All of them."""
+        for task in self._tasks:
+            for _, value in task.scan(self._keys.prefix(())):
+                yield self._loaded(value)
+
+    def found(self, fields: Mapping[str, str]) -> Iterator[Instance]:
+        """Those that remember all of these values, by the index: the others are not looked at."""
+        keys: set[str] | None = None
+        for field, value in fields.items():
+            prefix = self._index.prefix((field, text_of(value)))
+            here = {self._index.decode(raw)[2] for task in self._tasks for raw, _ in task.scan(prefix)}
+            keys = here if keys is None else keys & here
+        for key in sorted(keys or ()):
+            instance = self.instance(key)
+            if instance is not None:
+                yield instance
+
+    def _loaded(self, value: bytes) -> Instance:
+        instance: Instance = self._values.load(value)
+        return instance
 
 
 def _readable(path: Path) -> Backend | None:
