@@ -103,7 +103,7 @@ def _isolation(keys: Keys) -> RawIsolation | None:
     if scope and not SAGA_NAME.fullmatch(scope.value):
         said = f"{scope.value} is not a scope's name: lower-case letters, digits and _ only"
         keys.problems.add(scope.place, "not-a-name", said)
-    return RawIsolation(by, scope, inner.limit("within"), inner.limit("expires")) if by else None
+    return RawIsolation(by, scope, inner.limit("within"), _finite(inner, "expires")) if by else None
 
 
 def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, RawEmission | None]:

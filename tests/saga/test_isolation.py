@@ -150,6 +150,7 @@ def test_an_exploration_of_an_isolated_saga_finds_nothing() -> None:
         ("at", "wrong-type"),
         ("{by: n, scope: Desk}", "not-a-name"),
         ("{by: n, for: 1h}", "unknown-key"),
+        ("{by: n, expires: 0s}", "not-a-duration"),
     ],
 )
 def test_a_lock_needs_a_field_that_can_name_it(isolate_on: str, code: str) -> None:

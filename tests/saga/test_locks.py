@@ -48,14 +48,14 @@ namespace: desk
 starts_on: Opened
 correlate_by: case
 within: none
-isolate_on: {by: customer, scope: desk, EXPIRES}
+isolate_on: {by: customer, scope: desk EXPIRES}
 cancels_on: Closed
 steps:
   - {name: check, emit: CheckWanted, completes_on: Checked, fails_on: CheckFailed, compensate: none}
 """
 
 
-def spec(name: str = "claim", expires: str = "expires: none") -> Spec:
+def spec(name: str = "claim", expires: str = "") -> Spec:
     return parse_spec(SPEC.replace("NAME", name).replace("EXPIRES", expires), f"{name}.yaml", EVENTS)
 
 
@@ -177,7 +177,7 @@ def test_a_cancelled_saga_leaves_the_line() -> None:
 
 def test_an_expired_lock_goes_to_the_next() -> None:
     """At its time, also after a crash; the holder is told and says so in its story."""
-    desk = Desk(spec(expires="expires: 10m"))
+    desk = Desk(spec(expires=", expires: 10m"))
     desk.tell(opened("c1"))
     desk.tell(opened("c2"))
     desk.wait(599)
@@ -193,7 +193,7 @@ def test_an_expired_lock_goes_to_the_next() -> None:
 
 def test_a_lock_that_is_released_in_time_does_not_expire() -> None:
     """The next holder has its whole time."""
-    desk = Desk(spec(expires="expires: 10m"))
+    desk = Desk(spec(expires=", expires: 10m"))
     desk.tell(opened("c1"))
     desk.tell(opened("c2"))
     desk.wait(590)
@@ -224,7 +224,7 @@ def _told(desk: Desk, topic: str, *classes: type[Event]) -> list[tuple[Any, Any]
 
 def test_crashes_lose_no_lock_and_a_replay_is_the_same() -> None:
     """Whenever everybody dies, locks go on; the stores rebuilt from the log equal the live ones, entry by entry."""
-    desk = Desk(spec(expires="expires: 10m"))
+    desk = Desk(spec(expires=", expires: 10m"))
     for number in range(8):
         desk.tell(opened(f"c{number}", f"customer{number % 2}"))
         desk.crash()

@@ -85,7 +85,7 @@ def test_events_of_the_project_are_offered_and_none_is_forced() -> None:
 def test_every_key_is_explained() -> None:
     """An editor shows a sentence on each key."""
     tables: list[Mapping[str, Key]] = [table for name, table in vars(shapes).items() if name.endswith("_KEYS")]
-    assert len(tables) == 13
+    assert len(tables) == 14
     assert [name for table in tables for name, key in table.items() if not re.fullmatch(r".+[.;] ?.*", key.says)] == []
 
 
