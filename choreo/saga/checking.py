@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.isolation import check_isolation, isolated
 from choreo.saga.mapping import Mapper, references_in, variables_of
+from choreo.saga.meanwhile import check_meanwhile, excluded
 from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
@@ -36,6 +37,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_roles(raw, starts_on, steps, problems)
     _check_cancellable(raw, problems)
+    check_meanwhile(raw.steps, order, problems)
     isolation = check_isolation(raw, words, starts_on, problems)
     if problems.found:
         return None
@@ -86,6 +88,8 @@ class _Steps:
             after=tuple(dict.fromkeys(text.value for text in raw.after.steps)),
             enough=raw.after.enough,
             when=when,
+            during=raw.during.value if raw.during else None,
+            excludes=excluded(raw, self.raw.steps),
             otherwise=tuple(dict.fromkeys(text.value for text in raw.otherwise)),
             emit=emit,
             completes_on=words.events(raw.completes_on),

@@ -1,19 +1,30 @@
-"""What a saga may not begin now, though its turn would have come: it lacks its lock."""
+"""What a saga may not begin now, though its turn would have come: it lacks its lock, or another step is, or is not,
+under way.
+"""
 
 from typing import Any
 
 from choreo.saga.draft import Draft
-from choreo.saga.instance import StepState
+from choreo.saga.instance import IN_FLIGHT, StepState
 from choreo.saga.rules import Step
 
-HELD = (StepState.DONE, StepState.SKIPPED)
-"""A lock that an operator skipped is not waited for any more."""
+SETTLED = (StepState.DONE, StepState.SKIPPED)
+UNDER_WAY = (StepState.HELD, *IN_FLIGHT)
 BEGUN_LATER = (StepState.IDLE, StepState.HELD)
 
 
 def held_back(draft: Draft, step: Step) -> bool:
-    """Whether another thing must happen first that no order of steps says."""
-    return not step.lost_on and any(one.lost_on and draft.state(one) not in HELD for one in draft.spec.steps)
+    """Whether another thing must happen first that no order of steps says. What is put off counts as under way."""
+    if any(draft.state(name) in UNDER_WAY for name in step.excludes):
+        return True
+    if step.during is not None and draft.state(step.during) not in UNDER_WAY:
+        return True
+    return not step.lost_on and any(one.lost_on and draft.state(one) not in SETTLED for one in draft.spec.steps)
+
+
+def missed(draft: Draft, step: Step) -> bool:
+    """Whether the step is over during which this one might have begun."""
+    return step.during is not None and draft.state(step.during) in SETTLED
 
 
 def lost(draft: Draft, lock: Step, event: str, at: int) -> None:

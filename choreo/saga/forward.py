@@ -5,7 +5,7 @@ from enum import Enum, auto
 from typing import Any
 
 from choreo.saga.draft import Draft
-from choreo.saga.exclusion import held_back, take_again
+from choreo.saga.exclusion import held_back, missed, take_again
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -53,6 +53,8 @@ class Turn(Enum):
 
 def _turn(draft: Draft, step: Step) -> Turn:
     """Whether enough of what comes before is done, and whether the other ways of a choice were left aside."""
+    if missed(draft, step):
+        return Turn.NEVER
     if held_back(draft, step):
         return Turn.NOT_YET
     before = [draft.state(name) for name in step.after]

@@ -90,6 +90,8 @@ class RawStep:
     name: Text
     after: RawOrder = RawOrder()
     when: Text | None = None
+    during: Text | None = None
+    excludes: tuple[Text, ...] = ()
     otherwise: tuple[Text, ...] = ()
     emit: RawEmission | None = None
     completes_on: tuple[Text, ...] = ()

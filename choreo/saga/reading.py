@@ -142,6 +142,8 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         name=name,
         after=_order(keys, problems),
         when=keys.text("when"),
+        during=keys.text("while"),
+        excludes=keys.names("excludes"),
         otherwise=keys.names("else"),
         emit=_emitted(keys, "emit"),
         completes_on=keys.names("completes_on"),

@@ -106,6 +106,7 @@ class Step:
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
     `not_before_us` from the step's turn; an expression gives the point in time itself.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
+    It begins only while `during` is under way, and while none of those that it `excludes` is.
     `keeps` are the fields of the completing event that expressions and mappings read. `lost_on` marks the wait for a
     lock: the event takes it away again, and without it no other step begins.
     """
@@ -114,6 +115,8 @@ class Step:
     after: tuple[str, ...] = ()
     enough: int | None = None
     when: Expression | None = None
+    during: str | None = None
+    excludes: tuple[str, ...] = ()
     otherwise: tuple[str, ...] = ()
     emit: Emission | None = None
     completes_on: tuple[str, ...] = ()

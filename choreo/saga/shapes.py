@@ -106,6 +106,8 @@ STEP_KEYS: Keys = {
         Shape.ORDER, "The steps that come before: all of them, {any: [a, b]}, or {at_least: 2, of: [a, b, c]}."
     ),
     "when": Key(Shape.EXPRESSION, "The step is skipped where this is false: CEL over saga.* and steps.NAME.*."),
+    "while": Key(Shape.WORD, "The step begins only while this one is under way; once it has ended, it is skipped."),
+    "excludes": Key(Shape.NAMES, "The step is not under way at the same time as these, whichever begins first."),
     "else": Key(Shape.NAMES, "The step is skipped unless all of these were skipped: the other way of a choice."),
     "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
     "completes_on": Key(
