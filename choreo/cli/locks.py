@@ -7,10 +7,11 @@ import click
 
 from choreo.cli.options import command
 from choreo.cli.project import Project
-from choreo.cli.saga_view import LockView
+from choreo.cli.service_view import ServiceView
 from choreo.clock import to_datetime
 from choreo.errors import ConfigError
 from choreo.saga.lock_line import Line
+from choreo.saga.locks import LockKeeper
 
 PREFIX, SUFFIX = "choreo.locks.", ".changelog"
 COLUMNS = ["scope", "lock", "saga", "key", "since", "expires", "waiting"]
@@ -39,8 +40,10 @@ def _scopes(project: Project, wanted: Sequence[str]) -> list[str]:
 
 
 def _rows(project: Project, scope: str) -> Iterator[dict[str, Any]]:
-    with LockView(project, scope) as seen:
-        lines = sorted(seen.lines(), key=lambda one: one[0])
+    keys, values = LockKeeper.lines.codecs()
+    with ServiceView(project, f"locks.{scope}") as seen:
+        found = (entry for task in seen.tasks() for entry in task.scan(keys.prefix(())))
+        lines: list[tuple[str, Line]] = sorted((keys.decode(raw), values.load(value)) for raw, value in found)
     yield from (_row(scope, lock, line) for lock, line in lines if line.holder is not None)
 
 

@@ -18,7 +18,7 @@ from choreo.saga.decision import (
     request_id,
 )
 from choreo.saga.draft import Draft, short
-from choreo.saga.exclusion import lost
+from choreo.saga.exclusion import lost, take_again
 from choreo.saga.forward import (
     IN_FLIGHT,
     ask,
@@ -91,6 +91,7 @@ def _start(spec: Spec, given: Received) -> Decision:
 def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
     """Go on from what was written down, forward or back, and read off the outcome."""
     if draft.cause is None:
+        take_again(draft)
         go_forward(draft)
     if draft.cause is not None:
         go_back(draft)

@@ -44,6 +44,8 @@ def lost(draft: Draft, lock: Step, event: str, at: int) -> None:
 
 def take_again(draft: Draft) -> None:
     """A saga that was complete goes on: it gave its lock away when it ended."""
+    if draft.before.ended_at is None or draft.ended_at is not None:
+        return
     for lock in draft.spec.steps:
         if lock.lost_on and draft.state(lock) is StepState.DONE:
             _begin_again(draft, lock, "released at the end")

@@ -5,7 +5,7 @@ from enum import Enum, auto
 from typing import Any
 
 from choreo.saga.draft import Draft
-from choreo.saga.exclusion import held_back, missed, take_again
+from choreo.saga.exclusion import held_back, missed
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -216,8 +216,6 @@ def done_again(draft: Draft, step: Step) -> None:
 
 def begin_again(draft: Draft, step: Step, why: str) -> None:
     """A step that was done has to be done once more, from its start."""
-    if draft.ended_at is not None:
-        take_again(draft)
     run = draft.steps[step.name].run + 1
     draft.move(step, StepState.IDLE, why, run=run, attempt=0, asked=0, reminded=0, overdue=False, done_at=None, by="")
     draft.ended_at = None

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from choreo.errors import SpecError
+from choreo.saga.decision import Skip
 from choreo.saga.environment import left_out
 from choreo.saga.explore import Bounds, explore
 from choreo.saga.rules import Spec
 from choreo.saga.spec import parse_spec
 from tests.saga.flow import CATALOGUE, flow, source, step
 from tests.saga.story import Story
+from tests.saga.test_operate import Desk
 
 REQUESTED, RELEASED = "choreo.locks.flow.LockRequested", "choreo.locks.flow.LockReleased"
 GRANTED, EXPIRED, REFUSED = (f"choreo.saga.flow.Lock{what}" for what in ("Granted", "Expired", "Refused"))
@@ -128,6 +130,13 @@ def test_a_step_that_is_reopened_on_the_way_needs_no_second_lock() -> None:
     """While the saga is at work it holds its lock still."""
     story = Story(isolated(step("a", "emit: AskA", "reopens_on: Told1"), B)).when("Started", n=7)
     story.when(GRANTED, "ADone").then(REQUESTED, "AskA", "AskB").when("Told1").then("AskA")
+
+
+def test_an_operator_may_let_a_saga_go_on_without_its_lock() -> None:
+    """`skip lock`: the saga does not wait any more, a late grant changes nothing, and the end leaves the line."""
+    story = Desk(isolated()).when("Started", n=7).then(REQUESTED)
+    story.orders(Skip("lock")).then("AskA").when(GRANTED).then().when("ADone", "BDone").then("AskB", RELEASED)
+    story.stands("completed")
 
 
 def test_old_specs_keep_their_digests() -> None:

@@ -109,6 +109,7 @@ VALUES = (
     *("{emit: X, done_on: [Y, Z], with: {a: saga.b}, attempts: 4, wait: 1m, within: none, fails_on: W}", "0", "-1"),
     *("{name: x, completes_on: Y}", "[{name: x, completes_on: Y}]", "[{name: x}]", "{refused: Y}", "maybe", "12:30"),
     *("{emit: {event: 'X'}}", "{emit: {event: X, with: {a: b}}, done_on: Y, with: {}}"),
+    *("{by: n}", "{by: n, scope: desk, within: 1m, expires: 1h}", "{by: n, scope: Desk}", "{by: [n]}", "{expires: 1h}"),
 )
 NAMES = [*shapes.SPEC_KEYS, *(f"steps.{key}" for key in shapes.STEP_KEYS)]
 
