@@ -279,7 +279,7 @@ class LockHolder(Coordinator):
         return self._act(instance, decide(spec, instance, self._received(event, ctx)), event.key, ctx)
 
     def _given_back(self, event: LockAnswer) -> LockReleased:
-        return asking(event.scope).released(lock=event.lock, saga=self.spec.name, saga_key=event.key)
+        return asking(event.scope).released(lock=event.lock, saga=self.spec.name, saga_key=event.key, claim=event.claim)
 
 
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:

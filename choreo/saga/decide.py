@@ -123,7 +123,7 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
     elif part.role is Role.REOPENS:
         _reopened(draft, step, given)
     elif part.role is Role.LOSES:
-        lost(draft, step, given.event, given.at)
+        lost(draft, step, given.event, given.fields)
     elif part.role is Role.UNDONE:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:

@@ -2,6 +2,7 @@
 under way.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from choreo.saga.draft import Draft
@@ -27,12 +28,12 @@ def missed(draft: Draft, step: Step) -> bool:
     return step.during is not None and draft.state(step.during) in SETTLED
 
 
-def lost(draft: Draft, lock: Step, event: str, at: int) -> None:
-    """The lock was taken away (`at`, microseconds). What is under way goes on, as does undoing; where there is more to
-    begin, the lock is asked for again first. An end that came before, or a lock that was granted since, makes it void.
+def lost(draft: Draft, lock: Step, event: str, fields: Mapping[str, Any]) -> None:
+    """The grant of which `fields` tell was taken away. What is under way goes on, as does undoing; where there is more
+    to begin, the lock is asked for again first. An end that came before, or another grant since, makes it void.
     """
     record = draft.steps[lock.name]
-    if draft.ended_at is not None or record.state is not StepState.DONE or at < (record.done_at or 0):
+    if draft.ended_at is not None or record.state is not StepState.DONE or dict(fields) != record.fields:
         return
     if draft.cause is None and any(step is not lock for step in draft.steps_in(*BEGUN_LATER)):
         _begin_again(draft, lock, event)
@@ -60,5 +61,5 @@ def _deadline(draft: Draft, step: Step) -> int | None:
 
 
 def _begin_again(draft: Draft, lock: Step, why: str) -> None:
-    told: dict[str, Any] = {"run": draft.steps[lock.name].run + 1, "attempt": 0, "asked": 0, "overdue": False}
-    draft.move(lock, StepState.IDLE, why, due=None, done_at=None, by="", **told)
+    told: dict[str, Any] = {"attempt": 0, "asked": 0, "overdue": False, "done_at": None, "by": "", "fields": {}}
+    draft.move(lock, StepState.IDLE, why, run=draft.steps[lock.name].run + 1, due=None, **told)

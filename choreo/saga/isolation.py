@@ -66,7 +66,8 @@ def isolated(spec: Spec, how: Isolation | None) -> Spec:
         lost_on=(expired,),
         within_us=how.within_us,
     )
-    release = Emission(asks.released.contract.full_name, _wish(spec, how))
+    granted_by = {"claim": Reference(LOCK, "claim")}
+    release = Emission(asks.released.contract.full_name, {**_wish(spec, how), **granted_by})
     return replace(
         spec,
         steps=(lock, *(step if step.after else replace(step, after=(LOCK,)) for step in spec.steps)),

@@ -34,6 +34,8 @@ class LockReleased(LockEvent, abstract=True):
 
     saga: str
     saga_key: str
+    claim: str | None = None
+    """Which grant is given back; null: whatever the saga has claimed, as far as it knows nothing was granted."""
 
 
 class LockAnswer(LockEvent, abstract=True):
@@ -42,6 +44,8 @@ class LockAnswer(LockEvent, abstract=True):
     key: str
     """The saga's key."""
     scope: str
+    claim: str
+    """The event_id of the request that is answered."""
 
 
 class LockGranted(LockAnswer, abstract=True):

@@ -9,11 +9,11 @@ MOST_WAITING = 1000
 
 
 class Claim(Value):
-    """One saga's wish for the lock. `at` is when it was said, microseconds; `story` the saga's correlation id."""
+    """One saga's wish for the lock, under a name of its own; `story` is the saga's correlation id."""
 
     saga: str
     key: str
-    at: int
+    name: str
     expires_us: int | None = None
     story: str = ""
 
@@ -57,13 +57,24 @@ def ask(line: Line, claim: Claim, now: int) -> Ruling:
     return Ruling(line.model_copy(update={"waiting": (*line.waiting, claim)}))
 
 
-def release(line: Line, gone: Claim, now: int) -> Ruling:
-    """A saga needs the lock no more, whether it holds it or waits. What it claimed after it said so, it still wants:
-    a release that arrives twice frees nothing that was claimed in between.
+class Release(NamedTuple):
+    """A saga needs the claim of this name no more, or, where it knows of no grant, whatever it has claimed (None)."""
+
+    saga: str
+    key: str
+    name: str | None = None
+
+    def ends(self, claim: Claim) -> bool:
+        return claim.is_of(self.saga, self.key) and self.name in (None, claim.name)
+
+
+def release(line: Line, gone: Release, now: int) -> Ruling:
+    """A saga needs the lock no more, whether it holds it or waits. A release that arrives twice frees nothing that was
+    claimed in between.
     """
 
     def stays(claim: Claim) -> bool:
-        return not claim.is_of(gone.saga, gone.key) or claim.at > gone.at
+        return not gone.ends(claim)
 
     waiting = tuple(filter(stays, line.waiting))
     if line.holder is None or stays(line.holder):

@@ -7,7 +7,7 @@ from choreo.clock import to_datetime, to_micros
 from choreo.errors import HandlingError
 from choreo.events.event import Event
 from choreo.saga.lock_events import Answering, LockAnswer, LockReleased, LockRequested, answering, asking
-from choreo.saga.lock_line import Claim, Line, Ruling, Told, ask, expire, release
+from choreo.saga.lock_line import Claim, Line, Release, Ruling, Told, ask, expire, release
 from choreo.saga.rules import Spec
 from choreo.service.context import Context
 from choreo.service.handler import Handler
@@ -29,11 +29,9 @@ class LockKeeper(Handler[Event]):
         """A saga wants a lock, or wants it no more."""
         assert isinstance(event, LockRequested | LockReleased)
         line, now = self.lines.get(event.lock) or Line(), to_micros(ctx.now)
-        expires = event.expires_us if isinstance(event, LockRequested) else None
-        at, story = to_micros(ctx.emitted_at), ctx.correlation_id
-        claim = Claim(saga=event.saga, key=event.saga_key, at=at, expires_us=expires, story=story)
         if isinstance(event, LockReleased):
-            self._write(event.lock, line, release(line, claim, now), ctx)
+            gone = Release(event.saga, event.saga_key, event.claim)
+            self._write(event.lock, line, release(line, gone, now), ctx)
             return
         if event.saga not in self.answers:
             raise HandlingError(
@@ -41,6 +39,13 @@ class LockKeeper(Handler[Event]):
                 why=f"the sagas of this scope are {', '.join(self.answers)}",
                 hint="run the specs of one scope together: choreo run of the project that has them all",
             )
+        claim = Claim(
+            saga=event.saga,
+            key=event.saga_key,
+            name=str(ctx.event_id),
+            expires_us=event.expires_us,
+            story=ctx.correlation_id,
+        )
         self._write(event.lock, line, ask(line, claim, now), ctx)
 
     @expiry.due
@@ -65,14 +70,15 @@ class LockKeeper(Handler[Event]):
             ctx.emit(self._answer(lock, told, after), correlation_id=told.claim.story)
 
     def _answer(self, lock: str, told: Told, line: Line | None) -> LockAnswer:
-        classes, key = self.answers[told.claim.saga], told.claim.key
+        classes = self.answers[told.claim.saga]
+        whose = {"key": told.claim.key, "claim": told.claim.name, "scope": self.scope, "lock": lock}
         if told.what == "granted":
             assert line is not None
             until = None if line.expires is None else to_datetime(line.expires)
             since = to_datetime(line.since)
-            return classes.granted(key=key, scope=self.scope, lock=lock, since=since, expires=until)
+            return classes.granted(**whose, since=since, expires=until)
         made = classes.expired if told.what == "expired" else classes.refused
-        return made(key=key, scope=self.scope, lock=lock)
+        return made(**whose)
 
 
 def lock_service(scope: str, sagas: Sequence[str]) -> Service:

@@ -250,7 +250,7 @@ class Spec:
         found: dict[str, dict[str, None]] = {event: {} for event in self.parts}
         found[self.starts_on].update(dict.fromkeys(self.remembers))
         for step in self.steps:
-            for event in step.completes_on:
+            for event in (*step.completes_on, *step.lost_on):
                 found[event].update(dict.fromkeys(step.keeps))
         return {event: tuple(names) for event, names in found.items()}
 

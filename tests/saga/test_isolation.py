@@ -1,6 +1,5 @@
 """`isolate_on` as `decide` sees it: nothing begins without the lock, and the end gives it back."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,8 +31,9 @@ def test_nothing_begins_before_the_lock_is_granted() -> None:
     """The lock is asked for by the field's value, and only then the first steps begin; the end releases it."""
     story = Story(isolated()).when("Started", n=7).then(REQUESTED).stands("waiting", GRANTED)
     assert fields(story) == {"lock": "7", "saga": "flow", "saga_key": "o1", "expires_us": 600_000_000}
-    story.when(GRANTED).then("AskA").when("ADone").then("AskB").when("BDone").then(RELEASED).stands("completed")
-    assert fields(story) == {"lock": "7", "saga": "flow", "saga_key": "o1"}
+    story.when(GRANTED, claim="x").then("AskA").when("ADone").then("AskB").when("BDone").then(RELEASED)
+    story.stands("completed")
+    assert fields(story) == {"lock": "7", "saga": "flow", "saga_key": "o1", "claim": "x"}
 
 
 def test_a_text_is_a_lock_as_it_is_and_a_scope_may_be_shared() -> None:
@@ -97,12 +97,18 @@ def test_a_loss_that_comes_after_the_end_changes_nothing() -> None:
     assert story.last.changes == ()
 
 
-def test_a_loss_from_before_the_grant_changes_nothing() -> None:
+def test_the_loss_of_an_earlier_grant_changes_nothing() -> None:
     """An expiry that is heard again, when the lock is held anew, is an old story."""
-    story = Story(isolated()).when("Started", n=7).when(GRANTED).after("10m")
-    old = story.received(EXPIRED)
-    story.give(old).after("1m").when(GRANTED).then(REQUESTED, "AskA", REQUESTED)
-    story.give(replace(story.received(EXPIRED), at=old.at)).then().stands("waiting", "ADone")
+    story = Story(isolated()).when("Started", n=7).when(GRANTED, claim="x").then(REQUESTED, "AskA")
+    story.when(EXPIRED, claim="x").then(REQUESTED).when(GRANTED, claim="y")
+    story.when(EXPIRED, claim="x").then().stands("waiting", "ADone").when(EXPIRED, claim="y").then(REQUESTED)
+
+
+def test_who_waits_again_gives_back_no_earlier_grant() -> None:
+    """Cancelled while it waits for the lock that it has lost, a saga withdraws whatever it has claimed since."""
+    story = Story(isolated()).when("Started", n=7).when(GRANTED, claim="x").when(EXPIRED, claim="x").when("ADone")
+    story.when("Cancelled", "AUndone").stands("cancelled")
+    assert "claim" not in fields(story)
 
 
 def test_a_step_that_is_put_off_comes_to_its_turn_anew() -> None:

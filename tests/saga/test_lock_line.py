@@ -5,13 +5,13 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo.saga.lock_line import MOST_WAITING, Claim, Line, Ruling, Told, ask, expire, release
+from choreo.saga.lock_line import MOST_WAITING, Claim, Line, Release, Ruling, Told, ask, expire, release
 
 NAMES = ("a", "b", "c", "d")
 
 
-def claim(name: str, at: int, expires_us: int | None = None) -> Claim:
-    return Claim(saga="order", key=name, at=at, expires_us=expires_us)
+def claim(key: str, name: int, expires_us: int | None = None) -> Claim:
+    return Claim(saga="order", key=key, name=str(name), expires_us=expires_us)
 
 
 def told(ruling: Ruling) -> list[str]:
@@ -19,7 +19,7 @@ def told(ruling: Ruling) -> list[str]:
 
 
 class Lock:
-    """One lock through a story; time is what `at` says."""
+    """One lock through a story; a claim is called by the time at which it is made."""
 
     def __init__(self) -> None:
         self.line = Line()
@@ -28,8 +28,8 @@ class Lock:
     def ask(self, name: str, at: int, expires_us: int | None = None) -> "Lock":
         return self._took(ask(self.line, claim(name, at, expires_us), at))
 
-    def release(self, name: str, at: int) -> "Lock":
-        return self._took(release(self.line, claim(name, at), at))
+    def release(self, name: str, at: int, claimed: int | None = None) -> "Lock":
+        return self._took(release(self.line, Release("order", name, None if claimed is None else str(claimed)), at))
 
     def expire(self, now: int) -> "Lock":
         return self._took(expire(self.line, now))
@@ -78,9 +78,9 @@ def test_a_lock_without_a_limit_does_not_expire() -> None:
 
 def test_an_old_release_frees_no_newer_lock() -> None:
     """A release that arrives twice, the second time after its saga claimed the lock again, changes nothing."""
-    lock = Lock().ask("a", 1).release("a", 5).ask("a", 6).then("granted a", "granted a")
-    lock.ask("b", 7).release("a", 5).then().release("a", 8).then("granted b")
-    lock.ask("a", 9).release("a", 8).release("b", 10).then("granted a")
+    lock = Lock().ask("a", 1).release("a", 5, 1).ask("a", 6).then("granted a", "granted a")
+    lock.ask("b", 7).release("a", 8, 1).then().release("a", 9, 6).then("granted b")
+    lock.ask("a", 10).release("a", 11, 6).release("b", 12, 7).then("granted a")
 
 
 def test_a_release_of_what_nobody_holds_changes_nothing() -> None:
@@ -100,25 +100,29 @@ def test_a_line_has_an_end() -> None:
 
 
 class Said(NamedTuple):
-    """What is said of a lock, and when: `ask`, `release`, or `expire` for the timer."""
+    """What is said of a lock: `ask` under a new name, `release` of what was claimed last, or of all, or `expire`."""
 
     what: str
-    name: str
-    at: int
+    key: str
+    name: int | None
 
 
-NEW = st.tuples(st.sampled_from(["ask", "ask", "release", "expire"]), st.sampled_from(NAMES))
+NEW = st.tuples(st.sampled_from(["ask", "ask", "release", "release all", "expire"]), st.sampled_from(NAMES))
 STORIES = st.lists(NEW | st.integers(0, 50), max_size=60)
 """A number says once more what was said before, as it was said then."""
 
 
 def story(moves: list[tuple[str, str] | int]) -> list[Said]:
     said: list[Said] = []
-    for now, move in enumerate(moves, start=1):
-        if not isinstance(move, int):
-            said.append(Said(*move, now))
-        elif said:
-            said.append(said[move % len(said)])
+    last: dict[str, int] = {}
+    for number, move in enumerate(moves, start=1):
+        if isinstance(move, int):
+            said += [said[move % len(said)]] if said else []
+            continue
+        what, key = move
+        if what == "ask":
+            last[key] = number
+        said.append(Said(what.removesuffix(" all"), key, None if what == "release all" else last.get(key, 0)))
     return said
 
 
@@ -126,21 +130,21 @@ def story(moves: list[tuple[str, str] | int]) -> list[Said]:
 def test_never_two_holders_and_first_come_first_served(
     moves: list[tuple[str, str] | int], expires_us: int | None
 ) -> None:
-    """Through any story in which anything may be said twice, the lock is what a queue of names is: its first name holds
-    it, a new one goes to its end, and a name is granted the lock when it becomes the first.
+    """Through any story in which anything may be said twice, the lock is what a queue of claims is: its first holds it,
+    a new one goes to its end, and a saga is granted the lock when its claim becomes the first.
     """
     line, queue, until = Line(), list[tuple[str, int]](), 0
-    for now, (what, name, at) in enumerate(story(moves), start=1):
+    for now, (what, key, name) in enumerate(story(moves), start=1):
         first, expected = queue[:1], []
         if what == "ask":
-            ruling = ask(line, claim(name, at, expires_us), now)
-            if first and first[0][0] == name:
-                expected = [f"granted {name}"]
-            elif name not in [one for one, _ in queue]:
-                queue.append((name, at))
+            ruling = ask(line, claim(key, name or 0, expires_us), now)
+            if first and first[0][0] == key:
+                expected = [f"granted {key}"]
+            elif key not in [one for one, _ in queue]:
+                queue.append((key, name or 0))
         elif what == "release":
-            ruling = release(line, claim(name, at), now)
-            queue = [one for one in queue if one[0] != name or one[1] > at]
+            ruling = release(line, Release("order", key, None if name is None else str(name)), now)
+            queue = [one for one in queue if one[0] != key or name not in (None, one[1])]
         else:
             ruling = expire(line, now)
             if first and expires_us is not None and until <= now:
@@ -149,4 +153,4 @@ def test_never_two_holders_and_first_come_first_served(
             expected, until = [*expected, f"granted {queue[0][0]}"], now + (expires_us or 0)
         assert told(ruling) == expected
         line = ruling.line or Line()
-        assert [(one.key, one.at) for one in (line.holder, *line.waiting) if one] == queue
+        assert [(one.key, int(one.name)) for one in (line.holder, *line.waiting) if one] == queue
