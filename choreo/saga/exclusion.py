@@ -29,27 +29,33 @@ def missed(draft: Draft, step: Step) -> bool:
 
 
 def lost(draft: Draft, lock: Step, event: str, fields: Mapping[str, Any]) -> None:
-    """The grant of which `fields` tell was taken away. What is under way goes on, as does undoing; where there is more
-    to begin, the lock is asked for again first. An end that came before, or another grant since, makes it void.
+    """The grant of which `fields` tell was taken away. What is under way goes on, as does undoing. An end that came
+    before, or another grant since, makes it void.
     """
     record = draft.steps[lock.name]
-    if draft.ended_at is not None or record.state is not StepState.DONE or dict(fields) != record.fields:
-        return
-    if draft.cause is None and any(step is not lock for step in draft.steps_in(*BEGUN_LATER)):
-        _begin_again(draft, lock, event)
-        for step in draft.steps_in(StepState.HELD):
-            draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
-    else:
+    if draft.ended_at is None and record.state is StepState.DONE and dict(fields) == record.fields:
+        draft.put(lock, problem=event)
         draft.note(f"{lock.name}: lost ({event})")
 
 
 def take_again(draft: Draft) -> None:
-    """A saga that was complete goes on: it gave its lock away when it ended."""
-    if draft.before.ended_at is None or draft.ended_at is not None:
+    """Where there is more to begin, a lock that was lost, or given back at an end from which the saga goes on now, is
+    asked for again first.
+    """
+    if not any(draft.steps_in(*BEGUN_LATER)):
         return
+    goes_on = draft.before.ended_at is not None and draft.ended_at is None
     for lock in draft.spec.steps:
-        if lock.lost_on and draft.state(lock) is StepState.DONE:
-            _begin_again(draft, lock, "released at the end")
+        if lock.lost_on and draft.state(lock) is StepState.DONE and (goes_on or draft.steps[lock.name].problem):
+            _begin_again(draft, lock)
+
+
+def _begin_again(draft: Draft, lock: Step) -> None:
+    told: dict[str, Any] = {"attempt": 0, "asked": 0, "overdue": False, "done_at": None, "by": "", "fields": {}}
+    run = draft.steps[lock.name].run + 1
+    draft.move(lock, StepState.IDLE, "to be asked for again", run=run, due=None, problem="", **told)
+    for step in draft.steps_in(StepState.HELD):
+        draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
 
 
 def _deadline(draft: Draft, step: Step) -> int | None:
@@ -58,8 +64,3 @@ def _deadline(draft: Draft, step: Step) -> int | None:
         return draft.time(step.deadline_us, draft.before.started_at)
     except ValueError:
         return None
-
-
-def _begin_again(draft: Draft, lock: Step, why: str) -> None:
-    told: dict[str, Any] = {"attempt": 0, "asked": 0, "overdue": False, "done_at": None, "by": "", "fields": {}}
-    draft.move(lock, StepState.IDLE, why, run=draft.steps[lock.name].run + 1, due=None, **told)

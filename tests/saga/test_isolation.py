@@ -132,6 +132,14 @@ def test_a_saga_that_is_reopened_takes_its_lock_again() -> None:
     story.when(GRANTED).then("AskB").when("BDone").then(RELEASED).stands("completed")
 
 
+def test_what_is_reopened_after_a_loss_waits_for_the_lock() -> None:
+    """The lock that nothing needed any more when it was lost is asked for once something has to be done again."""
+    story = Story(isolated(A, step("b", "after: a", "emit: AskB"), step("c", "reopens_on: Told1", "emit: AskC")))
+    story.when("Started", n=7).when(GRANTED, "CDone", "ADone").then(REQUESTED, "AskA", "AskC", "AskB")
+    story.when(EXPIRED).then().when("Told1").then(REQUESTED).when("BDone").then().stands("waiting", GRANTED)
+    story.when(GRANTED).then("AskC").when("CDone").then(RELEASED).stands("completed")
+
+
 def test_a_step_that_is_reopened_on_the_way_needs_no_second_lock() -> None:
     """While the saga is at work it holds its lock still."""
     story = Story(isolated(step("a", "emit: AskA", "reopens_on: Told1"), B)).when("Started", n=7)
