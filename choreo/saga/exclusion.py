@@ -53,7 +53,7 @@ def take_again(draft: Draft) -> None:
 def _begin_again(draft: Draft, lock: Step) -> None:
     told: dict[str, Any] = {"attempt": 0, "asked": 0, "overdue": False, "done_at": None, "by": "", "fields": {}}
     run = draft.steps[lock.name].run + 1
-    draft.move(lock, StepState.IDLE, "to be asked for again", run=run, due=None, problem="", **told)
+    draft.move(lock, StepState.IDLE, "to be asked for again", run=run, due=None, **told)
     for step in draft.steps_in(StepState.HELD):
         draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
 

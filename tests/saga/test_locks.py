@@ -204,6 +204,15 @@ def test_a_lock_that_is_released_in_time_does_not_expire() -> None:
     assert desk.holders() == {}
 
 
+def test_a_free_lock_leaves_nothing_behind() -> None:
+    """Neither a line nor a timer is kept of it."""
+    desk = Desk(spec(expires=", expires: 10m"))
+    desk.tell(opened("c1"))
+    assert len(desk.stored("locks.desk")) >= 2
+    desk.tell(Checked(case="c1"))
+    assert [key for key in desk.stored("locks.desk") if not key.startswith(b"\x01~journal")] == []
+
+
 def test_a_lock_belongs_to_the_story_of_its_saga() -> None:
     """A grant belongs to the saga that gets the lock, though another one's release made it."""
     desk = Desk(spec())
