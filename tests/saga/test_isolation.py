@@ -146,6 +146,20 @@ def test_a_step_that_is_reopened_on_the_way_needs_no_second_lock() -> None:
     story.when(GRANTED, "ADone").then(REQUESTED, "AskA", "AskB").when("Told1").then("AskA")
 
 
+def test_what_services_begin_by_themselves_is_not_held_back() -> None:
+    """A step without emit that is done before the lock is granted counts as done."""
+    story = Story(isolated(step("a"), B)).when("Started", n=7).when("ADone").then(REQUESTED).stands("waiting", GRANTED)
+    story.when(GRANTED).then("AskB")
+
+
+def test_a_late_success_is_undone_without_the_lock() -> None:
+    """What is heard after the end is undone at once, and the lock is released once more, which frees nobody else's."""
+    story = Story(isolated(A, within="5m")).when("Started", n=7).when(GRANTED, claim="x").after("5m").when("AUndone")
+    story.then(REQUESTED, "AskA", "UndoA", RELEASED).after("1m").when("ADone").then("UndoA").when("AUndone")
+    story.then(RELEASED).stands("compensated")
+    assert fields(story)["claim"] == "x"
+
+
 def test_an_operator_may_let_a_saga_go_on_without_its_lock() -> None:
     """`skip lock`: the saga does not wait any more, a late grant changes nothing, and the end leaves the line."""
     story = Desk(isolated()).when("Started", n=7).then(REQUESTED)
