@@ -17,6 +17,8 @@ from choreo.diagram.parts import Parts
 from choreo.errors import ChoreoError
 from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
+from choreo.saga.lock_events import lock_events
+from choreo.saga.locks import lock_services
 from choreo.saga.offers import NOBODY
 from choreo.saga.spec import examine_spec, folder_of
 from choreo.service.service import Service
@@ -56,6 +58,9 @@ class Checked:
         self._runnable = sound
         yield from failed
         yield from self._load_specs(paths)
+        keepers = lock_services(one.spec for one in self._specs)
+        sound += keepers
+        self._plans += map(plan_of, keepers)
         whole = self._choreography(sound, everything=not targets)
         if self._broken:
             yield from find_emissions(whole)
@@ -73,7 +78,7 @@ class Checked:
     def parts(self) -> Parts:
         """What is sound enough to be explored and drawn."""
         specs = tuple(one.spec for one in self._specs)
-        return Parts(tuple(self._runnable), specs, self._finder.catalogue())
+        return Parts(tuple(self._runnable), specs, {**self._finder.catalogue(), **lock_events(specs)})
 
     def _sound(self) -> tuple[list[Service], list[Finding]]:
         """The services that can run, and what is wrong with the others."""

@@ -141,6 +141,11 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "schema": Lazy("editors:show_spec_schema", "The JSON Schema of a spec, for editors."),
         },
     ),
+    "locks": Group(
+        "locks",
+        "Locks that sagas hold: isolate_on in their specs.",
+        {"list": Lazy("locks:list_locks", "Every lock that is held: by whom, since when, and who waits.")},
+    ),
     "services": Group(
         "services",
         "Services of the project.",

@@ -222,6 +222,8 @@ def timing_of(draft: Draft, part: Part, given: Received) -> Timing | None:
         return Timing.DUPLICATE
     if role is Role.CANCELS:
         return _of_cancellation(draft)
+    if role is Role.LOSES:
+        return None
     if role is Role.COMPENSATES:
         return _of_return(draft)
     if role is Role.ADDS:

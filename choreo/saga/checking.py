@@ -7,8 +7,10 @@ from choreo.saga.almanac import Almanac
 from choreo.saga.calendars import Span
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.human import human_of
+from choreo.saga.isolation import check_isolation, isolated
 from choreo.saga.item_words import read_items
 from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
+from choreo.saga.meanwhile import check_meanwhile, excluded
 from choreo.saga.nesting import check_taken_back, undo_cure
 from choreo.saga.order import Order
 from choreo.saga.policy_reading import check_policies
@@ -59,6 +61,8 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     _check_roles(raw, starts_on, steps, problems)
     check_taken_back(raw, starts_on, cancels_on, compensates_on, problems)
     _check_cancellable(raw, problems)
+    check_meanwhile(raw.steps, order, problems)
+    isolation = check_isolation(raw, words, starts_on, problems)
     spec = Spec(
         name=raw.name.value,
         version=raw.version,
@@ -76,7 +80,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     spec = replace(spec, events=check_policies(raw.policies, spec, words, problems))
     if problems.found:
         return None
-    return _with_kept_fields(spec, [text.value for text in raw.remember])
+    return _with_kept_fields(isolated(spec, isolation), [text.value for text in raw.remember])
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ class _Steps:
             after=tuple(dict.fromkeys(text.value for text in raw.after.steps)),
             enough=raw.after.enough,
             when=when,
+            during=raw.during.value if raw.during else None,
+            excludes=excluded(raw, self.raw.steps),
             otherwise=tuple(dict.fromkeys(text.value for text in raw.otherwise)),
             emit=emit,
             nested=raw.nested,

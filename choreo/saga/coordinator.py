@@ -20,6 +20,7 @@ from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
 from choreo.saga.index import INDEX, rewrite
 from choreo.saga.instance import Held, Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
+from choreo.saga.lock_events import LockAnswer, LockGranted, LockReleased, asking, lock_events
 from choreo.saga.rules import Spec
 from choreo.service.context import Context, ids_of, specs_at_work
 from choreo.service.handler import Handler
@@ -295,6 +296,23 @@ def fault_of(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | 
     return None
 
 
+class LockHolder(Coordinator):
+    """Hears of locks, whose answers are keyed by the sagas' keys whatever the events are keyed by."""
+
+    def handle(self, event: Event, ctx: Context) -> Event | None:
+        """Decide upon one answer. A lock that is granted to nobody, or after the end, is given back."""
+        assert isinstance(event, LockAnswer)
+        instance = self.instances.get(event.key)
+        if instance is None or instance.ended:
+            held = isinstance(event, LockGranted)
+            return self._given_back(event) if held else None
+        spec = self._spec_of(instance) or self.spec
+        return self._act(instance, decide(spec, instance, self._received(event, ctx)), event.key, ctx)
+
+    def _given_back(self, event: LockAnswer) -> LockReleased:
+        return asking(event.scope).released(lock=event.lock, saga=self.spec.name, saga_key=event.key, claim=event.claim)
+
+
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:
     """The service `saga.NAME` that follows the instances of one saga.
 
@@ -302,9 +320,11 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     instance follows the one with which it started.
     """
     specs = {one.digest: one for one in (*older, spec)}
+    locks = lock_events(specs.values())
+    catalogue = {**catalogue, **locks}
     handled = dict.fromkeys(name for one in specs.values() for name in one.parts)
     emitted = dict.fromkeys(name for one in specs.values() for name in one.emits)
-    handles = tuple(catalogue[name] for name in handled)
+    handles = tuple(catalogue[name] for name in handled if name not in locks)
     reads = {name: _reads(specs.values(), name) for name in handled}
     declared_emits = (*(catalogue[name] for name in emitted), lifecycle_event(spec.name))
     declared = {
@@ -323,6 +343,9 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     commanded = declared | {"handles": (command,), "emits": (*declared_emits, command), "keyed_by": None}
     # The last handler that has a timer answers it: it must stay the Coordinator, whose name is in the ids of requests.
     handlers = [type("Operator", (Operator,), commanded), type("Coordinator", (Coordinator,), declared)]
+    if locks:
+        heard = tuple(locks[name] for name in handled if name in locks)
+        handlers.insert(0, type("LockHolder", (LockHolder,), declared | {"handles": heard, "keyed_by": None}))
     return Service(f"saga.{spec.name}", handlers=handlers)
 
 

@@ -26,6 +26,7 @@ from choreo.saga.decision import (
 )
 from choreo.saga.draft import Draft, short
 from choreo.saga.each import add, lay_out
+from choreo.saga.exclusion import lost, take_again
 from choreo.saga.forward import (
     IN_FLIGHT,
     ask,
@@ -112,6 +113,7 @@ def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
 
 def _go_on(draft: Draft) -> None:
     if draft.cause is None:
+        take_again(draft)
         go_forward(draft)
     if draft.cause is not None:
         go_back(draft)
@@ -138,6 +140,8 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
             draft.move(step, StepState.SKIPPED, given.event, by=given.event, due=None, resting=False, overdue=False)
     elif part.role is Role.REOPENS:
         _reopened(draft, step, given)
+    elif part.role is Role.LOSES:
+        lost(draft, step, given.event, given.fields)
     elif part.role is Role.UNDONE:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:

@@ -115,6 +115,7 @@ def left_out(spec: Spec) -> tuple[str, ...]:
     """What of a spec no run of an exploration has: steps are done once, events are taken whenever they come."""
     again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
     again += [f"what happens within saga {step.nested.saga}" for step in spec.steps if step.nested]
+    again += ["the expiry of the lock of isolate_on" for step in spec.steps if step.lost_on]
     again += [f"skips_on of {step.name}" for step in spec.steps if step.skips_on]
     again += [f"for_each of {step.name}" for step in spec.steps if step.for_each]
     if spec.events:
@@ -129,6 +130,7 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         tells=(),
         skips_on=(),
         reopens_on=(),
+        lost_on=(),
         repeat=None,
         for_each=None,
         human=None,

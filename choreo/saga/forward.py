@@ -7,6 +7,7 @@ from typing import Any
 
 from choreo.saga.draft import Draft
 from choreo.saga.each import clear_up, lay_out, settle, stuck, under_way
+from choreo.saga.exclusion import held_back, missed
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
 from choreo.saga.instance import Asked, Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -64,6 +65,10 @@ class Turn(Enum):
 
 def _turn(draft: Draft, step: Step) -> Turn:
     """Whether enough of what comes before is done, and whether the other ways of a choice were left aside."""
+    if missed(draft, step):
+        return Turn.NEVER
+    if held_back(draft, step):
+        return Turn.NOT_YET
     if step.item_of:
         return Turn.NOW if draft.state(step.item_of) is StepState.WAITING else Turn.NOT_YET
     before = [draft.state(name) for name in step.after]

@@ -69,6 +69,8 @@ def _one(step: Step, key: str) -> Step:
         otherwise=(),
         not_before_us=None,
         pivot=False,
+        during=None,
+        excludes=(),
         tells=(),
     )
 

@@ -22,6 +22,7 @@ _POSSIBLE = {
     Role.UNDONE: {Timing.EARLY, Timing.DUPLICATE, Timing.OUT_OF_ORDER, Timing.UNEXPECTED},
     Role.UNDO_FAILS: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE, Timing.UNEXPECTED},
     Role.COMPENSATES: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE, Timing.UNEXPECTED},
+    Role.LOSES: set(),
     Role.ADDS: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE},
     Role.CANCELS: {Timing.EARLY, Timing.LATE, Timing.DUPLICATE, Timing.UNEXPECTED},
 }

@@ -75,6 +75,16 @@ class RawRepetition:
 
 
 @dataclass(frozen=True)
+class RawIsolation:
+    """An `isolate_on:`: the field, and what its table says besides."""
+
+    by: Text
+    scope: Text | None = None
+    within: Limit | None = None
+    expires: Limit | None = None
+
+
+@dataclass(frozen=True)
 class RawReminder:
     """A `remind:` block."""
 
@@ -131,6 +141,8 @@ class RawStep:
     name: Text
     after: RawOrder = RawOrder()
     when: Text | None = None
+    during: Text | None = None
+    excludes: tuple[Text, ...] = ()
     otherwise: tuple[Text, ...] = ()
     for_each: RawFanOut | None = None
     emit: RawEmission | None = None
@@ -178,6 +190,7 @@ class RawSpec:
     namespace: str = ""
     starts_on: Text
     correlate_by: tuple[tuple[Text, Text], ...] = ()
+    isolate_on: RawIsolation | None = None
     remember: tuple[Text, ...] = ()
     within: Limit | None = None
     deadline: Limit | None = None

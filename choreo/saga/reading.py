@@ -12,6 +12,7 @@ from choreo.saga.raw import (
     RawCompensation,
     RawEmission,
     RawFanOut,
+    RawIsolation,
     RawOrder,
     RawReminder,
     RawRepetition,
@@ -25,6 +26,7 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    ISOLATION_KEYS,
     NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
@@ -70,6 +72,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         namespace=namespace.value if namespace else "",
         starts_on=starts_on,
         correlate_by=correlate_by,
+        isolate_on=_isolation(keys),
         remember=keys.names("remember"),
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
@@ -98,6 +101,19 @@ def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...
         return _words(node, "correlate_by", "the name of a field", problems)
     text = keys.text("correlate_by", Shape.CORRELATION)
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
+
+
+def _isolation(keys: Keys) -> RawIsolation | None:
+    node = keys.node("isolate_on", Shape.ISOLATION)
+    if not isinstance(node, Table):
+        text = keys.text("isolate_on", Shape.ISOLATION)
+        return RawIsolation(text) if text else None
+    inner = Keys(node, keys.problems, "isolate_on", ISOLATION_KEYS)
+    by, scope = inner.text("by"), inner.text("scope")
+    if scope and not SAGA_NAME.fullmatch(scope.value):
+        said = f"{scope.value} is not a scope's name: lower-case letters, digits and _ only"
+        keys.problems.add(scope.place, "not-a-name", said)
+    return RawIsolation(by, scope, inner.limit("within"), _finite(inner, "expires")) if by else None
 
 
 def _cancellation(keys: Keys, key: str) -> tuple[Text | None, RawEmission | None]:
@@ -138,6 +154,8 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         name=name,
         after=_order(keys, problems),
         when=keys.text("when"),
+        during=keys.text("while"),
+        excludes=keys.names("excludes"),
         otherwise=keys.names("else"),
         for_each=_fan_out(keys),
         emit=_emitted(keys, "emit"),

@@ -190,13 +190,17 @@ class Step:
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
     `not_before_us` from the step's turn; an expression gives the point in time itself, a calendar counts open time.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
-    `keeps` are the fields of the completing event that expressions and mappings read.
+    It begins only while `during` is under way, and while none of those that it `excludes` is.
+    `keeps` are the fields of the completing event that expressions and mappings read. `lost_on` marks the wait for a
+    lock: the event takes it away again, and without it no other step begins.
     """
 
     name: str
     after: tuple[str, ...] = ()
     enough: int | None = None
     when: Expression | None = None
+    during: str | None = None
+    excludes: tuple[str, ...] = ()
     otherwise: tuple[str, ...] = ()
     emit: Emission | None = None
     completes_on: tuple[str, ...] = ()
@@ -213,6 +217,7 @@ class Step:
     human: Human | None = None
     skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
+    lost_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
     not_before_us: Span | Expression | None = None
     nested: Nested | None = None
@@ -235,7 +240,7 @@ class Step:
         """The fields that are read of the events that concern the step."""
         rule, undo = self.for_each, self.compensate
         if rule is None:
-            return dict.fromkeys(self.completes_on, self.keeps)
+            return dict.fromkeys((*self.completes_on, *self.lost_on), self.keeps)
         ends = (*self.completes_on, *self.fails_on, *self.unknown_on, *self.skips_on, *self.reopens_on)
         answers = (*undo.done_on, *undo.fails_on) if undo else ()
         return dict.fromkeys((*ends, *answers), (rule.key,)) | dict.fromkeys(rule.adds_on, (rule.key, *rule.keeps))
@@ -278,6 +283,7 @@ class Role(StrEnum):
     COMPENSATES = "compensates"
     REOPENS = "reopens"
     ADDS = "adds"
+    LOSES = "loses"
     SKIPS = "skips"
 
 
@@ -307,6 +313,8 @@ class Spec:
     keep_ended_us: int | None = 30 * 86_400_000_000
     refuse_again_us: int | None = 365 * 86_400_000_000
     tells: tuple[Telling, ...] = ()
+    lock_scope: str | None = None
+    """Among which sagas the lock excludes that its first step waits for; None where it isolates nothing."""
     cancellable_until: str | None = None
     """The step that must not be done yet when a cancellation comes."""
     compensates_on: Cancellation | None = None
@@ -340,6 +348,7 @@ class Spec:
                 (Role.UNDONE, undo.done_on if undo else ()),
                 (Role.UNDO_FAILS, undo.fails_on if undo else ()),
                 (Role.REOPENS, step.reopens_on),
+                (Role.LOSES, step.lost_on),
                 (Role.SKIPS, step.skips_on),
                 (Role.ADDS, step.for_each.adds_on if step.for_each else ()),
             ):

@@ -16,6 +16,7 @@ from choreo.saga.shapes import (
     COMPENSATION_KEYS,
     EMISSION_KEYS,
     HUMAN_KEYS,
+    ISOLATION_KEYS,
     NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
@@ -113,6 +114,8 @@ class _Shapes:
             return _any(self._event, self.table(EMISSION_KEYS))
         if shape is Shape.CANCELLATION:
             return _any(self._event, self.table(CANCELLATION_KEYS))
+        if shape is Shape.ISOLATION:
+            return _any(WORD, self.table(ISOLATION_KEYS))
         if shape is Shape.COMPENSATION:
             return _any({"const": NO_COMPENSATION}, self.table(COMPENSATION_KEYS))
         if shape is Shape.ORDER:
@@ -146,6 +149,7 @@ _COMPOUND = (
     Shape.CALENDARS,
     Shape.EMISSION,
     Shape.CANCELLATION,
+    Shape.ISOLATION,
     Shape.COMPENSATION,
     Shape.TIMEOUT,
     Shape.POLICIES,

@@ -67,6 +67,8 @@ class Shape(Enum):
     """`all`, `any`, a NUMBER, or a percentage such as 80%."""
     REST = auto()
     """One of REST."""
+    ISOLATION = auto()
+    """The name of a field, or a table with ISOLATION_KEYS."""
     REPETITION = auto()
     """A table with REPEAT_KEYS."""
     REMINDER = auto()
@@ -110,6 +112,9 @@ SPEC_KEYS: Keys = {
         "The field whose value is the instance's key: one that every event has, or a field by event.",
         required=True,
     ),
+    "isolate_on": Key(
+        Shape.ISOLATION, "A field of the start event: instances that have one value there do their steps one by one."
+    ),
     "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
     "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
@@ -131,6 +136,8 @@ STEP_KEYS: Keys = {
         Shape.ORDER, "The steps that come before: all of them, {any: [a, b]}, or {at_least: 2, of: [a, b, c]}."
     ),
     "when": Key(Shape.EXPRESSION, "The step is skipped where this is false: CEL over saga.* and steps.NAME.*."),
+    "while": Key(Shape.WORD, "The step begins only while this one is under way; once it has ended, it is skipped."),
+    "excludes": Key(Shape.NAMES, "The step is not under way at the same time as these, whichever begins first."),
     "else": Key(Shape.NAMES, "The step is skipped unless all of these were skipped: the other way of a choice."),
     "for_each": Key(Shape.EXPRESSION, "The step is done once for each item of this list, all at the same time."),
     "item_key": Key(Shape.WORD, "The field that names an item: of the items, and of the events that speak of one."),
@@ -276,6 +283,12 @@ POLICY_KEYS: Keys = {
         "It means nothing as the saga stands: ignore, dead-letter or fail.",
         words=("ignore", "dead-letter", "fail"),
     ),
+}
+ISOLATION_KEYS: Keys = {
+    "by": Key(Shape.WORD, "The field of the start event by whose value instances exclude each other.", required=True),
+    "scope": Key(Shape.SAGA_NAME, "Sagas of one scope share their locks; left out: the saga's own name."),
+    "within": Key(Shape.DURATION, "How long to wait for the lock; left out: as the saga's steps do."),
+    "expires": Key(Shape.DURATION, "How long a lock is held at most; left out: until its saga has ended."),
 }
 REPEAT_KEYS: Keys = {
     "until": Key(

@@ -15,6 +15,7 @@ from choreo.events.event import Event
 from choreo.runtime.plan import plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lifecycle import lifecycle_event
+from choreo.saga.locks import lock_services
 from choreo.saga.offers import Offers
 from choreo.saga.spec import folder_of, load_spec
 from choreo.service.service import Service
@@ -29,18 +30,20 @@ class Cast:
     """Everybody who takes part."""
 
     services: tuple[Service, ...]
-    """The services, then a coordinator for each saga."""
+    """The services, then a coordinator for each saga, then what keeps their locks."""
     sagas: Mapping[str, type[Event]]
     """The lifecycle event of each saga, by its name."""
     specs: tuple[str, ...]
     """Digests of the specs."""
     settings: Mapping[str, object]
     """The services' own settings, by service, of those that need any and were given some."""
+    own_count: int
+    """How many of the services are the author's."""
 
     @property
     def own(self) -> tuple[Service, ...]:
-        """The services without the coordinators."""
-        return self.services[: len(self.services) - len(self.sagas)]
+        """The services without the coordinators and what keeps their locks."""
+        return self.services[: self.own_count]
 
     def keepers(self, store: Store[K, V]) -> list[Service]:
         """The services that keep this store. Raises ConfigError where none does."""
@@ -73,18 +76,19 @@ def cast_of(
     _check_needed(services, given)
     _check_settings(services, settings)
     catalogue = catalogue_of(services)
-    coordinators, lifecycles, digests = [], {}, []
+    coordinators, lifecycles, specs = [], {}, []
     paths = [_found(path, services) for path in sagas]
     offers = Offers(*(folder_of(path) for path in paths))
     for path in paths:
         spec = load_spec(path, catalogue, offers)
         coordinators.append(coordinator(spec, catalogue))
         lifecycles[spec.name] = lifecycle_event(spec.name)
-        digests.append(spec.digest)
+        specs.append(spec)
     replaced = [_without_idle_settings(service.using(**given)) for service in services]
     wanted = [service.name for service in replaced if service.settings is not None]
     found = {name: settings[name] for name in wanted if name in settings}
-    return Cast((*replaced, *coordinators), lifecycles, tuple(digests), found)
+    everybody = (*replaced, *coordinators, *lock_services(specs))
+    return Cast(everybody, lifecycles, tuple(spec.digest for spec in specs), found, len(replaced))
 
 
 def _check_needed(services: Sequence[Service], given: Mapping[str, object]) -> None:

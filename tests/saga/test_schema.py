@@ -85,7 +85,7 @@ def test_events_of_the_project_are_offered_and_none_is_forced() -> None:
 def test_every_key_is_explained() -> None:
     """An editor shows a sentence on each key."""
     tables: list[Mapping[str, Key]] = [table for name, table in vars(shapes).items() if name.endswith("_KEYS")]
-    assert len(tables) == 16
+    assert len(tables) == 17
     assert [name for table in tables for name, key in table.items() if not re.fullmatch(r".+[.;] ?.*", key.says)] == []
 
 
@@ -112,6 +112,7 @@ VALUES = (
     *("{emit: {event: 'X'}}", "{emit: {event: X, with: {a: b}}, done_on: Y, with: {}}"),
     *("opens", "{office: {zone: UTC, open: '* * * * *'}}", "{office: {zone: UTC, open: []}}", "{office: {zone: UTC}}"),
     *("{office: {zone: UTC, open: [a, [b]]}}", "{office: {zone: UTC, open: a, closed: [a, b]}}", "{office: {}}"),
+    *("{by: n}", "{by: n, scope: desk, within: 1m, expires: 1h}", "{by: n, scope: Desk}", "{by: [n]}", "{expires: 1h}"),
 )
 NAMES = [*shapes.SPEC_KEYS, *(f"steps.{key}" for key in shapes.STEP_KEYS)]
 
