@@ -15,7 +15,7 @@ from choreo.events.event import Event, Value, key_text
 from choreo.events.saga_mark import SagaMark
 from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
+from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Migrate, Received
 from choreo.saga.index import INDEX, rewrite
 from choreo.saga.instance import Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
@@ -244,6 +244,8 @@ class Operator(Coordinator):
         order, now = order_of(event), to_micros(ctx.now)
         instance = self.instances.get(event.key)
         spec = self._spec_of(instance) or self._at_work(specs_at_work(ctx)).latest
+        if isinstance(order, Migrate):
+            spec = self._deployed(order.digest, specs_at_work(ctx)) or spec
         given = Command(order, ctx.event_id.bytes, now, to_micros(ctx.emitted_at), event.who, event.why)
         decision = decide(spec, instance, given)
         if isinstance(order, Answer):
@@ -252,6 +254,10 @@ class Operator(Coordinator):
                 ctx.dead_letter(fault)
                 return None
         return self._act(instance, decision, event.key, ctx)
+
+    def _deployed(self, digest: str, digests: tuple[str, ...]) -> Spec | None:
+        """The spec of this digest, where it was deployed when the command was first handled."""
+        return self.specs.get(digest) if digest in digests or not digests else None
 
     def _fault_of(self, decision: Decision) -> str | None:
         """What is wrong with the fields of an answer: told of the command, for no spec can mend it."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from choreo.saga.adopt import adopt
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
 from choreo.saga.decision import (
     REMINDS,
@@ -13,6 +14,7 @@ from choreo.saga.decision import (
     Due,
     Emit,
     Input,
+    Migrate,
     Received,
     TimerChange,
     request_id,
@@ -36,7 +38,7 @@ OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
 
 
 def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
-    """What follows from one input. `spec` must be the one that the instance follows."""
+    """What follows from one input. `spec` must be the one that the instance follows, or is ordered to follow."""
     if isinstance(given, Due):
         return _timer(spec, instance, given) if instance else Decision(None)
     if isinstance(given, Command):
@@ -205,6 +207,8 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
         draft.remember_event(given.event_id)
         return replace(draft.decision(), refused=why_not)
     draft.note(saying(given))
+    if isinstance(given.order, Migrate):
+        return adopt(draft, given.order, given.event_id)
     part = obey(draft, given)
     if part is not None:
         _apply(draft, part, as_if_received(draft, given))

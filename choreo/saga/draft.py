@@ -130,7 +130,7 @@ class Draft:
                 fields=fields,
                 kind="undo" if undo else "do",
                 step=step.name,
-                request_id=request_id(self.spec.name, self.before.key, step.name, kind, round),
+                request_id=request_id(self.spec.name, self.before.key, record.asked_as or step.name, kind, round),
                 round=round,
                 attempt=record.undo_attempt if undo else record.attempt,
                 cancelled=self.cause is not None and self.cause.kind == "cancelled",

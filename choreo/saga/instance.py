@@ -46,7 +46,8 @@ class StepRecord(Value):
     its timer fires, `remind_due` when it reminds, `resting` means that the timer ends a wait before the next request.
     `run` counts how often it was begun, `asked` and `reminded` questions and reminders. `round` counts undos: a late
     success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
-    `uncovered` until the undo is asked for again.
+    `uncovered` until the undo is asked for again. `asked_as` is the name under which it is asked for, where a migration
+    has renamed it: a request keeps its id.
     """
 
     state: StepState = StepState.IDLE
@@ -65,6 +66,7 @@ class StepRecord(Value):
     done_at: int | None = None
     undone_at: int | None = None
     late: Literal["", "uncovered", "covered"] = ""
+    asked_as: str = ""
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
 
