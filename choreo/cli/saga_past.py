@@ -15,7 +15,7 @@ from choreo.cli.project import Project
 from choreo.cli.records import Bodies, read_to_end
 from choreo.cli.saga_rows import PREFIX, SUFFIX
 from choreo.clock import to_micros
-from choreo.errors import ChoreoError, DecodeError
+from choreo.errors import DecodeError, UnknownSchemaError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.record import Record, TopicPartition
@@ -79,7 +79,7 @@ class Pasts:
                 body = self._bodies.read(record)
                 caused_by, starts = UUID(str(body["caused_by"])).bytes, body["change"][0] == STARTED
                 told = Told(caused_by, to_micros(body["at"]), str(body["digest"]), starts)
-            except (ChoreoError, KeyError, ValueError, IndexError):
+            except (DecodeError, UnknownSchemaError, KeyError, ValueError, IndexError):
                 continue  # no lifecycle event: `choreo sagas list` counts them
             if starts:
                 found[record.key or b""] = []
@@ -101,7 +101,10 @@ class Pasts:
 
     def _given(self, key: str, record: Record, moments: Mapping[bytes, Told]) -> Iterator[Received | Command]:
         """An input as `decide` got it; nothing for an order that did nothing, and for what is none of its events."""
-        ids = self._codec.ids(record)
+        try:
+            ids = self._codec.ids(record)
+        except DecodeError:
+            return  # a dead letter of the coordinator's
         told = moments.get(ids.event_id)
         now = told.now if told else ids.at
         try:
@@ -123,7 +126,7 @@ class Pasts:
         """An event that its class can't read any more: the fields that it was written with."""
         try:
             name, body = self._bodies.name(record), self._bodies.read(record)
-        except ChoreoError:
+        except (DecodeError, UnknownSchemaError):
             return
         if name in self._catalogue and name != command_event(self._saga).contract.full_name:
             ids = self._codec.ids(record)
