@@ -92,15 +92,15 @@ def migrate_sagas(
     mapping = read_mapping(file) if file else MappingFile()
     judged = _judged(project, known, to, mapping, _meant(project, saga, to, filters))
     safe = [one for one in judged if one.verdict.order is not None]
+    _tell(project, judged, f"no sagas {saga} under way that follow another version than {version}")
+    _ask(judged, mapping, file, to)
     if safe and not said["dry_run"]:
         if len(safe) > 1 and not said["yes"]:
             confirm(project, [(saga, one.instance.key) for one in safe])
         orders = [(saga, one.instance.key, one.verdict.order) for one in safe if one.verdict.order]
         send_orders(project, orders, said["who"] or getpass.getuser(), said["why"])
-    _tell(project, judged, f"no sagas {saga} under way that follow another version than {version}")
-    _ask(project, judged, mapping, file or Path(f"{saga}-to-{version}.yaml"), to)
-    if safe and not said["dry_run"] and not project.output.quiet:
-        note("a coordinator takes up what was given when it runs; choreo sagas show ID tells what came of it")
+        if not project.output.quiet:
+            note("a coordinator takes up what is safe when it runs; choreo sagas show ID tells what came of it")
     return FOUND if judged and not safe else 0
 
 
@@ -170,15 +170,16 @@ def _tell(project: Project, judged: Sequence[Judged], none: str) -> None:
         note(", ".join(f"{count} {outcome}" for outcome, count in sorted(counted.items())))
 
 
-def _ask(project: Project, judged: Sequence[Judged], mapping: MappingFile, file: Path, to: Spec) -> None:
-    """Write down the questions that are open. A file that was not read is never written over."""
+def _ask(judged: Sequence[Judged], mapping: MappingFile, read: Path | None, to: Spec) -> None:
+    """Write down the questions that are open. A file that was not `read` is never written over."""
     asked = [question for one in judged for question in one.verdict.questions]
     questions = list({(one.about, one.name): one for one in asked}.values())
     if not questions:
         return
-    if file.exists() and not any(mapping.told.values()):
+    file = read or Path(f"{to.name}-to-{to.version}.yaml")
+    if read is None and file.exists():
         raise ConfigError(f"{file} is there already", hint=f"--mapping {file} to go on with it, or move it away")
-    file.write_text(mapping.with_questions(questions).text(to.name, to, _counted(questions, judged)), encoding="utf-8")
+    file.write_text(mapping.with_questions(questions).text(to, _counted(questions, judged)), encoding="utf-8")
     note(f"fill in {file}, then run it again with --mapping {file}")
 
 

@@ -71,10 +71,12 @@ class MappingFile:
             told[question.about].setdefault(question.name, None)
         return MappingFile(told)
 
-    def text(self, saga: str, to: Spec, questions: Iterable[Question]) -> str:
+    def text(self, to: Spec, questions: Iterable[Question]) -> str:
         """As a file, with what is asked above each open question."""
         why = {(one.about, one.name): one.why for one in questions}
-        lines = [f"# What becomes of sagas {saga} under way in version {to.version}; what is empty is to be filled in."]
+        lines = [
+            f"# What becomes of sagas {to.name} under way in version {to.version}; what is empty is to be filled in."
+        ]
         for key in KEYS:
             if not self.told[key]:
                 continue
