@@ -157,7 +157,8 @@ def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
         if (_began(record) or _began(its)) and _held(record) != _held(its):
             yield _difference(name, record, its, version)
     for name, its in folded.steps.items():
-        if name not in met and its.state not in (*NOT_BEGUN, StepState.DONE):
+        # One that would be requested is told of by its request.
+        if name not in met and its.state not in (*NOT_BEGUN, StepState.DONE, StepState.REQUESTED):
             yield f"{name} would be {its.state} under version {version}: it is past the turn of that step"
 
 
