@@ -164,7 +164,10 @@ def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
 
 def _cause(instance: Instance, names: Names) -> str:
     cause = instance.cause
-    return "" if cause is None else f"{names.get(cause.step, cause.step) or cause.step} ({cause.kind})"
+    if cause is None:
+        return "nothing"
+    step = names.get(cause.step, cause.step) or cause.step
+    return f"{step} ({cause.kind})" if step else cause.kind
 
 
 def _difference(name: str, record: StepRecord, its: StepRecord, version: int) -> str:
