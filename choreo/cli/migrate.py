@@ -145,7 +145,7 @@ def _judged(project: Project, known: Known, to: Spec, mapping: MappingFile, keys
     # The stores are read first: what comes in between makes a history that leads elsewhere, never a wrong order.
     with SagaView(project, to.name) as seen:
         instances = [instance for key in keys if (instance := seen.instance(key)) is not None]
-    pasts = Pasts(project, known.service, known.events).of([one.key for one in instances]) if instances else {}
+    pasts = Pasts(project, known.service).of([one.key for one in instances]) if instances else {}
     answers = mapping.answers(to)
     return [Judged(one, _verdict(one, pasts[one.key], known, to, (mapping, answers))) for one in instances]
 

@@ -17,7 +17,6 @@ from choreo.cli.saga_rows import PREFIX, SUFFIX
 from choreo.clock import to_micros
 from choreo.errors import DecodeError, UnknownSchemaError
 from choreo.events.codec import Codec
-from choreo.events.event import Event
 from choreo.record import Record, TopicPartition
 from choreo.runtime.plan import plan_of
 from choreo.saga.commands import SagaCommand, command_event, order_of
@@ -41,10 +40,11 @@ class Told(NamedTuple):
 class Pasts:
     """The histories of some sagas of one coordinator."""
 
-    def __init__(self, project: Project, coordinator: Service, catalogue: Mapping[str, type[Event]]) -> None:
-        self._project, self._catalogue = project, catalogue
+    def __init__(self, project: Project, coordinator: Service) -> None:
+        self._project = project
         self._saga = coordinator.name.removeprefix("saga.")
         self._plan = plan_of(coordinator)
+        self._handled = {event.contract.full_name for event in self._plan.by_event}
         log, classes, sources = project.log, self._plan.classes, self._plan.sources
         self._codec = Codec(project.registry, classes, log.cluster_id(), topics=sources)
         self._bodies = Bodies(project.registry)
@@ -118,7 +118,7 @@ class Pasts:
             refused = isinstance(order, Migrate) and told is not None and told.digest != order.digest
             if told is not None and not refused:
                 yield Command(order, ids.event_id, now, ids.at, event.who, event.why)
-        elif event is not None:
+        elif event is not None and event.contract.full_name in self._handled:
             name, fields = event.contract.full_name, event.model_dump(mode="json")
             yield Received(name, key, ids.event_id, now, ids.at, fields, ids.correlation_id)
 
@@ -128,7 +128,7 @@ class Pasts:
             name, body = self._bodies.name(record), self._bodies.read(record)
         except (DecodeError, UnknownSchemaError):
             return
-        if name in self._catalogue and name != command_event(self._saga).contract.full_name:
+        if name in self._handled and name != command_event(self._saga).contract.full_name:
             ids = self._codec.ids(record)
             yield Received(name, key, ids.event_id, now, ids.at, to_jsonable_python(body), ids.correlation_id)
 
