@@ -73,7 +73,7 @@ class MappingFile:
 
     def text(self, to: Spec, questions: Iterable[Question]) -> str:
         """As a file, with what is asked above each open question."""
-        why = {(one.about, one.name): one.why for one in questions}
+        why: dict[tuple[str, str], str] = {(one.about, one.name): one.why for one in questions}
         lines = [
             f"# What becomes of sagas {to.name} under way in version {to.version}; what is empty is to be filled in."
         ]
@@ -123,6 +123,7 @@ def _fitting(name: str, value: Any, to: Spec, events: Mapping[str, type[Event]])
     """The value as the event that should have had it would have it, as JSON. Raises ConfigError."""
     head, _, rest = name.partition(".")
     step, _, inner = rest.partition(".")
+    owners: tuple[str, ...]
     if head == "saga" and rest in to.remembers:
         owners, wanted = (to.starts_on,), rest
     elif head == "steps" and step in to.by_name and inner in to.by_name[step].keeps:
@@ -131,7 +132,8 @@ def _fitting(name: str, value: Any, to: Spec, events: Mapping[str, type[Event]])
         raise ConfigError(f"fields: version {to.version} remembers no {name}", hint="saga.FIELD, steps.NAME.FIELD")
     fields = [events[owner].model_fields[wanted] for owner in owners if wanted in events[owner].model_fields]
     for one in fields[:1]:
-        kind: TypeAdapter[Any] = TypeAdapter(one.annotation)
+        annotation: Any = one.annotation
+        kind: TypeAdapter[Any] = TypeAdapter(annotation)
         try:
             return kind.dump_python(kind.validate_python(value), mode="json")
         except ValidationError as error:

@@ -99,7 +99,7 @@ def test_an_event_that_its_class_can_not_read_any_more_is_read_as_it_was_written
     first = spec_of(1)
     town = Town(coordinator(first, CATALOGUE))
     happens(town, "Started", "ADone")
-    events = {**CATALOGUE, "flow.Started": Started}
+    events: dict[str, type[Event]] = {**CATALOGUE, "flow.Started": Started}
     to = spec_of(2, events, remember="[m]")
     history = past_of(town, coordinator(to, events, older=[first]))
     assert "m" not in history.start.fields
