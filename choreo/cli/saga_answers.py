@@ -19,7 +19,7 @@ from choreo.cli.saga_view import values_of
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
 from choreo.events.event import Event
-from choreo.saga.conditions import BadExpression, Language, names_in
+from choreo.saga.conditions import Answer, BadExpression, Language, names_in
 from choreo.saga.instance import Instance
 from choreo.saga.migration import Answers, Question
 from choreo.saga.rules import Spec
@@ -53,15 +53,17 @@ class MappingFile:
         return Answers(steps, frozenset(self._answered("events")))
 
     def values(self, instance: Instance, specs: tuple[Spec, Spec], events: Mapping[str, type[Event]]) -> dict[str, Any]:
-        """The answers about fields for one instance, as JSON has them. Raises ConfigError.
+        """The answers about fields for one instance, as JSON has them, those that have a value. Raises ConfigError.
 
         `specs` are the one that it follows and the one that it is to follow, `events` the classes by full name.
         """
         follows, to = specs
         found = {}
         for name, said in self._answered("fields").items():
-            value = _computed(name, said["cel"], instance, follows, events) if isinstance(said, dict) else said
-            found[name] = _fitting(name, value, to, events)
+            if not isinstance(said, dict):
+                found[name] = _fitting(name, said, to, events)
+            elif (answer := _computed(name, str(said.get("cel")), instance, follows, events)).problem is None:
+                found[name] = _fitting(name, answer.value, to, events)
         return found
 
     def with_questions(self, questions: Iterable[Question]) -> "MappingFile":
@@ -107,16 +109,12 @@ def read_mapping(path: Path) -> MappingFile:
     return MappingFile({key: {str(name): said for name, said in (told.get(key) or {}).items()} for key in KEYS})
 
 
-def _computed(name: str, text: str, instance: Instance, spec: Spec, events: Mapping[str, type[Event]]) -> Any:
+def _computed(name: str, text: str, instance: Instance, spec: Spec, events: Mapping[str, type[Event]]) -> Answer:
     try:
         expression = Language(kinds_of(spec, events, names_in(text))).compile(text)
     except BadExpression as error:
         raise ConfigError(f"fields: {name}: {text}: {error}", hint="saga.FIELD, steps.NAME.FIELD") from None
-    answer = expression.evaluate(values_of(instance, expression.reads))
-    if answer.problem is not None:
-        why = f"{text}: {answer.problem}"
-        raise ConfigError(f"fields: {name} has no value for {instance.saga} {instance.key}", why=why)
-    return answer.value
+    return expression.evaluate(values_of(instance, expression.reads))
 
 
 def _fitting(name: str, value: Any, to: Spec, events: Mapping[str, type[Event]]) -> Any:
