@@ -2,6 +2,9 @@
 
 from choreo import Context, Event, Handler, Service, Store
 
+LIMIT = 1_000_000
+"""Beyond so many cents a payment is declined."""
+
 
 class OrderEvent(Event, namespace="bench", topic="bench.orders", key="order_id", abstract=True):
     """Everything about one order stays in order."""
@@ -43,6 +46,10 @@ class PaymentTaken(PaymentEvent):
     """The customer was charged."""
 
     cents: int
+
+
+class PaymentDeclined(PaymentEvent):
+    """The bank said no."""
 
 
 class RefundRequested(PaymentEvent):
@@ -90,7 +97,9 @@ class TakePayment(Handler[OrderPlaced]):
 
     charged = Store[str, int]()
 
-    def handle(self, order: OrderPlaced, ctx: Context) -> PaymentTaken:
+    def handle(self, order: OrderPlaced, ctx: Context) -> PaymentTaken | PaymentDeclined:
+        if order.cents > LIMIT:
+            return PaymentDeclined(order_id=order.order_id)
         self.charged[order.order_id] = order.cents
         return PaymentTaken(order_id=order.order_id, cents=order.cents)
 

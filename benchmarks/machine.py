@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from choreo.log.interface import Log, TopicSpec
@@ -23,6 +23,7 @@ STARTED_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 40.0
 ALL_TIERS = tuple(option for option in JVM if "Tiered" not in option)
 """The tests' broker stops at the first compiler, to be there soon; one that is measured compiles as by default."""
+_LISTENS = "0A"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -135,6 +136,21 @@ def cpu_s(process: int) -> float:
     """CPU seconds that a process has used, all its threads together."""
     fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def listening(port: int) -> int | None:
+    """The process of this machine that listens on a TCP port; None where there is none that may be looked at."""
+    tables = (
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    )
+    sockets = {
+        f"socket:[{row[9]}]" for row in tables if row[3] == _LISTENS and int(row[1].rpartition(":")[2], 16) == port
+    }
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(os.readlink(file) in sockets for file in (process / "fd").iterdir()):
+                return int(process.name)
+    return None
 
 
 def rss_mb(process: int) -> float:

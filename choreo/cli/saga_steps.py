@@ -5,6 +5,7 @@ from typing import Any
 
 from choreo.cli.saga_rows import short_names
 from choreo.saga.instance import Instance
+from choreo.saga.items import whole_in
 from choreo.saga.rules import Part, Role, Spec, Step
 
 WAITS_FOR = {
@@ -20,12 +21,19 @@ UNSETTLED = ("idle", "held", "waiting", "requested")
 
 
 def diagram(row: Mapping[str, Any], spec: Spec | None) -> Iterator[str]:
-    """One line a step: further in what comes later, `<--` where an event is awaited. Without a spec, the states."""
+    """One line a step: further in what comes later, `<--` where an event is awaited. Without a spec, the states.
+
+    The items of a step stand below it.
+    """
     depths = _depths(spec) if spec else {}
-    for name, state in row["steps"].items():
-        line = f"{'  ' * (1 + depths.get(name, 0))}{name:<20} {state}"
+    places = {name: number for number, name in enumerate(row["steps"])}
+    for name in sorted(row["steps"], key=lambda name: (places.get(whole_in(name), 0), places[name])):
+        whole, state = whole_in(name), row["steps"][name]
+        depth = 1 + depths.get(whole, 0) + (name != whole)
+        line = f"{'  ' * depth}{name:<20} {state}"
         if spec and name in spec.by_name:
             line += _order(spec.by_name[name])
+        if spec and whole in spec.by_name:
             awaited = short_names(awaited_by(row, spec, name))
             line += f"  <-- waits for {' or '.join(awaited)}" if awaited else ""
         yield line
@@ -41,7 +49,10 @@ def _order(step: Step) -> str:
 def awaited_by(row: Mapping[str, Any], spec: Spec, step: str) -> list[str]:
     """The full names of the events that this step waits for as it stands."""
     role = WAITS_FOR.get(row["steps"][step])
-    return [event for event in row["waits_for"] if role and Part(role, step) in spec.parts.get(event, ())]
+    if spec.by_name[whole_in(step)].fans_out and step == whole_in(step):
+        return []  # its items do
+    part = Part(role, whole_in(step)) if role else None
+    return [event for event in row["waits_for"] if part in spec.parts.get(event, ())]
 
 
 def remaining(row: Mapping[str, Any]) -> list[str]:

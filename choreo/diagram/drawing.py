@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from choreo.diagram.graph import Arrow, Box, Graph
 from choreo.diagram.parts import Parts
 from choreo.events.event import Event
-from choreo.saga.rules import Spec, Step
+from choreo.saga.rules import FanOut, Spec, Step
 
 OUTSIDE = "outside"
 
@@ -38,6 +38,8 @@ def _of_step(step: Step) -> Iterator[str]:
     yield f"{step.name} (pivot)" if step.pivot else step.name
     if step.enough is not None:
         yield f"once {step.enough} of {len(step.after)} are done"
+    if step.for_each is not None:
+        yield f"for each of {_list(step.for_each)}: {_share(step.for_each)}"
     if step.emit is not None:
         yield f"asks {_short(step.emit.event)}"
     for word, events in (
@@ -51,6 +53,16 @@ def _of_step(step: Step) -> Iterator[str]:
             yield f"{word} {_names(events)}"
     if step.repeat is not None:
         yield f"again until {step.repeat.until.text}"
+
+
+def _list(rule: FanOut) -> str:
+    return f"saga.{rule.items.field}" if rule.items.step is None else f"steps.{rule.items.step}.{rule.items.field}"
+
+
+def _share(rule: FanOut) -> str:
+    if rule.at_least is not None:
+        return "any" if rule.at_least == 1 else f"{rule.at_least} of them"
+    return "all" if rule.percent == 100 else f"{rule.percent}% of them"
 
 
 def _condition(step: Step) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """Backward: what is undone, in which order, and when a saga is stuck or through.
 
-Undone is what completed or may have, in the reversed partial order of the steps, independent steps in parallel.
+Undone is what completed or may have, in the reversed partial order of the steps unless their compensations say
+otherwise, independent steps in parallel.
 """
 
 from choreo.saga.draft import Draft
-from choreo.saga.forward import IN_FLIGHT
-from choreo.saga.instance import StepRecord, StepState
+from choreo.saga.instance import IN_FLIGHT, StepRecord, StepState
 from choreo.saga.rules import Step
 
 UNDOING = (StepState.COMPENSATING, StepState.COMPENSATION_FAILED)
@@ -19,7 +19,7 @@ def go_back(draft: Draft) -> None:
         draft.move(step, StepState.UNKNOWN, "may have happened", due=None, resting=False)
     for step in draft.spec.steps:
         if _to_undo(draft, step) and not _followed(draft, step):
-            _undo(draft, step, attempt=1)
+            undo_now(draft, step)
     if any(draft.steps_in(StepState.COMPENSATION_FAILED)):
         draft.status, draft.ended_at = "stuck", None
     elif any(_open(draft, step) for step in draft.spec.steps):
@@ -39,8 +39,13 @@ def _open(draft: Draft, step: Step) -> bool:
 
 
 def _followed(draft: Draft, step: Step) -> bool:
-    """Whether a later step has to be undone first."""
-    return any(_open(draft, draft.spec.by_name[name]) for name in draft.spec.followers[step.name])
+    """Whether another step has to be undone first."""
+    return any(_open(draft, draft.spec.by_name[name]) for name in draft.spec.undone_first[step.name])
+
+
+def undo_now(draft: Draft, step: Step) -> None:
+    """Ask for the undo of a step that happened, or may have."""
+    _undo(draft, step, attempt=1)
 
 
 def _undo(draft: Draft, step: Step, attempt: int) -> None:
@@ -80,7 +85,7 @@ def undo_failed(draft: Draft, step: Step, event: str) -> None:
     if undo is None or record.state is not StepState.COMPENSATING or record.resting:
         return
     if record.undo_attempt < undo.attempts:
-        draft.put(step, resting=True, due=draft.now + undo.wait_us)
+        draft.put(step, resting=True, due=draft.now + undo.wait_after(record.undo_attempt))
         draft.note(f"{step.name}: undo {record.undo_attempt} failed ({event})")
     else:
         draft.move(step, StepState.COMPENSATION_FAILED, event, due=None, problem=event)

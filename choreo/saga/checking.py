@@ -4,12 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from choreo.saga.conditions import Expression, Kind
-from choreo.saga.mapping import Mapper, references_in, variables_of
+from choreo.saga.item_words import read_items
+from choreo.saga.mapping import Mapper, fields_of_items, references_in, variables_of
 from choreo.saga.order import Order
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
 from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import Cancellation, Compensation, Emission, OnTimeout, Reminder, Repetition, Spec, Step, Telling
+from choreo.saga.rules import (
+    Cancellation,
+    Compensation,
+    Emission,
+    FanOut,
+    OnTimeout,
+    Reminder,
+    Repetition,
+    Spec,
+    Step,
+    Telling,
+)
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -30,9 +42,10 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
     for text in raw.remember:
         words.has_field(starts_on, text)
     checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys))
-    steps = tuple(checker.step(step) for step in raw.steps)
+    steps = tuple(checker.for_items(step).step(step) for step in raw.steps)
     cancels_on = checker.cancellation()
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
+    _check_undo_order(raw, steps, problems)
     _check_roles(raw, starts_on, steps, problems)
     _check_cancellable(raw, problems)
     if problems.found:
@@ -62,6 +75,15 @@ class _Steps:
     problems: Problems
     order: Order
     mapper: Mapper
+    for_each: FanOut | None = None
+
+    def for_items(self, raw: RawStep) -> "_Steps":
+        """The same for a step that is done for each item of a list: it knows the item at hand."""
+        rule, item = read_items(raw, self.raw, self.words, self.problems)
+        if rule is None or item is None:
+            return self
+        words = self.words.with_variables(item.variables)
+        return replace(self, words=words, mapper=replace(self.mapper, words=words, item=item), for_each=rule)
 
     def step(self, raw: RawStep) -> Step:
         words, before = self.words, self.order.before.get(raw.name.value, frozenset())
@@ -99,6 +121,7 @@ class _Steps:
             repeat=self._repetition(raw, before),
             compensate=self._compensation(raw, before),
             pivot=raw.pivot,
+            for_each=self.for_each,
             tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
         )
 
@@ -118,7 +141,9 @@ class _Steps:
     def _on_timeout(self, raw: RawTimeout) -> OnTimeout:
         asks = self.words.event(raw.ask.event) if raw.ask else None
         ask = self.mapper.emission(raw.ask, asks) if raw.ask and asks else None
-        return OnTimeout(raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask)
+        return OnTimeout(
+            raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask, raw.backoff, _micros(raw.longest, None)
+        )
 
     def _reminder(self, raw: RawReminder | None) -> Reminder | None:
         event = self.words.event(raw.emit.event) if raw else None
@@ -180,6 +205,9 @@ class _Steps:
             within_us=_micros(undo.within or self.raw.within, None),
             attempts=undo.attempts,
             wait_us=_micros(undo.wait, 30_000_000) or 0,
+            backoff=undo.backoff,
+            longest_us=_micros(undo.longest, None),
+            after=None if undo.after is None else tuple(text.value for text in undo.after),
         )
 
     def cancellation(self) -> Cancellation | None:
@@ -210,7 +238,7 @@ def _check_names(raw: RawSpec, problems: Problems) -> None:
 
 def _correlation(raw: RawSpec, words: Vocabulary, problems: Problems) -> dict[str, str]:
     """The correlating field of each event that has one. An event without it is a problem, once."""
-    quiet = Vocabulary(words.catalogue, raw.namespace, Problems(""))
+    quiet = words.quiet()
     keys: dict[str, str] = {}
     named = {full: text for text in reversed(raw.events) if (full := quiet.event(text))}
     for event, field in raw.correlate_by:
@@ -251,6 +279,30 @@ def _check_cancellable(raw: RawSpec, problems: Problems) -> None:
         problems.add(until.place, "nothing-to-refuse", said, "add cancels_on: the event that cancels it")
 
 
+def _check_undo_order(raw: RawSpec, steps: tuple[Step, ...], problems: Problems) -> None:
+    """That `compensate: {after: ...}` names steps that are undone, and that no two undos wait for each other."""
+    undone = {step.name: step for step in steps if step.compensate}
+    written = [(step.name.value, text) for step in raw.steps if step.compensate for text in step.compensate.after or ()]
+    for _, text in written:
+        if text.value not in undone:
+            cure = did_you_mean(text.value, undone, f"the steps that are undone are {', '.join(undone)}")
+            problems.add(text.place, "unknown-step", f"there is no step {text.value} that is undone", cure)
+    if problems.found:
+        return
+    first = Spec(name="", version=1, starts_on="", correlate_by={}, steps=steps).undone_first
+    for name, text in written:
+        seen, ahead = set[str](), [text.value]
+        while ahead:
+            one = ahead.pop()
+            if one not in seen:
+                seen.add(one)
+                ahead += [other for other in first[one] if other in undone]
+        if name in seen:
+            said = f"the undo of {name} waits for that of {text.value}, which waits for that of {name}"
+            cure = f"say after: in the compensation of {text.value} too, without {name}: after: []"
+            problems.add(text.place, "cycle", said, cure)
+
+
 def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems: Problems) -> None:
     """An event that means two things at once to one step, or starts a saga and ends a step, can't be told apart."""
     for written, step in zip(raw.steps, steps, strict=True):
@@ -272,14 +324,22 @@ def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
     read = [one for emission in emissions for one in variables_of(emission.fields)]
     for step in spec.steps:
         times = (step.not_before_us, step.within_us, step.deadline_us)
+        read += [step.for_each.items] if step.for_each else []
         expressions = (step.when, step.repeat.until if step.repeat else None, *times)
         read += [one for found in expressions if isinstance(found, Expression) for one in references_in(found)]
     kept: dict[str | None, set[str]] = {None: set(remember)}
     for one in read:
         if one.step is None or one.field != "status":
             kept.setdefault(one.step, set()).add(one.field)
-    steps = tuple(replace(step, keeps=tuple(sorted(kept.get(step.name, ())))) for step in spec.steps)
+    steps = tuple(_with_kept_items(step, tuple(sorted(kept.get(step.name, ())))) for step in spec.steps)
     return replace(spec, steps=steps, remembers=tuple(sorted(kept[None])))
+
+
+def _with_kept_items(step: Step, keeps: tuple[str, ...]) -> Step:
+    if step.for_each is None:
+        return replace(step, keeps=keeps)
+    read = sorted({name for emission in step.emissions for name in fields_of_items(emission) if name})
+    return replace(step, keeps=keeps, for_each=replace(step.for_each, keeps=tuple(read)))
 
 
 def _micros(limit: Limit | None, default: int | None) -> int | None:

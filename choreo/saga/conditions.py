@@ -1,8 +1,9 @@
 """Conditions and mappings in CEL: compiled once against typed variables, evaluated over plain values.
 
-Variables are `saga.FIELD` and `steps.NAME.FIELD`. Values come as JSON has them. In CEL a Decimal is a double (exact to
-15 digits: compare with it, don't add up money), a datetime a timestamp, an Enum, UUID, date or time its text, a nested
-record a map, and whatever may be None is dynamic, so that `saga.x == null` can be asked.
+Variables are `saga.FIELD`, `steps.NAME.FIELD` and, in a step that is done for each item of a list, `item.FIELD`.
+Values come as JSON has them. In CEL a Decimal is a double (exact to 15 digits: compare with it, don't add up money), a
+datetime a timestamp, an Enum, UUID, date or time its text, a nested record a map, and whatever may be None is dynamic,
+so that `saga.x == null` can be asked.
 """
 
 import re
@@ -156,7 +157,7 @@ class Language:
 
 
 _STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
-_NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*)")
+_NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*|item(?:\.[A-Za-z_]\w*)?)(?!\w)")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
 _OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")

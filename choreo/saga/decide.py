@@ -20,10 +20,10 @@ from choreo.saga.decision import (
     request_id,
 )
 from choreo.saga.draft import Draft, short
+from choreo.saga.each import add, addressed, lay_out
 from choreo.saga.forward import (
     IN_FLIGHT,
     ask,
-    begin_again,
     done_again,
     go_forward,
     remind,
@@ -53,8 +53,11 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
         why = f"saga {spec.name} {instance.key} ended ({instance.status}) and is forgotten"
         return Decision(instance, dead_letter=why)
     draft = Draft(spec, instance, given.now)
+    lay_out(draft)
     for part in spec.parts.get(given.event, ()):
         _apply(draft, part, given)
+    if not draft.changes:  # each decision goes on as far as it can: from where nothing changed, nothing follows
+        return Decision(instance)
     return _settled(draft, given)
 
 
@@ -111,6 +114,15 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
         _cancel(draft, given)
         return
     step = draft.spec.by_name[part.step]
+    if part.role is Role.ADDS:
+        add(draft, step, given)
+        return
+    found = addressed(draft, step, given) if step.fans_out else step
+    if found is not None:
+        _apply_to(draft, found, part, given)
+
+
+def _apply_to(draft: Draft, step: Step, part: Part, given: Received) -> None:
     if part.role is Role.COMPLETES:
         _completed(draft, step, given)
     elif part.role is Role.FAILS:
@@ -157,7 +169,7 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
         told = {"due": None, "resting": False, "undone_by": given.event, "undone_at": given.at, "problem": ""}
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:
-        begin_again(draft, step, given.event)
+        draft.begin_again(step, given.event)
 
 
 def _failed(draft: Draft, step: Step, given: Received) -> None:
@@ -200,6 +212,8 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
         return Decision(None, dead_letter=f"{saying(given)} refused: there is no such saga {spec.name}")
     if short(given.event_id) in instance.seen:
         return Decision(instance)
+    if isinstance(given.order, Migrate):
+        return adopt(spec, instance, given.order, short(given.event_id), saying(given))
     draft = Draft(spec, instance, given.now)
     why_not = refusal(draft, given.order)
     if why_not is not None:
@@ -207,8 +221,6 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
         draft.remember_event(given.event_id)
         return replace(draft.decision(), refused=why_not)
     draft.note(saying(given))
-    if isinstance(given.order, Migrate):
-        return adopt(draft, given.order, given.event_id)
     part = obey(draft, given)
     if part is not None:
         _apply(draft, part, as_if_received(draft, given))
@@ -223,8 +235,8 @@ def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:
     due = None if record is None else record.due if name == given.timer else record.remind_due
     if record is None or due is None or given.now < due:
         return Decision(instance)
-    step = spec.by_name[name]
     draft = Draft(spec, instance, given.now)
+    step = draft.spec.by_name[name]
     if name != given.timer:
         remind(draft, step, record)
     elif record.state is StepState.COMPENSATING:

@@ -8,9 +8,11 @@ from choreo.clock import to_micros
 from choreo.saga.conditions import Expression
 from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
 from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
-from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step, Telling
+from choreo.saga.items import key_in, with_items
+from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source, Spec, Step, Telling
 
 NOTHING = object()
+NO_ITEM: Mapping[str, Any] = {}
 _MOMENTS = {
     StepState.DONE: "done",
     StepState.FAILED: "failed",
@@ -25,12 +27,16 @@ class Draft:
     """The work on one instance for one input. Times are microseconds; nothing in here reads a clock."""
 
     def __init__(self, spec: Spec, instance: Instance, now: int) -> None:
-        self.spec, self.before, self.now = spec, instance, now
+        self._as_written, self.before, self.now = spec, instance, now
+        self.spec = with_items(spec, instance.steps)
+        """With a step for each item of those that are done for each."""
         self.steps: dict[str, StepRecord] = dict(instance.steps)
         self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
         self.due, self.refused = instance.due, instance.refused
         self.emits: list[Emit] = []
         self.changes: list[str] = []
+        self.dead_letter: str | None = None
+        """Why the event that is decided upon is of no use."""
         self._timers: dict[str, int | None] = {}
         self._seen = instance.seen
 
@@ -65,13 +71,16 @@ class Draft:
         record = self.steps[source.step]
         return record.state.value if source.field == "status" else record.fields.get(source.field, NOTHING)
 
-    def values(self, names: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of these variables (`saga.x`, `steps.a.x`), those that have one."""
+    def values(self, names: Mapping[str, Any], item: Mapping[str, Any] = NO_ITEM) -> dict[str, Any]:
+        """The values of these variables (`saga.x`, `steps.a.x`, `item.x`), those that have one."""
         found = {}
         for name in names:
             head, _, rest = name.partition(".")
             step, _, field = rest.partition(".")
-            value = self.value(Reference(None, step) if head == "saga" else Reference(step, field))
+            if head == "item":
+                value = item.get(step, NOTHING)
+            else:
+                value = self.value(Reference(None, step) if head == "saga" else Reference(step, field))
             if value is not NOTHING:
                 found[name] = value
         return found
@@ -109,6 +118,18 @@ class Draft:
         if (moment := _MOMENTS.get(state)) is not None:
             self.tell(moment, step.tells, step.name)
 
+    def begin_again(self, step: Step, why: str) -> None:
+        """A step that was done has to be done once more, from its start."""
+        run = self.steps[step.name].run + 1
+        fresh: dict[str, Any] = {"attempt": 0, "asked": 0, "reminded": 0, "overdue": False, "done_at": None, "by": ""}
+        self.move(step, StepState.IDLE, why, run=run, **fresh)
+        self.ended_at = None
+
+    def add_steps(self, names: Iterable[str]) -> None:
+        """Items have become known: each is a step of its own from now on."""
+        self.steps |= {name: StepRecord() for name in names}
+        self.spec = with_items(self._as_written, self.steps)
+
     def note(self, text: str) -> None:
         self.changes.append(text)
 
@@ -118,7 +139,7 @@ class Draft:
 
     def request(self, step: Step, emission: Emission, kind: str) -> str | None:
         """Ask for a step ("do") or its "undo". Answers the problem where a field can't be worked out."""
-        fields, problem = self.fill(emission)
+        fields, problem = self.fill(emission, step.name)
         if problem is not None:
             return problem
         record = self.steps[step.name]
@@ -146,18 +167,19 @@ class Draft:
 
     def say(self, what: str, emission: Emission, step: str | None = None) -> None:
         """Emit an event that asks for no step. What can't be worked out is noted, and goes unsaid."""
-        fields, problem = self.fill(emission)
+        fields, problem = self.fill(emission, step)
         if problem is not None:
             self.note(f"{step or 'saga'}: {what} goes unsaid: {problem}")
             return
         name = request_id(self.spec.name, self.before.key, step or "", f"say {what}", self.now)
         self.emits.append(Emit(emission.event, fields, "notice", step, name))
 
-    def fill(self, emission: Emission) -> tuple[dict[str, Any], str | None]:
-        """The fields of an event to emit, as JSON has them; or why one of them can't be worked out."""
+    def fill(self, emission: Emission, step: str | None = None) -> tuple[dict[str, Any], str | None]:
+        """The fields of an event to emit for a step, as JSON has them; or why one of them can't be worked out."""
         fields: dict[str, Any] = {}
+        item = self.item_of(self.spec.by_name[step]) if step else NO_ITEM
         for name, source in emission.fields.items():
-            value, problem = self._source(source)
+            value, problem = self._source(source, item)
             if problem is not None:
                 return {}, f"{emission.event}.{name}: {problem}"
             if value is not NOTHING:
@@ -166,15 +188,22 @@ class Draft:
                 fields[name] = None
         return fields, None
 
-    def _source(self, source: Source) -> tuple[Any, str | None]:
+    def item_of(self, step: Step) -> Mapping[str, Any]:
+        """What is read of the item that a step is for, its key under ""; nothing for other steps."""
+        items = self.steps[step.item_of].items if step.item_of else None
+        return items[key_in(step.name)] if items else NO_ITEM
+
+    def _source(self, source: Source, item: Mapping[str, Any]) -> tuple[Any, str | None]:
         if isinstance(source, SagaKey):
             return self.before.key, None
         if isinstance(source, Reference):
             return self.value(source), None
-        return self._computed(source)
+        if isinstance(source, Item):
+            return item.get(source.field, NOTHING), None
+        return self._computed(source, item)
 
-    def _computed(self, source: Computed) -> tuple[Any, str | None]:
-        values = self.values(source.expression.reads)
+    def _computed(self, source: Computed, item: Mapping[str, Any]) -> tuple[Any, str | None]:
+        values = self.values(source.expression.reads, item)
         answer = source.expression.evaluate(values)
         if answer.problem is not None:
             missing = len(values) < len(source.expression.reads)
@@ -202,10 +231,10 @@ class Draft:
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
         if not self.changes:
-            return Decision(self.before)
+            return Decision(self.before, dead_letter=self.dead_letter)
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        return Decision(instance, tuple(self.emits), timers, tuple(self.changes))
+        return Decision(instance, tuple(self.emits), timers, tuple(self.changes), dead_letter=self.dead_letter)
 
 
 def short(event_id: bytes) -> str:

@@ -111,6 +111,7 @@ def left_out(spec: Spec) -> tuple[str, ...]:
     """What of a spec no run of an exploration has: steps are done once."""
     again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
     again += [f"skips_on of {step.name}" for step in spec.steps if step.skips_on]
+    again += [f"for_each of {step.name}" for step in spec.steps if step.for_each]
     return (*again, *(f"repeat of {step.name}" for step in spec.steps if step.repeat))
 
 
@@ -122,6 +123,7 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         skips_on=(),
         reopens_on=(),
         repeat=None,
+        for_each=None,
         on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
         remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
         not_before_us=_elastic(step.not_before_us),

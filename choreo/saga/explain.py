@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 from choreo.saga.forward import BAD, IN_FLIGHT, REPEATED
 from choreo.saga.instance import Instance, StepState
+from choreo.saga.items import with_items
 from choreo.saga.rules import Spec
+
+QUIET = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
+"""What is not said of an item: its step tells how many there are of each."""
 
 
 def waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
@@ -13,7 +17,7 @@ def waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     if instance.ended:
         return ()
     stuck = instance.cause is None and instance.status == "stuck"
-    for step in spec.steps:
+    for step in with_items(spec, instance.steps).steps:
         state = instance.steps[step.name].state
         if state in IN_FLIGHT or (stuck and state in BAD):
             found += step.completes_on
@@ -48,9 +52,11 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
     why = reason(instance)
     if why is not None:
         yield why
-    for step in spec.steps:
+    for step in with_items(spec, instance.steps).steps:
         record = instance.steps[step.name]
         state, name = record.state, step.name
+        if step.item_of and state in QUIET:
+            continue
         if state is StepState.COMPENSATED:
             yield f"{name} undone ({_short(record.undone_by)})"
         elif step.compensate and state is StepState.COMPENSATING:
@@ -65,6 +71,8 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
         elif cause is None and state in BAD:
             waits = f"waits for {_names(step.completes_on)}"
             yield waits if why == _bad(instance, name) else f"{_bad(instance, name)}, {waits}"
+        elif cause is None and state in IN_FLIGHT and step.fans_out:
+            yield f"{name} {_passed(instance, name)}"
         elif cause is None and state in IN_FLIGHT:
             late = " is overdue," if record.overdue else ""
             yield f"{name}{late} waits for {_names(step.completes_on)}"
@@ -76,6 +84,12 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
             yield f"{name} skipped"
     if instance.refused:
         yield f"cancellation refused ({_short(instance.refused)})"
+
+
+def _passed(instance: Instance, name: str) -> str:
+    items = instance.steps[name].items or {}
+    done = sum(instance.steps[f"{name}[{key}]"].state in (StepState.DONE, StepState.SKIPPED) for key in items)
+    return f"{done} of {len(items)} done"
 
 
 def _bad(instance: Instance, name: str) -> str:

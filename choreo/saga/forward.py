@@ -1,10 +1,12 @@
 """Forward: which steps begin, what their timeouts mean, when the saga is complete."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
 from choreo.saga.draft import Draft
+from choreo.saga.each import clear_up, lay_out, settle, stuck, under_way
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
 from choreo.saga.instance import Cause, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -17,22 +19,32 @@ BAD = (StepState.FAILED, StepState.UNKNOWN)
 
 def go_forward(draft: Draft) -> None:
     """Begin what can begin. A failure before the pivot makes it a matter of going back: it sets the cause."""
-    while not _failed(draft) and any(_begin(draft, step) for step in draft.steps_in(StepState.IDLE)):
-        pass
-    if _failed(draft) or draft.ended_at is not None:
+    lay_out(draft)
+    while settle(draft) or (not _failed(draft) and any(_begin(draft, step) for step in draft.steps_in(StepState.IDLE))):
+        lay_out(draft)
+    if _failed(draft):
         return
-    if any(draft.steps_in(*BAD)):
+    clear_up(draft)
+    if draft.ended_at is not None and not under_way(draft):
+        return
+    draft.ended_at = None
+    if any(_bad(draft)) or stuck(draft):
         draft.status = "stuck"
-    elif all(draft.state(step) in SETTLED for step in draft.spec.steps):
+    elif all(draft.state(step) in SETTLED for step in draft.spec.steps if not step.item_of) and not under_way(draft):
         draft.status, draft.ended_at = "completed", draft.now
     else:
         draft.status = "waiting"
 
 
+def _bad(draft: Draft) -> Iterator[Step]:
+    """The steps that came to nothing; an item is no matter of the saga, but of its step."""
+    return (step for step in draft.steps_in(*BAD) if not step.item_of)
+
+
 def _failed(draft: Draft) -> bool:
     """Whether the saga has failed; where it just did, the first bad step becomes the cause."""
     if draft.cause is None and not draft.pivoted:
-        for step in draft.steps_in(*BAD):
+        for step in _bad(draft):
             record = draft.steps[step.name]
             timed_out = record.by in ("timeout", "deadline")
             failed = record.state is StepState.FAILED or record.by == REPEATED
@@ -52,6 +64,8 @@ class Turn(Enum):
 
 def _turn(draft: Draft, step: Step) -> Turn:
     """Whether enough of what comes before is done, and whether the other ways of a choice were left aside."""
+    if step.item_of:
+        return Turn.NOW if draft.state(step.item_of) is StepState.WAITING else Turn.NOT_YET
     before = [draft.state(name) for name in step.after]
     if step.enough is None:
         if any(state not in SETTLED for state in before):
@@ -95,6 +109,12 @@ def _begin(draft: Draft, step: Step) -> bool:
 
 def begin(draft: Draft, step: Step) -> None:
     """Ask for a step, or wait for whoever starts it. Raises ValueError where its time can't be worked out."""
+    if step.fans_out:
+        if draft.steps[step.name].items is None:
+            _refuse(draft, step, "items", "the list of its items has no value")
+        else:
+            draft.move(step, StepState.WAITING, due=None)
+        return
     reminder = draft.now + step.remind.every_us if step.remind else None
     limits: dict[str, Any] = {"due": _due(draft, step), "remind_due": reminder}
     if step.emit is None:
@@ -164,7 +184,7 @@ def _begin_now(draft: Draft, step: Step) -> None:
 
 def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
     assert step.emit is not None
-    wait = step.on_timeout.wait_us
+    wait = step.on_timeout.wait_after(record.attempt)
     if wait and not record.resting:
         draft.put(step, resting=True, due=draft.now + wait)
         draft.note(f"{step.name}: no answer to request {record.attempt}")
@@ -204,16 +224,9 @@ def done_again(draft: Draft, step: Step) -> None:
         return
     problem = f"until: {answer.problem}" if answer.problem is not None else f"not so after {run} times: {until.text}"
     if answer.problem is None and run < step.repeat.at_most:
-        begin_again(draft, step, f"{run} of {step.repeat.at_most}")
+        draft.begin_again(step, f"{run} of {step.repeat.at_most}")
     else:
         draft.move(step, StepState.UNKNOWN, problem, by=REPEATED, problem=problem)
-
-
-def begin_again(draft: Draft, step: Step, why: str) -> None:
-    """A step that was done has to be done once more, from its start."""
-    run = draft.steps[step.name].run + 1
-    draft.move(step, StepState.IDLE, why, run=run, attempt=0, asked=0, reminded=0, overdue=False, done_at=None, by="")
-    draft.ended_at = None
 
 
 def request_again(draft: Draft, step: Step) -> None:

@@ -1,16 +1,18 @@
 """Where the fields of an emitted event come from: by name from `saga.*`, else from `with:`; a gap is a problem."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from choreo.saga.conditions import Expression, Kind
+from choreo.saga.item_words import ItemWords
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawEmission
-from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source
+from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source
 from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
 from choreo.saga.yaml import Text
 
+_ITEM = re.compile(r"item(?:\.([A-Za-z_]\w*))?")
 _SAGA = re.compile(r"saga\.([A-Za-z_]\w*)")
 _STEP = re.compile(r"steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 
@@ -25,6 +27,8 @@ class Mapper:
     problems: Problems
     starts_on: str
     keys: Mapping[str, str]
+    item: ItemWords | None = None
+    """What is known of the item at hand, where a step is done for each."""
 
     def emission(self, raw: RawEmission, event: str, certain: frozenset[str] = frozenset()) -> Emission:
         """The sources of all fields that have one. `certain` names the steps that are sure to be done by then."""
@@ -48,6 +52,10 @@ class Mapper:
                         self._refuse_missing(given[name], event, name)
             elif name == self.keys.get(event):
                 sources[name] = SagaKey()
+            elif self.item and name == self.item.key:
+                sources[name] = Item()
+            elif self.item and name in self.item.kinds and self._fits(raw, event, name, self.item.kinds[name], "item"):
+                sources[name] = Item(name)
             elif name in self.words.fields(self.starts_on) and self._same_kind(raw, event, name):
                 sources[name] = Reference(None, name)
             elif field.is_required():
@@ -67,10 +75,14 @@ class Mapper:
         return _reference(expression) or Computed(expression, places)
 
     def _same_kind(self, raw: RawEmission, event: str, name: str) -> bool:
-        here, there = self.words.kind(self.starts_on, name), self.words.kind(event, name)
+        return self._fits(raw, event, name, self.words.kind(self.starts_on, name), "saga")
+
+    def _fits(self, raw: RawEmission, event: str, name: str, here: Kind, of: str) -> bool:
+        """Whether a value fits that has the name of the field; a problem where it does not, which is enough of them."""
+        there = self.words.kind(event, name)
         if here.fits(there):
             return True
-        said = f"{event}.{name} is a {there}, but saga.{name} is a {here}"
+        said = f"{event}.{name} is a {there}, but {of}.{name} is a {here}"
         self.problems.add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
         return True
 
@@ -97,13 +109,25 @@ class Mapper:
         self.problems.add(raw.event.place, "unfilled-field", said, cure)
 
 
-def _reference(expression: Expression) -> Reference | None:
+def _reference(expression: Expression) -> Reference | Item | None:
     text = expression.text.strip()
     if found := _SAGA.fullmatch(text):
         return Reference(None, found[1])
     if found := _STEP.fullmatch(text):
         return Reference(found[1], found[2])
+    if found := _ITEM.fullmatch(text):
+        return Item(found[1] or "")
     return None
+
+
+def fields_of_items(emission: Emission) -> Iterator[str]:
+    """The fields of the item at hand that an emission reads; "" is its key."""
+    for source in emission.fields.values():
+        if isinstance(source, Item):
+            yield source.field
+        elif isinstance(source, Computed):
+            found = (_ITEM.fullmatch(name) for name in source.expression.reads)
+            yield from (match[1] or "" for match in found if match)
 
 
 def variables_of(sources: Mapping[str, Source]) -> tuple[Reference, ...]:

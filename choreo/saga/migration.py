@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from choreo.saga.adopt import revision
+from choreo.saga.adopt import called, revision
 from choreo.saga.decision import Emit, Migrate
 from choreo.saga.instance import Instance, StepRecord, StepState
 from choreo.saga.refold import History, Names, Run, lacking, refold
@@ -84,7 +84,8 @@ def classify(
     questions = list(_tellings_apart(was, new, answers))
     if questions:
         return Verdict("needs mapping", tuple(one.why for one in questions), tuple(questions))
-    names = {name: answers.steps.get(name, name if name in to.by_name else None) for name in live.steps}
+    wholes = [name for name in live.steps if "[" not in name]
+    names = {name: answers.steps.get(name, name if name in to.by_name else None) for name in wholes}
     after = folded.model_copy(update={"steps": _carried(live, folded, names), "seen": ()})
     renamed = {name: other for name, other in names.items() if other != name}
     return Verdict("safe", (), (), Migrate(to.version, to.digest, revision(live), after, renamed))
@@ -105,7 +106,7 @@ def _remembered(live: Instance, names: Names) -> dict[str, Any]:
     """What it knows already, in the words of the other version: an earlier migration may have been told it."""
     found = {f"saga.{name}": value for name, value in live.remembered.items()}
     for step, record in live.steps.items():
-        found |= {f"steps.{names.get(step, step)}.{name}": value for name, value in record.fields.items()}
+        found |= {f"steps.{called(step, names)}.{name}": value for name, value in record.fields.items()}
     return found
 
 
@@ -123,7 +124,7 @@ def _held(record: StepRecord) -> dict[str, Any]:
 def _renamings(live: Instance, to: Spec, answers: Answers) -> Iterator[Question]:
     """Steps that began and that the other version does not have."""
     for name, record in live.steps.items():
-        if _began(record) and name not in to.by_name and name not in answers.steps:
+        if _began(record) and "[" not in name and name not in to.by_name and name not in answers.steps:
             why = f"step {name} is {record.state}, and version {to.version} has no such step"
             yield Question("steps", name, why)
 
@@ -147,7 +148,7 @@ def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
         yield f"it is undone because of {cause}, under version {version} it would be because of {its_cause}"
     met: set[str] = set()
     for name, record in live.steps.items():
-        other = names.get(name, name)
+        other = called(name, names)
         if other is None or other not in folded.steps:
             continue
         if other in met:
@@ -166,7 +167,7 @@ def _cause(instance: Instance, names: Names) -> str:
     cause = instance.cause
     if cause is None:
         return "nothing"
-    step = names.get(cause.step, cause.step) or cause.step
+    step = called(cause.step, names) or cause.step
     return f"{step} ({cause.kind})" if step else cause.kind
 
 
@@ -189,7 +190,7 @@ class _Asked(NamedTuple):
 
 def _requests(emits: list[Emit], names: Names) -> set[_Asked]:
     asked = [emit for emit in emits if emit.kind != "notice"]
-    found = {_Asked(names.get(emit.step or "", emit.step), emit.kind, emit.event, emit.round) for emit in asked}
+    found = {_Asked(emit.step and called(emit.step, names), emit.kind, emit.event, emit.round) for emit in asked}
     return {one for one in found if one.step is not None}
 
 
@@ -216,7 +217,7 @@ def _carried(live: Instance, folded: Instance, names: Names) -> dict[str, StepRe
     """The folded steps; requests go on under the ids and attempts that they have."""
     steps = dict(folded.steps)
     for name, record in live.steps.items():
-        other = names[name]
+        other = called(name, names)
         if other is not None and other in steps and _began(record):
             its = steps[other]
             asked_as = record.asked_as or (name if other != name else "")

@@ -5,7 +5,6 @@ An operator's word of a step (`resolve`, `cancel`) is taken as the event that wo
 
 from typing import Any
 
-from choreo.saga.adopt import no_migration
 from choreo.saga.backward import UNDOING, undo_again
 from choreo.saga.decision import (
     Answer,
@@ -50,8 +49,7 @@ def refusal(draft: Draft, order: Order) -> str | None:
         return f"the saga ended ({draft.status}) and is forgotten"
     if isinstance(order, Cancel):
         return _no_cancel(draft)
-    if isinstance(order, Migrate):
-        return no_migration(draft, order)
+    assert not isinstance(order, Migrate)  # it is held to another spec: adopt.py
     step = draft.spec.by_name.get(order.step)
     if step is None:
         return f"there is no step {order.step}, the steps are {', '.join(draft.spec.by_name)}"
@@ -76,7 +74,7 @@ def obey(draft: Draft, given: Command) -> Part | None:
     if isinstance(order, Resolve):
         return Part(ROLES[order.outcome], step.name)
     if isinstance(order, Retry):
-        again = request_again if draft.cause is None else undo_again
+        again = undo_again if _goes_back(draft, step) else request_again
         again(draft, step)
     elif isinstance(order, Skip):
         rest: dict[str, Any] = {
@@ -91,6 +89,8 @@ def obey(draft: Draft, given: Command) -> Part | None:
     else:
         name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "answer", 1)
         fields = {**order.fields, draft.spec.correlate_by[order.event]: draft.before.key}
+        if step.for_each and step.item_of:
+            fields[step.for_each.key] = draft.item_of(step)[""]
         draft.emits.append(Emit(order.event, fields, "answer", step.name, name))
     return None
 
@@ -121,17 +121,28 @@ def _no_cancel(draft: Draft) -> str | None:
 
 def _no_retry(draft: Draft, step: Step) -> str | None:
     state = draft.state(step)
-    if draft.cause is not None:
+    if _goes_back(draft, step):
         if state not in UNDOING or step.compensate is None:
             return f"step {step.name} is {state}: no undo has been asked for that could be asked for again"
-        return draft.fill(step.compensate.emit)[1]
+        return draft.fill(step.compensate.emit, step.name)[1]
+    if step.fans_out:
+        return f"step {step.name} is done for each of its items: name one, such as {_an_item(draft, step)}"
     if state not in (StepState.REQUESTED, StepState.FAILED, StepState.UNKNOWN):
         return f"step {step.name} is {state}: nothing has been asked for that could be asked for again"
     if step.emit is None:
         return f"the saga does not ask for step {step.name}, services begin it by themselves: answer or resolve it"
     if draft.steps[step.name].by == "condition":
         return f"the condition of step {step.name} can't be worked out: skip or resolve it"
-    return draft.fill(step.emit)[1] or _no_time(draft, step)
+    return draft.fill(step.emit, step.name)[1] or _no_time(draft, step)
+
+
+def _goes_back(draft: Draft, step: Step) -> bool:
+    """Whether a step is a matter of undoing: with the whole saga, or as an item that does not count."""
+    return draft.cause is not None or (bool(step.item_of) and draft.state(step) in UNDOING)
+
+
+def _an_item(draft: Draft, step: Step) -> str:
+    return next((other.name for other in draft.spec.steps if other.item_of == step.name), f"{step.name}[KEY]")
 
 
 def _no_time(draft: Draft, step: Step) -> str | None:
@@ -145,15 +156,18 @@ def _no_time(draft: Draft, step: Step) -> str | None:
 
 def _no_skip(draft: Draft, step: Step) -> str | None:
     state = draft.state(step)
-    if draft.cause is None and state not in UNSETTLED:
+    back = _goes_back(draft, step)
+    if not back and state not in UNSETTLED:
         return f"step {step.name} is {state}"
-    if draft.cause is not None and state not in UNDOING:
+    if back and state not in UNDOING:
         return f"step {step.name} is {state}: while a saga is undone, only an undo that was asked for can be skipped"
     return None
 
 
 def _no_resolve(draft: Draft, step: Step, order: Resolve) -> str | None:
     state = draft.state(step)
+    if step.fans_out:
+        return f"step {step.name} is done for each of its items: name one, such as {_an_item(draft, step)}"
     sensible: dict[str, tuple[StepState, ...]] = {
         "done": (*UNSETTLED, StepState.SKIPPED, StepState.COMPENSATED),
         "failed": (StepState.IDLE, StepState.HELD, *IN_FLIGHT, StepState.UNKNOWN),
@@ -169,6 +183,8 @@ def _no_resolve(draft: Draft, step: Step, order: Resolve) -> str | None:
 
 def _no_answer(draft: Draft, step: Step, order: Answer) -> str | None:
     state, undo = draft.state(step), step.compensate
+    if step.fans_out:
+        return f"step {step.name} is done for each of its items: name one, such as {_an_item(draft, step)}"
     if state in UNDOING and undo is not None:
         awaited = (*undo.done_on, *undo.fails_on)
     elif state in (*IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN) and draft.cause is None:

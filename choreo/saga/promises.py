@@ -134,8 +134,8 @@ def _undo(spec: Spec, steps: dict[str, Told], step: Step, emit: Emit) -> Told:
     if told.success_at is None and (told.failed or (step.emit is not None and not told.asked)):
         raise Broken(ONCE, f"{name} is undone though it did not happen")
     for later in spec.steps:
-        if later.name in spec.followers[name] and later.compensate and steps[later.name].to_undo:
-            raise Broken(ORDER, f"{name} is undone before {later.name}, which comes after it")
+        if later.name in spec.undone_first[name] and later.compensate and steps[later.name].to_undo:
+            raise Broken(ORDER, f"{name} is undone before {later.name}, which must be undone first")
     return told._replace(request=emit.request_id, attempt=emit.attempt, fresh=False)
 
 
@@ -190,7 +190,7 @@ def _waits_rightly(spec: Spec, steps: dict[str, Told], instance: Instance, world
     if not open_steps | asked:
         raise Broken(ENDS, f"the saga is {instance.status} for ever, though nothing is left to undo")
     for name in sorted(open_steps - asked):
-        if (not steps[name].request or steps[name].fresh) and not open_steps & spec.followers[name]:
+        if (not steps[name].request or steps[name].fresh) and not open_steps & spec.undone_first[name]:
             raise Broken(ONCE, f"the saga is {instance.status} for ever, and nobody is asked to undo {name}")
 
 

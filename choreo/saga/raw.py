@@ -36,6 +36,9 @@ class RawCompensation:
     within: Limit | None = None
     attempts: int = 3
     wait: Limit | None = None
+    backoff: int = 1
+    longest: Limit | None = None
+    after: tuple[Text, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,20 @@ class RawTimeout:
     attempts: int = 1
     wait: Limit | None = None
     ask: RawEmission | None = None
+    backoff: int = 1
+    longest: Limit | None = None
+
+
+@dataclass(frozen=True)
+class RawFanOut:
+    """What a step says of its items. `complete` is all of them, a number, or a share in percent."""
+
+    items: Text
+    key: Text
+    adds_on: tuple[Text, ...] = ()
+    at_least: int | None = None
+    percent: int = 100
+    rest: Literal["leave", "wait", "undo"] = "leave"
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,7 @@ class RawStep:
     after: RawOrder = RawOrder()
     when: Text | None = None
     otherwise: tuple[Text, ...] = ()
+    for_each: RawFanOut | None = None
     emit: RawEmission | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
@@ -105,7 +123,8 @@ class RawStep:
         emitted += [self.on_timeout.ask, self.remind.emit if self.remind else None, undo.emit if undo else None]
         handled = (*self.completes_on, *self.fails_on, *self.unknown_on, *self.skips_on, *self.reopens_on)
         answers = (*undo.done_on, *undo.fails_on) if undo else ()
-        return (*handled, *(emission.event for emission in emitted if emission), *answers)
+        added = self.for_each.adds_on if self.for_each else ()
+        return (*handled, *(emission.event for emission in emitted if emission), *answers, *added)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,14 @@
 """From YAML nodes to a `RawSpec`: known keys, right shapes, durations. Names are looked up by `checking.py`."""
 
+from typing import Any
+
 from choreo.saga.keys import Keys
 from choreo.saga.problems import Place, Problems
 from choreo.saga.raw import (
     Limit,
     RawCompensation,
     RawEmission,
+    RawFanOut,
     RawOrder,
     RawReminder,
     RawRepetition,
@@ -24,6 +27,7 @@ from choreo.saga.shapes import (
     ORDER_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
+    REST,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -37,6 +41,8 @@ from choreo.saga.shapes import Keys as Known
 from choreo.saga.yaml import Items, Node, Table, Text
 
 EVERY_EVENT = ""
+OF_ITEMS = {"item_key": Shape.WORD, "adds_on": Shape.EVENTS, "complete": Shape.SHARE, "rest": Shape.REST}
+"""What a step says of its items, beside for_each."""
 
 
 def read_spec(table: Table, problems: Problems) -> RawSpec | None:
@@ -127,6 +133,7 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         after=_order(keys, problems),
         when=keys.text("when"),
         otherwise=keys.names("else"),
+        for_each=_fan_out(keys),
         emit=_emitted(keys, "emit"),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
@@ -175,7 +182,13 @@ def _on_timeout(node: Node | None, problems: Problems) -> RawTimeout:
         retry, ask = keys.node("retry", Shape.RETRY), keys.node("ask", Shape.ASKING)
         if isinstance(retry, Table) and ask is None:
             keys = Keys(retry, problems, "retry", RETRY_KEYS)
-            return RawTimeout("retry", keys.number("attempts", 3), keys.limit("wait"))
+            return RawTimeout(
+                "retry",
+                keys.number("attempts", 3),
+                keys.limit("wait"),
+                backoff=keys.number("backoff", 1),
+                longest=keys.limit("longest"),
+            )
         if isinstance(ask, Table) and retry is None:
             keys = Keys(ask, problems, "ask", ASK_KEYS)
             asks = _emitted(keys, "emit")
@@ -192,6 +205,41 @@ def _finite(keys: Keys, key: str) -> Limit | None:
         keys.problems.add(node.place, "not-a-duration", f"{key} takes a time that passes: 30s, 5m, 2h, 1d")
         return None
     return limit
+
+
+def _fan_out(keys: Keys) -> RawFanOut | None:
+    items, complete, rest = keys.text("for_each"), keys.text("complete", Shape.SHARE), keys.text("rest", Shape.REST)
+    key, adds_on = keys.text("item_key"), keys.names("adds_on")
+    if rest and rest.value not in REST:
+        keys.problems.add(rest.place, "wrong-shape", f"rest is one of {', '.join(REST)}, not {rest.value}")
+    if items is None:
+        about = (keys.node(name, shape) for name, shape in OF_ITEMS.items())
+        if stray := next((node for node in about if node is not None), None):
+            said = "only a step with for_each has items"
+            keys.problems.add(stray.place, "no-items", said, "add for_each: saga.FIELD, the list")
+        return None
+    if key is None:
+        cure = "add item_key: FIELD, which the items and the events of the step have"
+        keys.problems.add(items.place, "no-item-key", "nothing tells the items apart", cure)
+        return None
+    at_least, percent = _share(keys, complete)
+    left: Any = rest.value if rest else "leave"
+    return RawFanOut(items, key, adds_on, at_least, percent, left)
+
+
+def _share(keys: Keys, text: Text | None) -> tuple[int | None, int]:
+    """How many items, or else how many percent of them."""
+    value = "all" if text is None else text.value
+    if value == "all":
+        return None, 100
+    if value == "any":
+        return 1, 100
+    number = value.removesuffix("%")
+    if number.isdecimal() and int(number) >= 1 and (number == value or int(number) <= 100):
+        return (int(number), 100) if number == value else (None, int(number))
+    assert text is not None
+    keys.problems.add(text.place, "wrong-shape", f"complete is all, any, 3 or 80%, not {value}")
+    return None, 100
 
 
 def _repetition(keys: Keys) -> RawRepetition | None:
@@ -224,6 +272,9 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         within=keys.limit("within"),
         attempts=keys.number("attempts", 3),
         wait=keys.limit("wait"),
+        backoff=keys.number("backoff", 1),
+        longest=keys.limit("longest"),
+        after=keys.names("after") if keys.node("after", Shape.NAMES) is not None else None,
     )
 
 

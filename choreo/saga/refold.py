@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from choreo.saga.adopt import dues
+from choreo.saga.adopt import called, dues
 from choreo.saga.decide import begin, decide
 from choreo.saga.decision import REMINDS, Cancel, Command, Decision, Due, Emit, Migrate, Received
 from choreo.saga.instance import Instance, StepRecord
@@ -76,7 +76,7 @@ class Run:
     def follow(self, spec: Spec, order: Migrate) -> None:
         """An earlier migration, which was carried out."""
         self.spec, self.instance, self.timers = spec, order.instance, dues(order.instance)
-        renamed = ((emit, emit.step and order.renamed.get(emit.step, emit.step)) for emit in self.emits)
+        renamed = ((emit, emit.step and called(emit.step, order.renamed)) for emit in self.emits)
         self.emits = [replace(emit, step=name) for emit, name in renamed if name is not None or emit.step is None]
 
     def _apply(self, decision: Decision) -> None:
@@ -98,22 +98,22 @@ def refold(history: History, specs: Mapping[str, Spec], to: Spec, names: Names, 
     was, new = Run(specs[history.digest]), Run(to)
     was.begin(history, {})
     new.begin(history, values)
-    for past, called in zip(history.then, _names_then(history.then, names), strict=True):
+    for past, known_as in zip(history.then, _names_then(history.then, names), strict=True):
         if isinstance(past, Tick):
             fired = was.next_timer(past.now)
             if fired is not None:
                 was.fire(fired[0], past.now)
-                fired = _called(fired[0], called), fired[1]
-            _catch_up(new, past.now, _pending(was, called), fired)
+                fired = _called(fired[0], known_as), fired[1]
+            _catch_up(new, past.now, _pending(was, known_as), fired)
             continue
-        _catch_up(new, past.at, _pending(was, called), None)
+        _catch_up(new, past.at, _pending(was, known_as), None)
         if isinstance(past, Command) and isinstance(past.order, Migrate):
             was.follow(specs[past.order.digest], past.order)
             continue
         was.take(past)
         if isinstance(past, Received):
             new.take(_filled(to, past, values))
-        elif (command := _renamed(past, called)) is not None:
+        elif (command := _renamed(past, known_as)) is not None:
             new.take(command)
     return [was, new]
 
@@ -137,7 +137,7 @@ def _pending(run: Run, names: Names) -> set[tuple[str, int]]:
 def _called(timer: str, names: Names) -> str:
     """The name of a timer in the other version."""
     step = timer.removesuffix(REMINDS)
-    return (names.get(step, step) or "") + timer[len(step) :]
+    return (called(step, names) or "") + timer[len(step) :]
 
 
 def _names_then(then: Sequence[Past], names: Names) -> list[Names]:
@@ -157,7 +157,7 @@ def _renamed(command: Command, names: Names) -> Command | None:
     order = command.order
     if isinstance(order, Cancel | Migrate):
         return command
-    name = names.get(order.step, order.step)
+    name = called(order.step, names)
     return None if name is None else replace(command, order=order._replace(step=name))
 
 

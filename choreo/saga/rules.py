@@ -32,7 +32,14 @@ class Computed:
     places: int | None = None
 
 
-Source = SagaKey | Reference | Computed
+@dataclass(frozen=True)
+class Item:
+    """Of the item at hand, where a step is done for each: its key for the field "", else a field of it."""
+
+    field: str = ""
+
+
+Source = SagaKey | Reference | Computed | Item
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,16 @@ class Telling:
     emission: Emission
 
 
+def grown(wait_us: int, backoff: int, longest_us: int | None, attempt: int) -> int:
+    """A wait that is `backoff` times as long after each attempt, up to a longest one. Microseconds."""
+    wait = wait_us
+    for _ in range(attempt - 1):
+        if backoff == 1 or (longest_us is not None and wait >= longest_us):
+            break
+        wait *= backoff
+    return wait if longest_us is None else min(wait, longest_us)
+
+
 @dataclass(frozen=True)
 class OnTimeout:
     """What a timeout means. `attempts` counts requests, or questions, in all; `wait_us` microseconds pass before the
@@ -65,6 +82,12 @@ class OnTimeout:
     attempts: int = 1
     wait_us: int = 0
     ask: Emission | None = None
+    backoff: int = 1
+    longest_us: int | None = None
+
+    def wait_after(self, attempt: int) -> int:
+        """Microseconds from a request that was not answered until the next one."""
+        return grown(self.wait_us, self.backoff, self.longest_us, attempt)
 
 
 FAIL = OnTimeout()
@@ -88,8 +111,31 @@ class Repetition:
 
 
 @dataclass(frozen=True)
+class FanOut:
+    """A step is done for each item of a list. Items are told apart by `key`, a field of theirs, and of the events.
+
+    `at_least` items must be done, else `percent` of them. `keeps` are the fields of an item that are read.
+    """
+
+    items: Reference
+    key: str
+    adds_on: tuple[str, ...] = ()
+    at_least: int | None = None
+    percent: int = 100
+    rest: Literal["leave", "wait", "undo"] = "leave"
+    keeps: tuple[str, ...] = ()
+
+    def enough(self, items: int) -> int:
+        """How many of so many items must be done."""
+        return self.at_least if self.at_least is not None else -(-items * self.percent // 100)
+
+
+@dataclass(frozen=True)
 class Compensation:
-    """How a step is undone. A failed or silent undo is asked for `attempts` times in all, then the saga is stuck."""
+    """How a step is undone. A failed or silent undo is asked for `attempts` times in all, then the saga is stuck.
+
+    `after` names what must be undone before; None: whatever came after the step.
+    """
 
     emit: Emission
     done_on: tuple[str, ...]
@@ -97,6 +143,13 @@ class Compensation:
     within_us: int | None = None
     attempts: int = 3
     wait_us: int = 30_000_000
+    after: tuple[str, ...] | None = None
+    backoff: int = 1
+    longest_us: int | None = None
+
+    def wait_after(self, attempt: int) -> int:
+        """Microseconds from an undo that failed until the next one."""
+        return grown(self.wait_us, self.backoff, self.longest_us, attempt)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +183,29 @@ class Step:
     reopens_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
     not_before_us: int | Expression | None = None
+    for_each: FanOut | None = None
+    item_of: str = ""
+    """Of a step for one item: the step that is done for each."""
+
+    @property
+    def fans_out(self) -> bool:
+        """Whether it is done for each item of a list."""
+        return self.for_each is not None and not self.item_of
+
+    @property
+    def whole(self) -> str:
+        """The step of the spec that this is, or is an item of."""
+        return self.item_of or self.name
+
+    @property
+    def reads(self) -> Mapping[str, tuple[str, ...]]:
+        """The fields that are read of the events that concern the step."""
+        rule, undo = self.for_each, self.compensate
+        if rule is None:
+            return dict.fromkeys(self.completes_on, self.keeps)
+        ends = (*self.completes_on, *self.fails_on, *self.unknown_on, *self.skips_on, *self.reopens_on)
+        answers = (*undo.done_on, *undo.fails_on) if undo else ()
+        return dict.fromkeys((*ends, *answers), (rule.key,)) | dict.fromkeys(rule.adds_on, (rule.key, *rule.keeps))
 
     @property
     def emissions(self) -> tuple[Emission, ...]:
@@ -159,6 +235,7 @@ class Role(StrEnum):
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
     REOPENS = "reopens"
+    ADDS = "adds"
     SKIPS = "skips"
 
 
@@ -217,6 +294,7 @@ class Spec:
                 (Role.UNDO_FAILS, undo.fails_on if undo else ()),
                 (Role.REOPENS, step.reopens_on),
                 (Role.SKIPS, step.skips_on),
+                (Role.ADDS, step.for_each.adds_on if step.for_each else ()),
             ):
                 for event in events:
                     found.setdefault(event, []).append(Part(role, step.name))
@@ -241,17 +319,27 @@ class Spec:
         found: dict[str, dict[str, None]] = {event: {} for event in self.parts}
         found[self.starts_on].update(dict.fromkeys(self.remembers))
         for step in self.steps:
-            for event in step.completes_on:
-                found[event].update(dict.fromkeys(step.keeps))
+            for event, names in step.reads.items():
+                found[event].update(dict.fromkeys(names))
         return {event: tuple(names) for event, names in found.items()}
 
     @cached_property
     def followers(self) -> Mapping[str, frozenset[str]]:
         """All steps that come after each step, at whatever distance: they are undone before it."""
         return {
-            step.name: frozenset(other.name for other in self.steps if step.name in self.before[other.name])
+            step.name: frozenset(other.name for other in self.steps if step.whole in self.before[other.whole])
             for step in self.steps
         }
+
+    @cached_property
+    def undone_first(self) -> Mapping[str, frozenset[str]]:
+        """Which steps must be undone before each: what came after it, or what its compensation says."""
+        found = dict(self.followers)
+        for step in self.steps:
+            if step.compensate and step.compensate.after is not None:
+                named = step.compensate.after
+                found[step.name] = frozenset(other.name for other in self.steps if other.whole in named)
+        return found
 
     @cached_property
     def before(self) -> Mapping[str, frozenset[str]]:

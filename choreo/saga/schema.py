@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from choreo.saga.durations import PATTERN
+from choreo.saga.reading import OF_ITEMS
 from choreo.saga.shapes import (
     ASK_KEYS,
     CANCELLATION_KEYS,
@@ -18,6 +19,7 @@ from choreo.saga.shapes import (
     ORDER_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
+    REST,
     RETRY_KEYS,
     SAGA_NAME,
     SPEC_KEYS,
@@ -32,6 +34,7 @@ from choreo.saga.shapes import (
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 WORD = {"type": "string", "minLength": 1}
 EXPRESSION = {"type": ["string", "number", "boolean"], "minLength": 1}
+TOGETHER = {"for_each": ["item_key"]} | {key: ["for_each"] for key in OF_ITEMS}
 ALWAYS = (Shape.STEPS,)
 """These must be there, too; the reader says so in words of their own."""
 
@@ -78,6 +81,8 @@ class _Shapes:
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
             Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
             Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
+            Shape.REST: {"enum": list(REST)},
+            Shape.SHARE: {"type": ["string", "integer"], "minimum": 1, "pattern": r"^(?:all|any|[0-9]+%?)$"},
             Shape.FLAG: {"enum": [True, False, "true", "false"]},
         }
         return dict(found[shape])
@@ -102,7 +107,7 @@ class _Shapes:
         if shape in _TABLES:
             return self.table(_TABLES[shape])
         assert shape is Shape.STEPS
-        return {"type": "array", "minItems": 1, "items": self.table(STEP_KEYS)}
+        return {"type": "array", "minItems": 1, "items": self.table(STEP_KEYS) | {"dependentRequired": TOGETHER}}
 
 
 _TABLES = {

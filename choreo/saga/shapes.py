@@ -10,6 +10,7 @@ from typing import NamedTuple
 SAGA_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 ON_TIMEOUT = ("fail", "escalate", "retry")
 NO_COMPENSATION = "none"
+REST = ("leave", "wait", "undo")
 
 
 class Shape(Enum):
@@ -54,6 +55,10 @@ class Shape(Enum):
     """A table with RETRY_KEYS."""
     ASKING = auto()
     """A table with ASK_KEYS."""
+    SHARE = auto()
+    """`all`, `any`, a NUMBER, or a percentage such as 80%."""
+    REST = auto()
+    """One of REST."""
     REPETITION = auto()
     """A table with REPEAT_KEYS."""
     REMINDER = auto()
@@ -102,6 +107,11 @@ STEP_KEYS: Keys = {
     ),
     "when": Key(Shape.EXPRESSION, "The step is skipped where this is false: CEL over saga.* and steps.NAME.*."),
     "else": Key(Shape.NAMES, "The step is skipped unless all of these were skipped: the other way of a choice."),
+    "for_each": Key(Shape.EXPRESSION, "The step is done once for each item of this list, all at the same time."),
+    "item_key": Key(Shape.WORD, "The field that names an item: of the items, and of the events that speak of one."),
+    "adds_on": Key(Shape.EVENTS, "The event that is one more item, for as long as the step is not done."),
+    "complete": Key(Shape.SHARE, "How many items must be done: all, any, 3 or 80%; all."),
+    "rest": Key(Shape.REST, "What becomes of the other items then: leave, wait (for them) or undo; leave."),
     "emit": Key(Shape.EMISSION, "The event that asks for the step; leave it out where a service reacts by itself."),
     "completes_on": Key(
         Shape.EVENTS,
@@ -140,8 +150,11 @@ COMPENSATION_KEYS: Keys = {
     ),
     "fails_on": Key(Shape.EVENTS, "The event that says that the undo failed: it is asked for again."),
     "within": Key(Shape.DURATION, "How long to wait for the answer before asking again."),
+    "after": Key(Shape.NAMES, "It is undone once these are, whatever the order was in which they were done."),
     "attempts": Key(Shape.NUMBER, "How often to ask in all before the saga is stuck; 3."),
     "wait": Key(Shape.DURATION, "How long to wait between two attempts; 30s."),
+    "backoff": Key(Shape.NUMBER, "So many times as long each time: 2 doubles the wait; 1."),
+    "longest": Key(Shape.DURATION, "The wait grows no longer than this."),
 }
 EMISSION_KEYS: Keys = {
     "event": Key(Shape.EVENT, "The event to emit.", required=True),
@@ -173,6 +186,8 @@ TIMEOUT_KEYS: Keys = {
 RETRY_KEYS: Keys = {
     "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
     "wait": Key(Shape.DURATION, "How long to wait before asking again."),
+    "backoff": Key(Shape.NUMBER, "So many times as long each time: 2 doubles the wait; 1."),
+    "longest": Key(Shape.DURATION, "The wait grows no longer than this."),
 }
 ASK_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that asks; any event that ends the step is the answer.", required=True),

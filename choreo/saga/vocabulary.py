@@ -62,13 +62,26 @@ class Vocabulary:
         self.language = Language(variables)
 
     def _variables_of(self, step: RawStep) -> dict[str, Kind]:
-        quiet = Vocabulary(self.catalogue, self._namespace, Problems(""))
+        quiet = self.quiet()
         known: dict[str, Kind] = {}
+        if step.for_each is not None:
+            counts = {f"steps.{step.name.value}.{name}": Kind.INT for name in ("items", "done", "failed")}
+            return {**counts, f"steps.{step.name.value}.status": Kind.STRING}
         for event in quiet.events(step.completes_on):
             for name in self.fields(event):
                 variable, kind = f"steps.{step.name.value}.{name}", self.kind(event, name)
                 known[variable] = kind if known.get(variable, kind) == kind else Kind.DYN
         return {**known, f"steps.{step.name.value}.status": Kind.STRING}
+
+    def quiet(self) -> "Vocabulary":
+        """The same, looked up without noting problems: for what is looked up a second time."""
+        return Vocabulary(self.catalogue, self._namespace, Problems(""))
+
+    def with_variables(self, more: Mapping[str, Kind]) -> "Vocabulary":
+        """The same with more variables for expressions."""
+        wider = Vocabulary(self.catalogue, self._namespace, self._problems)
+        wider.language = Language({**self.language.variables, **more})
+        return wider
 
     def expression(self, text: Text) -> Expression | None:
         """The compiled expression; None, with the problem noted where it stands, when it does not compile."""
@@ -100,6 +113,8 @@ def _inside(text: Text, offset: int, length: int) -> Place:
 
 
 def _unknown_cure(name: str) -> str:
+    if name.partition(".")[0] == "item":
+        return "only a step with for_each knows item.*, the item at hand"
     if name.startswith("event"):
         return "expressions see saga.* and steps.NAME.*, never event: with two causes, which event would it be?"
     if "." not in name:

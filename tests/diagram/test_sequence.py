@@ -25,7 +25,7 @@ outside              order                 pay  ship
    |                   |--RefundRequested-->|     |
    |                   |--ParcelRecallRequested-->|
    |                   * compensating       |     |
-   |                   * broken: pay is undone before ship, which comes after it"""
+   |                   * broken: pay is undone before ship, which must be undone first"""
 TWICE = """\
 outside              order                 pay     ship
    |----OrderPlaced--->|                    |        |

@@ -11,9 +11,11 @@ from choreo.saga.spec import Spec, parse_spec
 
 
 class FlowEvent(Event, namespace="flow", topic="flow.work", key="case", abstract=True):
-    """Any event of a flow; `n` is a number that conditions read, `at` a point in time."""
+    """Any event of a flow; `n` is a number that conditions read, `items` a list and `item` one of it, `at` a time."""
 
     case: str
+    item: str = ""
+    items: tuple[str, ...] = ()
     n: int = 0
     at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -10,6 +10,7 @@ from choreo.saga.durations import parse_duration
 from choreo.saga.migration import Answers, Verdict, Versions, classify
 from choreo.saga.refold import History, Past, Tick
 from choreo.saga.rules import Spec
+from tests.saga.flow import CATALOGUE
 from tests.saga.story import Story
 
 
@@ -24,7 +25,7 @@ class Lived(Story):
         self._without = without
 
     def received(self, event: str, event_id: bytes | None = None, **fields: Any) -> Received:
-        told = {"case": self.key, "n": 0, "at": "1970-01-01T00:00:00Z", **fields}
+        told = CATALOGUE[f"flow.{event}"].model_validate({"case": self.key, **fields}).model_dump(mode="json")
         had = {name: value for name, value in told.items() if name not in self._without}
         return replace(super().received(event, event_id), fields=had)
 

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Decision, Due, Emit, Received
+from choreo.saga.decision import Command, Decision, Due, Emit, Order, Received
 from choreo.saga.durations import parse_duration
 from choreo.saga.explain import explain, waits_for
 from choreo.saga.instance import Instance
@@ -60,6 +60,13 @@ class Story:
             self._apply(decide(self.spec, self.instance, given))
             if self.last.keep:
                 self.early.append(given)
+        return self
+
+    def orders(self, order: Order, event_id: bytes | None = None) -> Self:
+        """Ada gives an order."""
+        self._count += 1
+        its = event_id or self._count.to_bytes(8, "big") + bytes(8)
+        self._apply(decide(self.spec, self.instance, Command(order, its, self.now, self.now, "ada", "seen it")))
         return self
 
     def after(self, duration: str) -> Self:

@@ -13,13 +13,18 @@ from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.every import find_all
 from choreo.checks.finding import Finding, Spot, in_order
 from choreo.errors import SpecError
-from choreo.events.event import Event
+from choreo.events.event import Event, Value
 from choreo.saga.spec import examine_spec, parse_spec
 from tests.saga.shop import EVENTS, OrderEvent
 
 FOLDER = Path(__file__).parent / "bad_specs"
 SPECS = sorted(FOLDER.glob("*.yaml"))
 LEAST = 60
+
+
+class Line(Value):
+    sku: str
+    quantity: int
 
 
 class WeighedEvent(Event, namespace="shop", topic="shop.weights", key="order_id", abstract=True): ...
@@ -38,8 +43,29 @@ class OrderLost(WeighedEvent):
     order_id: str | None
 
 
+class PackedEvent(Event, namespace="shop", topic="shop.packing", key="order_id", abstract=True):
+    order_id: str
+
+
+class OrderPacked(PackedEvent):
+    lines: tuple[Line, ...]
+    boxes: int
+
+
+class LineWanted(PackedEvent):
+    sku: str
+
+
+class LinePacked(PackedEvent):
+    sku: str
+
+
+class LineTaken(PackedEvent): ...
+
+
+PACKED = {event.contract.full_name: event for event in PackedEvent.__subclasses__()}
 WEIGHED = {event.contract.full_name: event for event in WeighedEvent.__subclasses__()}
-CATALOGUE: dict[str, type[Event]] = {**EVENTS, **WEIGHED}
+CATALOGUE: dict[str, type[Event]] = {**EVENTS, **WEIGHED, **PACKED}
 
 
 def findings(file: Path) -> list[Finding]:

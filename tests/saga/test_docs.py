@@ -7,13 +7,20 @@ from types import new_class
 
 import pytest
 
-from choreo.events.event import Event
+from choreo.events.event import Event, Value
 from choreo.saga import shapes
 from choreo.saga.shapes import Key
 from choreo.saga.spec import parse_spec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sagas.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+class Leg(Value):
+    """A part of a trip."""
+
+    leg: str
+    price: float
 
 
 class TravelEvent(Event, namespace="travel", topic="travel.trips", key="trip_id", abstract=True):
@@ -24,6 +31,8 @@ class TravelEvent(Event, namespace="travel", topic="travel.trips", key="trip_id"
     nights: int = 1
     room: str = ""
     price: float = 0
+    leg: str = ""
+    legs: tuple[Leg, ...] = ()
 
 
 def _known() -> dict[str, type[Event]]:

@@ -219,7 +219,7 @@ def keeps_every_promise(text: str) -> bool:
         ),
         (forgets_a_step, "what completed or may have is undone exactly once", "nobody is asked to undo pay"),
         (undoes_twice, "what completed or may have is undone exactly once", "ship is undone a second time"),
-        (forgets_the_order, "undone in the reversed order", "pay is undone before ship, which comes after it"),
+        (forgets_the_order, "undone in the reversed order", "pay is undone before ship, which must be undone first"),
         (forgets_the_pivot, "nothing is undone beyond a pivot", "reserve is undone after a pivot"),
         (goes_on_after_the_end, "nothing is emitted after the end", "ShipmentRequested is emitted and the saga is"),
         (ends_too_early, "what completed or may have is undone exactly once", "compensated though pay may have"),

@@ -4,8 +4,7 @@ from typing import Self
 
 import pytest
 
-from choreo.saga.decide import decide
-from choreo.saga.decision import Answer, Cancel, Command, Order, Resolve, Retry, Skip
+from choreo.saga.decision import Answer, Cancel, Order, Resolve, Retry, Skip
 from choreo.saga.rules import Spec
 from tests.saga.shop import changed, spec_of
 from tests.saga.story import Story
@@ -20,13 +19,6 @@ PIVOT_AT_RESERVE = spec_of(PIVOT_EARLY)
 
 class Desk(Story):
     """A story in which an operator takes part."""
-
-    def orders(self, order: Order, event_id: bytes | None = None) -> Self:
-        """Ada gives an order."""
-        self._count += 1
-        its = event_id or self._count.to_bytes(8, "big") + bytes(8)
-        self._apply(decide(self.spec, self.instance, Command(order, its, self.now, self.now, "ada", "seen it")))
-        return self
 
     def refuses(self, order: Order, why: str) -> Self:
         """The order changes no step, emits nothing and is noted with its reason."""

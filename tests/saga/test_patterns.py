@@ -59,6 +59,25 @@ def test_7_synchronizing_merge() -> None:
     Story(spec).when("Started", n=4).when("BDone").then("AskC")
 
 
+def each(name: str, *more: str) -> str:
+    """A step that is done for each of the start event's items."""
+    return step(name, "for_each: saga.items", "item_key: item", f"emit: Ask{name.upper()}", *more)
+
+
+def items_asked(story: Story, event: str) -> list[str]:
+    """The items that an event has asked for until now."""
+    return [emit.fields["item"] for emit in story.emits if emit.event == f"flow.{event}"]
+
+
+def test_8_multi_merge() -> None:
+    """What comes after two ways is done once for each of them, as each ends."""
+    merged = each("c", "after: {any: [a, b]}", "adds_on: [ADone, BDone]", "complete: 2")
+    story = Story(flow(step("a"), step("b"), merged)).when("Started", items=[])
+    story.when("BDone", item="of b").then("AskC").when("CDone", item="of b").when("ADone", item="of a").then("AskC")
+    assert items_asked(story, "AskC") == ["of b", "of a"]
+    story.stands("waiting", "CDone").when("CDone", item="of a").stands("completed")
+
+
 def test_9_discriminator() -> None:
     """The first of several lets the next begin, once; the others are waited for and change nothing more."""
     spec = flow(step("a"), step("b"), step("c", "after: {any: [a, b]}", "emit: AskC"))
@@ -78,6 +97,36 @@ def test_11_implicit_termination() -> None:
     """There is no end to draw: the saga is complete when nothing is left to do."""
     story = Story(flow(step("a"), step("b", "when: saga.n > 5"), step("c", "after: b"))).when("Started", n=9)
     story.when("ADone", "BDone").stands("waiting", "CDone").when("CDone").stands("completed")
+
+
+def test_12_instances_without_synchronization() -> None:
+    """Nothing waits for the instances but the end of the saga."""
+    story = (
+        Story(flow(each("a"), step("b", "emit: AskB"))).when("Started", items=["x", "y"]).then("AskA", "AskA", "AskB")
+    )
+    story.when("BDone").stands("waiting", "ADone").when("ADone", item="x").when("ADone", item="y").stands("completed")
+
+
+def test_13_instances_of_a_known_number() -> None:
+    """So many instances as the spec says must be done before the next step."""
+    spec = flow(each("a", "complete: 3"), step("b", "after: a", "emit: AskB"))
+    story = Story(spec).when("Started", items=["x", "y", "z"]).then("AskA", "AskA", "AskA")
+    story.when("ADone", item="x").when("ADone", item="y").then().when("ADone", item="z").then("AskB")
+
+
+def test_14_instances_of_a_number_known_at_run_time() -> None:
+    """The list comes with an event of a step before; all of it must be done before the next step."""
+    of_b = each("a", "after: b").replace("saga.items", "steps.b.items")
+    story = Story(flow(step("b"), of_b, step("c", "after: a", "emit: AskC"))).when("Started").then()
+    story.when("BDone", items=["x", "y"]).then("AskA", "AskA").when("ADone", item="y").then()
+    story.when("ADone", item="x").then("AskC")
+
+
+def test_15_instances_of_a_number_not_known_before() -> None:
+    """Instances are added while others are at work; the step is done when there is none left."""
+    story = Story(flow(each("a", "adds_on: Told1"), step("b", "after: a", "emit: AskB")))
+    story.when("Started", items=["x"]).then("AskA").when("Told1", item="y").then("AskA").when("ADone", item="x").then()
+    story.when("Told1", item="z").then("AskA").when("ADone", item="z").then().when("ADone", item="y").then("AskB")
 
 
 def test_16_deferred_choice() -> None:

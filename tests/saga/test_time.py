@@ -70,3 +70,20 @@ def test_a_mistake_is_said_where_it_stands(written: str, said: str) -> None:
     with pytest.raises(SpecError, match=r"flow\.yaml:9:") as raised:
         flow(step("a", written), step("b"))
     assert said in str(raised.value)
+
+
+def test_waits_between_requests_grow() -> None:
+    """backoff: each wait is so many times as long as the one before, up to the longest."""
+    retry = "on_timeout: {retry: {attempts: 5, wait: 10s, backoff: 3, longest: 1m}}"
+    story = Story(flow(step("a", "emit: AskA", "within: 1s", retry))).when("Started").then("AskA")
+    for wait in (10, 30, 60, 60):
+        story.after(f"{wait}s").then().after("1s").then("AskA")
+
+
+def test_waits_between_undos_grow() -> None:
+    """The same for an undo that fails, without a bound where none is named."""
+    undo = "{emit: UndoA, done_on: AUndone, fails_on: Told1, attempts: 4, wait: 10s, backoff: 2}"
+    spec = flow(f"{{name: a, completes_on: ADone, compensate: {undo}}}", step("b"))
+    story = Story(spec).when("Started", "ADone", "Cancelled").then("UndoA", "UndoB")
+    for wait in (10, 20, 40):
+        story.when("Told1").after(f"{wait - 1}s").then().after("1s").then("UndoA")

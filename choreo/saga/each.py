@@ -1,0 +1,169 @@
+"""A step that is done for each item of a list: which items there are, when enough of them are done, what becomes of
+the rest.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from choreo.saga.backward import UNDOING, undo_now
+from choreo.saga.decision import Received
+from choreo.saga.draft import NOTHING, Draft
+from choreo.saga.instance import IN_FLIGHT, StepState
+from choreo.saga.items import item_of, listed, name_of
+from choreo.saga.rules import Step
+
+NOT_BEGUN = (StepState.IDLE, StepState.HELD)
+PASSED = (StepState.DONE, StepState.SKIPPED)
+ITEMS = "items"
+"""What settled a step whose list of items was of no use."""
+
+
+def lay_out(draft: Draft) -> None:
+    """Give each item a record, once its list is known. What the list was then is what counts."""
+    for step in draft.spec.steps:
+        if not step.fans_out or draft.steps[step.name].items is not None:
+            continue
+        assert step.for_each is not None
+        values = draft.value(step.for_each.items)
+        if values is NOTHING:
+            continue
+        try:
+            items = listed(step.for_each, values)
+        except ValueError as error:
+            draft.put(step, items={})
+            draft.move(step, StepState.FAILED, str(error), by=ITEMS, problem=str(error), due=None)
+            continue
+        draft.put(step, items=items)
+        draft.add_steps(name_of(step, key) for key in items)
+
+
+def add(draft: Draft, step: Step, given: Received) -> None:
+    """An event is one more item, unless it is known already, or the step is settled."""
+    assert step.for_each is not None
+    items = draft.steps[step.name].items
+    try:
+        key, _ = item_of(step.for_each, given.fields)
+        if items is not None and key in items:
+            return
+        if items is None:
+            raise ValueError("the list of its items is not known yet")
+        if draft.cause is not None or draft.state(step) not in (*NOT_BEGUN, StepState.WAITING):
+            raise ValueError(f"it is {draft.state(step)}, and {key} comes too late")
+        known = [{**one, step.for_each.key: one[""]} for one in items.values()]
+        items = listed(step.for_each, [*known, given.fields])
+    except ValueError as error:
+        draft.dead_letter = f"step {step.name} takes no more items: {error}"
+        return
+    draft.put(step, items=items)
+    draft.add_steps([name_of(step, key)])
+    draft.note(f"{step.name}: one more item, {key} ({given.event})")
+
+
+def addressed(draft: Draft, step: Step, given: Received) -> Step | None:
+    """The step of the item that an event speaks of; None, and the event is of no use, where there is none."""
+    assert step.for_each is not None
+    key = given.fields.get(step.for_each.key)
+    found = draft.spec.by_name.get(name_of(step, str(key)))
+    if found is None:
+        known = draft.steps[step.name].items
+        why = "the list of its items is not known yet" if known is None else f"it has no item {key}"
+        draft.dead_letter = f"step {step.name} can't take it: {why}"
+    return found
+
+
+def settle(draft: Draft) -> bool:
+    """Let each step go by what its items have come to. False where nothing changed."""
+    changed = False
+    for step in draft.spec.steps:
+        record = draft.steps[step.name]
+        if not step.fans_out or record.items is None or record.by == ITEMS:
+            continue
+        items = [draft.spec.by_name[name_of(step, key)] for key in record.items]
+        counts = _counts(draft, items)
+        kept = {name: counts[name] for name in step.keeps if name in counts}
+        if kept != record.fields:
+            draft.put(step, fields=kept)
+        if record.state is StepState.SKIPPED:
+            for item in items:
+                if draft.state(item) is StepState.IDLE:
+                    draft.move(item, StepState.SKIPPED, due=None)
+        elif record.state in (StepState.WAITING, StepState.DONE, StepState.FAILED):
+            changed = _follow(draft, step, items) or changed
+    return changed
+
+
+def _counts(draft: Draft, items: Sequence[Step]) -> dict[str, int]:
+    """What expressions see of it: `steps.ship.done`."""
+    states = [draft.state(item) for item in items]
+    return {
+        "items": len(states),
+        "done": states.count(StepState.DONE),
+        "failed": sum(state in (StepState.FAILED, StepState.UNKNOWN, *UNDONE) for state in states),
+    }
+
+
+UNDONE = (*UNDOING, StepState.COMPENSATED)
+
+
+def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
+    """Done once enough items are, failed once there can't be enough; an item taken back takes it back."""
+    rule, state = step.for_each, draft.state(step)
+    assert rule is not None
+    passed = [item for item in items if draft.state(item) in PASSED]
+    open_ = [item for item in items if draft.state(item) in (*NOT_BEGUN, *IN_FLIGHT)]
+    enough = rule.enough(len(items))
+    more_to_come = bool(rule.adds_on) and len(items) < enough
+    if len(passed) >= enough:
+        now = StepState.WAITING if open_ and rule.rest == "wait" else StepState.DONE
+    else:
+        now = StepState.WAITING if more_to_come or len(passed) + len(open_) >= enough else StepState.FAILED
+    if now is state or (now is not StepState.DONE and state is StepState.DONE and not open_):
+        return False
+    said = f"{len(passed)} of {len(items)}"
+    if now is StepState.DONE:
+        draft.move(step, now, said, by=said, done_at=draft.now, problem="")
+    elif now is StepState.FAILED:
+        bad = [item for item in items if item not in passed and item not in open_]
+        problem = f"{said} done, {enough} wanted" + "".join(f", {_ended(draft, item)}" for item in bad[:3])
+        by = next((draft.steps[item.name].by for item in bad), "")
+        draft.move(step, now, problem, by=by, problem=problem)
+    elif state is StepState.DONE:
+        draft.begin_again(step, said)
+    else:
+        draft.move(step, now, said, by="", problem="")
+    return True
+
+
+def _ended(draft: Draft, item: Step) -> str:
+    record = draft.steps[item.name]
+    return f"{item.name} {record.state} ({record.by.rpartition('.')[2]})"
+
+
+def clear_up(draft: Draft) -> None:
+    """While the saga goes forward: undo items that may have happened and don't count, and, where the rest is to be
+    undone, those that are not needed any more.
+    """
+    for item in list(_items(draft)):
+        assert item.for_each is not None
+        whole, state = draft.state(item.item_of), draft.state(item)
+        if item.for_each.rest == "undo" and whole is StepState.DONE:
+            late = state is StepState.DONE and draft.steps[item.name].late == "uncovered"
+            if state in NOT_BEGUN:
+                draft.move(item, StepState.SKIPPED, "not needed any more", due=None)
+            elif state in IN_FLIGHT or late:
+                draft.move(item, StepState.UNKNOWN, "not needed any more", by="rest", due=None, resting=False)
+        if draft.state(item) is StepState.UNKNOWN and item.compensate and whole in (*PASSED, StepState.WAITING):
+            undo_now(draft, item)
+
+
+def _items(draft: Draft) -> Iterator[Step]:
+    return (step for step in draft.spec.steps if step.item_of)
+
+
+def under_way(draft: Draft) -> bool:
+    """Whether an item is still asked for, or being undone, though its step may be done."""
+    return any(draft.state(item) in (*IN_FLIGHT, *UNDOING) for item in _items(draft))
+
+
+def stuck(draft: Draft) -> bool:
+    """Whether an item can't be undone."""
+    return any(draft.state(item) is StepState.COMPENSATION_FAILED for item in _items(draft))

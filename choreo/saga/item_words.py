@@ -1,0 +1,120 @@
+"""What a step that is done for each item of a list knows of one: its fields, and the field that tells items apart."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from choreo.saga.conditions import Kind, kind_of
+from choreo.saga.problems import Problems, did_you_mean
+from choreo.saga.raw import RawFanOut, RawSpec, RawStep
+from choreo.saga.rules import FanOut, Reference
+from choreo.saga.vocabulary import Vocabulary
+
+_LIST = re.compile(r"saga\.([A-Za-z_]\w*)|steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
+KEYS = (Kind.STRING, Kind.INT)
+
+
+@dataclass(frozen=True)
+class ItemWords:
+    """An item: the name of its key, and the kinds of its fields; of a plain value, its own under ""."""
+
+    key: str
+    kinds: Mapping[str, Kind]
+
+    @property
+    def variables(self) -> dict[str, Kind]:
+        """As expressions name them."""
+        return {f"item.{name}" if name else "item": kind for name, kind in self.kinds.items()}
+
+
+def read_items(
+    raw: RawStep, spec: RawSpec, words: Vocabulary, problems: Problems
+) -> tuple[FanOut | None, ItemWords | None]:
+    """What a step's `for_each` says, looked up. None, with the problems noted, where it can't be used."""
+    rule = raw.for_each
+    if rule is None:
+        return None, None
+    _check_company(raw, problems)
+    source = _source(rule, problems)
+    kinds = _kinds(raw, rule, source, spec, words, problems) if source else None
+    if source is None or kinds is None:
+        return None, None
+    _check_events(raw, rule, kinds, words, problems)
+    fan_out = FanOut(
+        items=source,
+        key=rule.key.value,
+        adds_on=words.events(rule.adds_on),
+        at_least=rule.at_least,
+        percent=rule.percent,
+        rest=rule.rest,
+    )
+    return fan_out, ItemWords(rule.key.value, kinds)
+
+
+def _check_company(raw: RawStep, problems: Problems) -> None:
+    if raw.repeat is not None:
+        said = f"step {raw.name.value} is done for each item, and can't be repeated as a whole"
+        problems.add(raw.repeat.until.place, "not-with-items", said, "repeat a step before or after it")
+
+
+def _source(rule: RawFanOut, problems: Problems) -> Reference | None:
+    found = _LIST.fullmatch(rule.items.value.strip())
+    if found is None:
+        said = f"for_each takes a list that is remembered, not {rule.items.value}"
+        problems.add(rule.items.place, "not-a-list", said, "for_each: saga.FIELD or steps.NAME.FIELD")
+        return None
+    return Reference(None, found[1]) if found[1] else Reference(found[2], found[3])
+
+
+def _kinds(
+    raw: RawStep, rule: RawFanOut, source: Reference, spec: RawSpec, words: Vocabulary, problems: Problems
+) -> dict[str, Kind] | None:
+    """The kinds of an item's fields."""
+    if words.expression(rule.items) is None:
+        return None
+    starts = (spec.starts_on,)
+    sources = next((step.completes_on for step in spec.steps if step.name.value == source.step), starts)
+    events = words.quiet().events(sources)
+    annotation: Any = next((words.fields(event)[source.field].annotation for event in events), None)
+    if get_origin(annotation) not in (list, tuple):
+        said = f"{rule.items.value} is no list whose items have one type"
+        problems.add(rule.items.place, "not-a-list", said, "an event's field such as tuple[Line, ...] or list[str]")
+        return None
+    item: Any = get_args(annotation)[0]
+    if not (isinstance(item, type) and issubclass(item, BaseModel)):
+        kinds = {"": kind_of(item)}
+        key_kind = kinds[""]
+    else:
+        kinds = {name: kind_of(field.annotation) for name, field in item.model_fields.items()}
+        if rule.key.value not in kinds:
+            cure = did_you_mean(rule.key.value, kinds, f"its fields are {', '.join(kinds)}")
+            said = f"an item of {rule.items.value} has no field {rule.key.value}"
+            problems.add(rule.key.place, "no-such-field", said, cure)
+            return None
+        key_kind = kinds[rule.key.value]
+    if key_kind not in KEYS:
+        said = f"items are told apart by a text or a whole number, and {rule.key.value} is a {key_kind}"
+        problems.add(rule.key.place, "wrong-type", said, f"step {raw.name.value} needs another item_key")
+    return kinds
+
+
+def _check_events(
+    raw: RawStep, rule: RawFanOut, kinds: Mapping[str, Kind], words: Vocabulary, problems: Problems
+) -> None:
+    """Every event of the step speaks of one item, and one that adds an item says all that is known of items."""
+    quiet = words.quiet()
+    told = [emission.event for _, emission in raw.tells]
+    for text in (text for text in raw.events if text not in told):
+        event = quiet.event(text)
+        if event is not None and rule.key.value not in words.fields(event):
+            said = f"{event} has no field {rule.key.value}, so nobody knows which item it speaks of"
+            problems.add(text.place, "no-item-key", said, "every event of a step with for_each names the item")
+    for text in rule.adds_on:
+        event = quiet.event(text)
+        missing = [name for name in kinds if name and event and name not in words.fields(event)]
+        if missing:
+            said = f"{event} adds an item, and has no {', '.join(missing)}"
+            problems.add(text.place, "no-such-field", said, f"the items of {rule.items.value} have that")

@@ -1,0 +1,97 @@
+"""The items of a step that is done for each: a step of its own for each item, made from the one that the spec has."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from choreo.saga.instance import StepRecord
+from choreo.saga.rules import FAIL, FanOut, Spec, Step
+
+MAX_ITEMS = 1_000
+"""More are refused: an instance is written whole with each event that changes it."""
+
+
+def name_of(step: Step, key: str) -> str:
+    """`ship[KEY]`."""
+    return f"{step.name}[{key}]"
+
+
+def key_in(name: str) -> str:
+    """The key of an item, of the name of its step."""
+    return name[name.index("[") + 1 : -1]
+
+
+def whole_in(name: str) -> str:
+    """The step of the spec that a name belongs to."""
+    return name.partition("[")[0]
+
+
+def with_items(spec: Spec, records: Mapping[str, StepRecord]) -> Spec:
+    """The spec with a step for each item that is known: those are asked for, time out and are undone one by one."""
+    if not any(step.for_each for step in spec.steps):
+        return spec
+    steps: list[Step] = []
+    for step in spec.steps:
+        if step.for_each is None:
+            steps.append(step)
+        else:
+            keys = records[step.name].items or ()
+            steps += [_whole(step), *(_one(step, key) for key in keys)]
+    return replace(spec, steps=tuple(steps))
+
+
+def _whole(step: Step) -> Step:
+    """What is left to the step itself: its turn, and what is told of it."""
+    return replace(
+        step,
+        emit=None,
+        completes_on=(),
+        fails_on=(),
+        unknown_on=(),
+        skips_on=(),
+        reopens_on=(),
+        within_us=None,
+        on_timeout=FAIL,
+        remind=None,
+        compensate=None,
+    )
+
+
+def _one(step: Step, key: str) -> Step:
+    """The step for one item: all that is asked and awaited. Its turn is there once that of the whole is."""
+    return replace(
+        step,
+        name=name_of(step, key),
+        item_of=step.name,
+        enough=None,
+        when=None,
+        otherwise=(),
+        not_before_us=None,
+        pivot=False,
+        tells=(),
+    )
+
+
+def listed(rule: FanOut, values: Any) -> dict[str, dict[str, Any]]:
+    """The items of a list, as JSON has it, by their keys: what is read of each, its key under "".
+
+    Raises ValueError for items that can't be told apart, and for too many.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for value in values or ():
+        key, item = item_of(rule, value)
+        if key in found:
+            raise ValueError(f"there are two items with the {rule.key} {key}")
+        found[key] = item
+    if len(found) > MAX_ITEMS:
+        raise ValueError(f"there are {len(found):,} items, and {MAX_ITEMS:,} are the most")
+    return found
+
+
+def item_of(rule: FanOut, value: Any) -> tuple[str, dict[str, Any]]:
+    """One item: its key, and what is read of it. Raises ValueError where it has no key."""
+    fields = value if isinstance(value, Mapping) else {rule.key: value}
+    key = fields.get(rule.key)
+    if key is None:
+        raise ValueError(f"an item has no {rule.key}")
+    return str(key), {"": key} | {name: fields[name] for name in rule.keeps if name in fields}
