@@ -305,6 +305,17 @@ def test_an_answer_that_overtook_its_timer_still_does() -> None:
     saga.migrated(second(A, B, within="1h"))
 
 
+def test_items_go_with_their_step() -> None:
+    """Also where it is renamed: what is done is done, what is asked for stays asked for."""
+    each = "{name: b, for_each: saga.items, item_key: item, emit: AskB, completes_on: BDone, compensate: none}"
+    saga = Lived(flow(each)).when("Started", items=["x", "y"]).when("BDone", item="x")
+    to = second(each.replace("name: b", "name: c"))
+    assert [one.name for one in saga.judged(to).questions] == ["b"]
+    saga.migrated(to, Answers({"b": "c"}))
+    assert (saga.state("c[x]"), saga.state("c[y]")) == ("done", "requested")
+    saga.when("BDone", item="y").stands("completed")
+
+
 RICH = (
     step("a", "emit: AskA", "within: 1h", "on_timeout: {retry: {attempts: 2, wait: 10m}}"),
     step("b", "emit: AskB", "within: 90m", "skips_on: Told3", "remind: {emit: Told1, every: 20m, at_most: 2}"),
