@@ -138,6 +138,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "resolve": Lazy("mend:resolve_step", "Say what became of a step: done, failed or compensated."),
             "cancel": Lazy("mend:cancel_saga", "Undo sagas, also where their spec knows no cancellation."),
             "answer": Lazy("mend:answer_step", "Emit the event that a step waits for."),
+            "migrate": Lazy("migrate:migrate_sagas", "Take sagas under way over to another version."),
             "schema": Lazy("editors:show_spec_schema", "The JSON Schema of a spec, for editors."),
         },
     ),

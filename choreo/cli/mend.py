@@ -161,8 +161,8 @@ def _give(project: Project, ids: Sequence[str], desk: Desk, order_for: OrderFor)
         project.output.listing([one.row("would be given") for one in planned], COLUMNS, empty="no sagas like this")
         return FOUND if planned and not sound else 0
     if len(sound) > 1 and not desk.yes:
-        _ask(sound, project)
-    _send(project, sound, desk)
+        confirm(project, [(one.saga, one.key) for one in sound])
+    send_orders(project, [(one.saga, one.key, one.order) for one in sound], desk.who, desk.why or "")
     project.output.listing([one.row("given") for one in planned], COLUMNS, empty="no sagas like this")
     if sound and not project.output.quiet:
         note("a coordinator takes up what was given when it runs; choreo sagas show ID tells what came of it")
@@ -217,19 +217,20 @@ def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:
     )
 
 
-def _ask(sound: Sequence[Planned], project: Project) -> None:
+def confirm(project: Project, sound: Sequence[tuple[str, str]]) -> None:
     """Let the person at the console decide. Raises ConfigError where there is none."""
     if not sys.stdin.isatty() or project.output.as_json:
         raise ConfigError(
             f"this is an order to {len(sound)} sagas", hint="look with --dry-run, then give it with --yes"
         )
-    shown = ", ".join(f"{one.saga} {one.key}" for one in sound[:5]) + (", ..." if len(sound) > 5 else "")
+    shown = ", ".join(f"{saga} {key}" for saga, key in sound[:5]) + (", ..." if len(sound) > 5 else "")
     click.confirm(f"give this order to {len(sound)} sagas ({shown})?", abort=True, err=True)
 
 
-def _send(project: Project, sound: Sequence[Planned], desk: Desk) -> None:
+def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who: str, why: str) -> None:
+    """Put orders (saga, key, what) on the log. Raises ConfigError where a coordinator has no topic for them yet."""
     topics = project.log.topics()
-    for saga in dict.fromkeys(one.saga for one in sound):
+    for saga in dict.fromkeys(saga for saga, _, _ in orders):
         topic = command_event(saga).contract.topic
         if topic not in topics:
             raise ConfigError(
@@ -240,7 +241,7 @@ def _send(project: Project, sound: Sequence[Planned], desk: Desk) -> None:
             )
     codec = Codec(project.registry, (), project.log.cluster_id())
     now = SystemClock().now()
-    made = [command_of(one.saga, one.key, one.order, desk.who, desk.why or "") for one in sound]
+    made = [command_of(saga, key, order, who, why) for saga, key, order in orders]
     project.log.append([codec.encode(one, fresh_ids(now)) for one in made])
 
 

@@ -36,6 +36,17 @@ def spec_of(known: Assembly | None, digest: str) -> Spec | None:
     return next((spec for spec in every if spec.digest == digest), None)
 
 
+def variables_of(spec: Spec, catalogue: Mapping[str, type[Event]]) -> dict[str, Kind]:
+    """What expressions about instances of a spec may name, with what CEL knows of their types."""
+    known = saga_variables(catalogue, spec.starts_on)
+    for step in spec.steps:
+        if step.for_each is not None:
+            known |= item_variables(step.name)
+        else:
+            known |= step_variables(catalogue, step.name, step.completes_on)
+    return known
+
+
 class KnownSpecs:
     """Specs by digest, loaded when the first is asked for."""
 
@@ -61,14 +72,7 @@ class KnownSpecs:
     def variables(self, spec: Spec) -> Mapping[str, Kind]:
         """What expressions about its instances may name, with what CEL knows of their types."""
         if spec.digest not in self._variables:
-            catalogue = self.catalogue(spec)
-            known = saga_variables(catalogue, spec.starts_on)
-            for step in spec.steps:
-                if step.for_each is not None:
-                    known |= item_variables(step.name)
-                else:
-                    known |= step_variables(catalogue, step.name, step.completes_on)
-            self._variables[spec.digest] = known
+            self._variables[spec.digest] = variables_of(spec, self.catalogue(spec))
         return self._variables[spec.digest]
 
     def _of(self, digest: str) -> tuple[Assembly, Spec] | None:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from choreo.diagram.graph import Arrow, Box, Graph
 from choreo.diagram.parts import Parts
 from choreo.events.event import Event
-from choreo.saga.rules import FanOut, Spec, Step
+from choreo.saga.clauses import FanOut
+from choreo.saga.rules import Spec, Step
 
 OUTSIDE = "outside"
 

@@ -5,6 +5,18 @@ from dataclasses import dataclass, replace
 
 from choreo.saga.almanac import Almanac
 from choreo.saga.calendars import Span
+from choreo.saga.clauses import (
+    Cancellation,
+    Compensation,
+    Emission,
+    FanOut,
+    Human,
+    OnTimeout,
+    Reference,
+    Reminder,
+    Repetition,
+    Telling,
+)
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.human import human_of
 from choreo.saga.isolation import check_isolation, isolated
@@ -17,20 +29,7 @@ from choreo.saga.policy_reading import check_policies
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import Limit, RawEmission, RawSpec, RawStep, RawTellings
 from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import (
-    Cancellation,
-    Compensation,
-    Emission,
-    FanOut,
-    Human,
-    OnTimeout,
-    Reference,
-    Reminder,
-    Repetition,
-    Spec,
-    Step,
-    Telling,
-)
+from choreo.saga.rules import Spec, Step
 from choreo.saga.shapes import OPENS
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text

@@ -16,7 +16,7 @@ from choreo.events.faults import faults_of
 from choreo.events.saga_mark import SagaMark
 from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
+from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Migrate, Received
 from choreo.saga.index import INDEX, rewrite
 from choreo.saga.instance import Held, Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
@@ -276,6 +276,8 @@ class Operator(Coordinator):
         order, now = order_of(event), to_micros(ctx.now)
         instance = self.instances.get(event.key)
         spec = self._spec_of(instance) or self._at_work(specs_at_work(ctx)).latest
+        if isinstance(order, Migrate):
+            spec = self._deployed(order.digest, specs_at_work(ctx)) or spec
         given = Command(order, ctx.event_id.bytes, now, to_micros(ctx.emitted_at), event.who, event.why)
         decision = decide(spec, instance, given)
         if isinstance(order, Answer):
@@ -284,6 +286,10 @@ class Operator(Coordinator):
                 ctx.dead_letter(f"answer {order.step} {order.event} refused: {fault}")
                 return None
         return self._act(instance, decision, event.key, ctx)
+
+    def _deployed(self, digest: str, digests: tuple[str, ...]) -> Spec | None:
+        """The spec of this digest, where it was deployed when the command was first handled."""
+        return self.specs.get(digest) if digest in digests or not digests else None
 
 
 def fault_of(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | None:

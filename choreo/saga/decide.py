@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from choreo.saga.adopt import adopt
 from choreo.saga.arrivals import (
     arrive,
     arrive_after_the_start,
@@ -21,6 +22,7 @@ from choreo.saga.decision import (
     Decision,
     Due,
     Input,
+    Migrate,
     Received,
     TimerChange,
 )
@@ -45,7 +47,7 @@ OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
 
 
 def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
-    """What follows from one input. `spec` must be the one that the instance follows."""
+    """What follows from one input. `spec` must be the one that the instance follows, or is ordered to follow."""
     if isinstance(given, Due):
         return _timer(spec, instance, given) if instance else Decision(None)
     if isinstance(given, Command):
@@ -220,6 +222,8 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
         return Decision(None, dead_letter=f"{saying(given)} refused: there is no such saga {spec.name}")
     if short(given.event_id) in instance.seen:
         return Decision(instance)
+    if isinstance(given.order, Migrate):
+        return adopt(spec, instance, given.order, short(given.event_id), saying(given))
     draft = Draft(spec, instance, given.now)
     why_not = refusal(draft, given.order)
     if why_not is not None:

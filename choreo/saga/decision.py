@@ -74,7 +74,21 @@ class Answer(NamedTuple):
     role: str = ""
 
 
-Order = Retry | Skip | Resolve | Cancel | Answer
+class Migrate(NamedTuple):
+    """Follow another version of the spec from here on, standing where its own events lead to there: as `instance`.
+
+    `revision` is that of the instance when this was worked out (`adopt.revision`). `renamed` says what becomes of steps
+    that the other version calls otherwise; None: it has none in their place.
+    """
+
+    version: int
+    digest: str
+    revision: str
+    instance: Instance
+    renamed: Mapping[str, str | None]
+
+
+Order = Retry | Skip | Resolve | Cancel | Answer | Migrate
 
 
 @dataclass(frozen=True)

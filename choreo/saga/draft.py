@@ -6,11 +6,12 @@ from typing import Any
 
 from choreo.clock import to_micros
 from choreo.saga.calendars import Span, end_of
+from choreo.saga.clauses import Computed, Emission, Item, Reference, SagaKey, Source, Telling
 from choreo.saga.conditions import Expression
 from choreo.saga.decision import HELD_TIMER, REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
 from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Held, Instance, StepRecord, StepState
 from choreo.saga.items import key_in, with_items
-from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source, Spec, Step, Telling
+from choreo.saga.rules import Spec, Step
 
 NOTHING = object()
 NO_ITEM: Mapping[str, Any] = {}
@@ -162,7 +163,7 @@ class Draft:
                 fields=fields,
                 kind="undo" if undo else "do",
                 step=step.name,
-                request_id=request_id(self.spec.name, self.before.key, step.name, kind, round),
+                request_id=request_id(self.spec.name, self.before.key, record.asked_as or step.name, kind, round),
                 round=round,
                 attempt=record.undo_attempt if undo else record.attempt,
                 cancelled=self.cause is not None and self.cause.kind == "cancelled",

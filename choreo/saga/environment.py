@@ -11,10 +11,11 @@ from itertools import product
 from typing import Any, Literal, NamedTuple
 
 from choreo.saga.calendars import OpenTime, Span
+from choreo.saga.clauses import Cancellation, Emission
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
-from choreo.saga.rules import Cancellation, Emission, Role, Spec, Step
+from choreo.saga.rules import Role, Spec, Step
 
 KEY = "k1"
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from pydantic.fields import FieldInfo
 
+from choreo.saga.clauses import Computed, Emission, Human, Item, Reference, SagaKey, Source
 from choreo.saga.keys import Keys
 from choreo.saga.mapping import Mapper, plain_reference
 from choreo.saga.problems import Problems
 from choreo.saga.raw import RawHuman, RawStep
-from choreo.saga.rules import Computed, Emission, Human, Item, Reference, SagaKey, Source
 from choreo.saga.shapes import HUMAN_KEYS, Shape
 from choreo.saga.vocabulary import takes_none
 from choreo.saga.yaml import Text

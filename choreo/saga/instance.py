@@ -78,7 +78,8 @@ class StepRecord(Copied, Value):
     success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
     `uncovered` until the undo is asked for again. `since` is when the event was emitted that began a further `run`.
     `items` are those of a step that is done for each, by their keys, once the list is known; each has a record of its
-    own, `ship[KEY]`.
+    own, `ship[KEY]`. `asked_as` is the name under which it is asked for, where a migration has renamed it: a request
+    keeps its id.
     """
 
     state: StepState = StepState.IDLE
@@ -98,6 +99,7 @@ class StepRecord(Copied, Value):
     undone_at: int | None = None
     late: Literal["", "uncovered", "covered"] = ""
     since: int | None = None
+    asked_as: str = ""
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
     items: dict[str, Any] | None = None

@@ -6,11 +6,12 @@ Everything else is an ordinary step's: `decide` knows only that nothing begins w
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from choreo.saga.clauses import Computed, Emission, Reference, SagaKey, Source, Telling
 from choreo.saga.conditions import Kind, Language
 from choreo.saga.lock_events import answering, asking
 from choreo.saga.problems import Problems
 from choreo.saga.raw import RawIsolation, RawSpec
-from choreo.saga.rules import Computed, Emission, Reference, SagaKey, Source, Spec, Step, Telling
+from choreo.saga.rules import Spec, Step
 from choreo.saga.vocabulary import Vocabulary
 
 LOCK = "lock"

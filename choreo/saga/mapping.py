@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from choreo.saga.clauses import Computed, Emission, Item, Reference, SagaKey, Source
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.item_words import ItemWords
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawEmission
-from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source
 from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
 from choreo.saga.yaml import Text
 

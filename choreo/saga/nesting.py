@@ -6,12 +6,13 @@ Filled in before a spec is checked: from there on it is a step like any other, a
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from choreo.saga.clauses import Cancellation, Nested
 from choreo.saga.draft import Draft
 from choreo.saga.instance import Instance
 from choreo.saga.offers import Offer, Offers
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import RawCompensation, RawEmission, RawSpec, RawStep
-from choreo.saga.rules import Cancellation, Nested, Spec, Step
+from choreo.saga.rules import Spec, Step
 from choreo.saga.shapes import NESTED
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text

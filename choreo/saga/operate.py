@@ -6,7 +6,19 @@ An operator's word of a step (`resolve`, `cancel`) is taken as the event that wo
 from typing import Any
 
 from choreo.saga.backward import UNDOING, undo_again
-from choreo.saga.decision import Answer, Cancel, Command, Emit, Order, Received, Resolve, Retry, Skip, request_id
+from choreo.saga.decision import (
+    Answer,
+    Cancel,
+    Command,
+    Emit,
+    Migrate,
+    Order,
+    Received,
+    Resolve,
+    Retry,
+    Skip,
+    request_id,
+)
 from choreo.saga.draft import Draft
 from choreo.saga.forward import IN_FLIGHT, request_again
 from choreo.saga.instance import StepState
@@ -21,7 +33,9 @@ def saying(given: Command) -> str:
     """`retry ship (by ada: the carrier is back)`."""
     order = given.order
     words = [type(order).__name__.lower()]
-    if not isinstance(order, Cancel):
+    if isinstance(order, Migrate):
+        words.append(f"to version {order.version}")
+    elif not isinstance(order, Cancel):
         words.append(order.step)
     if isinstance(order, Resolve):
         words.append(order.outcome)
@@ -37,6 +51,7 @@ def refusal(draft: Draft, order: Order) -> str | None:
         return f"the saga ended ({draft.status}) and is forgotten"
     if isinstance(order, Cancel):
         return _no_cancel(draft)
+    assert not isinstance(order, Migrate)  # it is held to another spec: adopt.py
     step = draft.spec.by_name.get(order.step)
     if step is None:
         return f"there is no step {order.step}, the steps are {', '.join(draft.spec.by_name)}"
@@ -56,6 +71,7 @@ def obey(draft: Draft, given: Command) -> Part | None:
     order = given.order
     if isinstance(order, Cancel):
         return Part(Role.CANCELS, "")
+    assert not isinstance(order, Migrate)  # it puts another instance in the place of this one: adopt.py
     step = draft.spec.by_name[order.step]
     if isinstance(order, Resolve):
         return Part(ROLES[order.outcome], step.name)
@@ -86,7 +102,7 @@ def obey(draft: Draft, given: Command) -> Part | None:
 def as_if_received(draft: Draft, given: Command) -> Received:
     """The event that an operator's word stands for. Of its fields it can only repeat what the step has told before."""
     order, key, story = given.order, draft.before.key, draft.before.correlation_id
-    fields = {} if isinstance(order, Cancel) else draft.steps[order.step].fields
+    fields = {} if isinstance(order, Cancel | Migrate) else draft.steps[order.step].fields
     return Received(_operator(given), key, given.event_id, given.now, given.now, fields, story)
 
 

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from choreo.saga.clauses import Emission, Human, Item, Reference, SagaKey, Source
 from choreo.saga.decision import Answer
 from choreo.saga.draft import NOTHING, Draft
 from choreo.saga.instance import IN_FLIGHT, Asked, Instance, StepRecord
 from choreo.saga.items import with_items
-from choreo.saga.rules import Emission, Human, Item, Reference, SagaKey, Source, Spec, Step
+from choreo.saga.rules import Spec, Step
 
 
 class Question(NamedTuple):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from choreo.saga.clauses import Nested
 from choreo.saga.problems import Place
-from choreo.saga.rules import Nested
 from choreo.saga.yaml import Text
 
 

@@ -1,9 +1,10 @@
 """Taking a saga back because others ask for it: while it goes on, and once it is complete; only a pivot refuses."""
 
+from choreo.saga.clauses import Cancellation
 from choreo.saga.decision import Emit, Received, request_id
 from choreo.saga.draft import Draft
 from choreo.saga.instance import Cause
-from choreo.saga.rules import Cancellation, Step
+from choreo.saga.rules import Step
 
 
 def take_back(draft: Draft, given: Received) -> None:

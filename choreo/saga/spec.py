@@ -7,12 +7,12 @@ from pathlib import Path
 from choreo.errors import SpecError
 from choreo.events.event import Event
 from choreo.saga.checking import check_spec
+from choreo.saga.clauses import Compensation as Compensation
+from choreo.saga.clauses import Emission as Emission
 from choreo.saga.nesting import fill_in
 from choreo.saga.offers import NOBODY, Offers, Sources
 from choreo.saga.problems import Problems
 from choreo.saga.reading import read_spec
-from choreo.saga.rules import Compensation as Compensation
-from choreo.saga.rules import Emission as Emission
 from choreo.saga.rules import Spec as Spec
 from choreo.saga.rules import Step as Step
 from choreo.saga.vocabulary import Vocabulary

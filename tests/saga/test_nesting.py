@@ -6,9 +6,9 @@ import pytest
 
 from choreo.errors import SpecError
 from choreo.log.memory import MemoryLog
+from choreo.saga.clauses import Nested, Reference, SagaKey
 from choreo.saga.explore import Bounds, explore
 from choreo.saga.offers import NOBODY, Offers, offer_of, texts_of
-from choreo.saga.rules import Nested, Reference, SagaKey
 from choreo.saga.shelf import deploy, older_specs, shelf, whole_shelf
 from choreo.saga.spec import load_spec, parse_spec
 from tests.saga.mall import CATALOGUE, FOLDER, load
