@@ -1,11 +1,13 @@
-"""`choreo demo`: the sample shop and its order saga, on generated orders or on Olist's real ones."""
+"""`choreo demo`: the sample shop on generated or real orders, or the purchase-to-pay saga on real purchase orders."""
 
 import os
 import shutil
 import sys
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,8 +16,11 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.stores import ProjectBackends
 from choreo.config.sections import LogSection
+from choreo.demo.bpi import read_deeds
 from choreo.demo.generated import generate
 from choreo.demo.olist import read_orders
+from choreo.demo.purchase_run import run_purchases
+from choreo.demo.purchases import next_questions, print_purchases, print_purchases_json
 from choreo.demo.rows import Row
 from choreo.demo.run import Stage, run_virtual, run_wall
 from choreo.demo.show import next_commands, print_json, print_summary, progress
@@ -30,29 +35,70 @@ PLACE = ".choreo/demo"
 
 
 @command("demo")
+@click.argument("name", type=click.Choice(["shop", "purchasing"]), default="shop", metavar="[NAME]")
 @click.option(
     "--orders", metavar="DIR", type=click.Path(path_type=Path), help="Real orders: a directory of Olist's CSV files."
+)
+@click.option(
+    "--events",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Of purchasing: a directory with the events of BPI Challenge 2019.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=2000, show_default=True, help="Generated orders.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which generated orders.")
 @click.option("--partitions", type=click.IntRange(min=1), help="Of every topic; default: as choreo.toml says.")
 @click.option("--wall-time", is_flag=True, help="Every answer at once, in wall time; on Kafka always so.")
-def demo(project: Project, orders: Path | None, count: int, seed: int, partitions: int | None, wall_time: bool) -> int:
+def demo(project: Project, name: str, events: Path | None, partitions: int | None, **of_shop: Any) -> int:
     """Run the sample shop over orders: services, the outside world and the order saga, to the end of every order.
+    `choreo demo purchasing --events DIR` has the purchase-to-pay saga follow real items of purchase orders instead.
 
     Without --log it runs on an embedded log of its own in .choreo/demo, which begins anew each time.
     """
+    if name == "purchasing":
+        if of_shop["orders"] is not None:
+            raise ConfigError("--orders is for the shop", hint="choreo demo --orders DIR")
+        return _purchasing(project, events, partitions)
+    if events is not None:
+        raise ConfigError("--events is for purchasing", hint="choreo demo purchasing --events DIR")
+    return _shop(project, partitions, **of_shop)
+
+
+def _purchasing(project: Project, events: Path | None, partitions: int | None) -> int:
+    if events is None:
+        raise ConfigError(
+            "purchasing needs events",
+            why="real items of purchase orders can't be made up",
+            hint="choreo demo purchasing --events DIR: the directory with the events of BPI Challenge 2019",
+        )
+    deeds = read_deeds(events)
+    with _staged(project, partitions) as (stage, url), project.progress.of("demo", "events") as told:
+        found = run_purchases(stage, deeds, lambda what, done, total: told(done, total))
+    if project.output.as_json:
+        print_purchases_json(found, sys.stdout)
+    else:
+        print_purchases(found, _typed(next_questions(found, url), url), sys.stdout)
+    return 0
+
+
+def _shop(project: Project, partitions: int | None, orders: Path | None, count: int, seed: int, wall_time: bool) -> int:
     rows = read_orders(orders) if orders is not None else generate(count, seed)
-    with _stage(project) as staged, ExitStack() as opened:
-        backends = opened.enter_context(closing(_backends(staged)))
-        stage = Stage(staged.log, staged.registry, backends, partitions or staged.config.topic("").partitions)
-        summary = _played(stage, rows, wall=wall_time or staged.config.log.url.startswith("kafka:"), project=project)
-        url = staged.config.log.url
+    with _staged(project, partitions) as (stage, url):
+        summary = _played(stage, rows, wall=wall_time or url.startswith("kafka:"), project=project)
     if project.output.as_json:
         print_json(summary, sys.stdout)
     else:
         print_summary(summary, _next(summary, url), sys.stdout)
     return 0
+
+
+@contextmanager
+def _staged(project: Project, partitions: int | None) -> Iterator[tuple[Stage, str]]:
+    """The stage of a run, and the URL of its log."""
+    with _stage(project) as staged, ExitStack() as opened:
+        backends = opened.enter_context(closing(_backends(staged)))
+        count = partitions or staged.config.topic("").partitions
+        yield Stage(staged.log, staged.registry, backends, count), staged.config.log.url
 
 
 def _stage(project: Project) -> Project:
@@ -98,13 +144,17 @@ def _played(stage: Stage, rows: list[Row], *, wall: bool, project: Project) -> S
 
 
 def _next(summary: Summary, url: str) -> list[tuple[str, str]]:
-    """What to try next, as it is typed here; a log in memory is gone by then."""
-    if url.startswith("memory:"):
-        return []
     spoken = [
         (line.replace("replay verify", "replay verify demo"), shows) for line, shows in next_commands(summary, url)
     ]
-    return [(f"{_program()}{line.removeprefix('choreo')}", shows) for line, shows in spoken]
+    return _typed(spoken, url)
+
+
+def _typed(lines: list[tuple[str, str]], url: str) -> list[tuple[str, str]]:
+    """What to try next, as it is typed here; a log in memory is gone by then."""
+    if url.startswith("memory:"):
+        return []
+    return [(f"{_program()}{line.removeprefix('choreo')}", shows) for line, shows in lines]
 
 
 def _program() -> str:

@@ -1,10 +1,10 @@
-"""The specs that instances follow, as far as the project here, or the sample shop, can read them."""
+"""The specs that instances follow, as far as the project here, or a sample, can read them."""
 
 from collections.abc import Iterable, Mapping
 
 from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.project import Project
-from choreo.cli.targets import SAMPLE_SHOP
+from choreo.cli.targets import SAMPLE_PURCHASING, SAMPLE_SHOP
 from choreo.errors import ChoreoError
 from choreo.events.event import Event
 from choreo.saga.conditions import Kind, kind_of
@@ -13,18 +13,20 @@ from choreo.saga.rules import Spec
 
 
 def project_parts(project: Project, digest: str) -> Assembly | None:
-    """The services and specs of the project, else the sample shop's where the instance is one of its own.
+    """The services and specs of the project, else those of a sample where the instance is one of its own.
 
     None where nothing can be loaded: what is on the log can be shown without it.
     """
-    for targets in ((), (SAMPLE_SHOP,)):
+    own: Assembly | None = None
+    for targets in ((), (SAMPLE_SHOP,), (SAMPLE_PURCHASING,)):
         try:
             known = assemble(project, targets, project.log)
         except ChoreoError:
             continue
-        if not targets or spec_of(known, digest) is not None:
+        if spec_of(known, digest) is not None:
             return known
-    return None
+        own = own if targets else known
+    return own
 
 
 def spec_of(known: Assembly | None, digest: str) -> Spec | None:

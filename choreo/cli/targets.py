@@ -1,7 +1,7 @@
 """What a TARGET names: services, saga specs, event classes; found in choreo.toml, in modules and in files.
 
 TARGET is a name in choreo.toml, module[:attr], file.py[:attr], spec.yaml, `sagas` (every spec), `demo` (the sample
-shop) or nothing (everything).
+shop), `demo:purchasing` (the saga of the sample of purchase to pay) or nothing (everything).
 """
 
 import importlib.util
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SPEC_SUFFIXES = (".yaml", ".yml")
 ALL_SPECS = "sagas"
 SAMPLE_SHOP = "demo"
+SAMPLE_PURCHASING = "demo:purchasing"
 
 
 @dataclass
@@ -102,6 +103,8 @@ class Finder:
     def _add(self, target: str, found: Targets) -> None:
         if target == SAMPLE_SHOP:
             self._add_shop(found)
+        elif target == SAMPLE_PURCHASING:
+            self._add_purchasing(found)
         elif target == ALL_SPECS:
             found.specs += [path for path in self.spec_files() if path not in found.specs]
         elif target.endswith(SPEC_SUFFIXES):
@@ -135,6 +138,12 @@ class Finder:
         self._modules.packages.add("services")
         found.services += [service for service in shop.services if service not in found.services]
         found.specs.append(shop.spec)
+
+    def _add_purchasing(self, found: Targets) -> None:
+        from choreo.demo.purchasing import load_purchasing
+
+        found.specs.append(load_purchasing().spec)
+        self._modules.packages.add("services")
 
     def _add_named(self, name: str, found: Targets) -> bool:
         """A name without dots: the last word of an entry in choreo.toml, or what a service or spec is called."""

@@ -1,19 +1,16 @@
 """Where the sample shop lies, and its parts: user code, loaded by name as anybody's project is."""
 
-import importlib
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from choreo.demo.rows import Row
-from choreo.errors import ConfigError
+from choreo.demo.sample import CHECKOUT as CHECKOUT
+from choreo.demo.sample import load_sample
 from choreo.events.event import Event
 from choreo.service.service import Service
 
 SERVICES = ("orders", "inventory", "payments", "shipping", "notifications", "world")
 SPEC = Path("saga_specs") / "order_fulfilment.yaml"
-PACKAGED = Path(__file__).parent / "project"
-CHECKOUT = Path(__file__).parents[2]
 
 
 class Shop(NamedTuple):
@@ -54,32 +51,15 @@ def load_shop() -> Shop:
 
     Raises ConfigError where neither is there, or where another package named `services` is in the way.
     """
-    root = next((place for place in (PACKAGED, CHECKOUT) if (place / SPEC).is_file()), None)
-    if root is None:
-        raise ConfigError(
-            "the sample shop is not there", why=f"neither {PACKAGED} nor {CHECKOUT} has {SPEC}", hint="reinstall choreo"
-        )
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    try:
-        services = tuple(_attribute(f"services.shop.{name}.service", name) for name in SERVICES)
-    except ModuleNotFoundError as error:
-        other = getattr(sys.modules.get("services"), "__file__", None)
-        raise ConfigError(
-            f"the sample shop can't be loaded: {error}",
-            why=f"a package named services is loaded from {other}" if other else None,
-            hint="run the demo outside of a project that has a package named services",
-        ) from error
-    return Shop(
-        root,
-        services,
-        root / SPEC,
-        _attribute("services.shop.world.events", "Scripted"),
-        _attribute("services.shop.inventory.events", "StockCounted"),
-        _attribute("services.shop.orders.events", "OrderOverdue"),
-        _attribute("services.shop.orders.events", "CancellationRefused"),
+    root, (scripted, counted, overdue, refused, *services) = load_sample(
+        "shop",
+        SPEC,
+        [
+            ("services.shop.world.events", "Scripted"),
+            ("services.shop.inventory.events", "StockCounted"),
+            ("services.shop.orders.events", "OrderOverdue"),
+            ("services.shop.orders.events", "CancellationRefused"),
+            *((f"services.shop.{name}.service", name) for name in SERVICES),
+        ],
     )
-
-
-def _attribute(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
+    return Shop(root, tuple(services), root / SPEC, scripted, counted, overdue, refused)

@@ -20,7 +20,7 @@ from choreo.saga.index import INDEX, rewrite
 from choreo.saga.instance import Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
 from choreo.saga.rules import Spec
-from choreo.service.context import Context, specs_at_work
+from choreo.service.context import Context, ids_of, specs_at_work
 from choreo.service.handler import Handler
 from choreo.service.service import Service
 from choreo.service.store import Store
@@ -94,6 +94,8 @@ class Coordinator(Handler[Event]):
         if decision.keep:
             self._keep(event, given, decision.keep_until, ctx)
             return None
+        if decision.instance is instance and not decision.changes and decision.dead_letter is None:
+            return None  # so most events of a long story end: what they say is known
         return self._act(instance, decision, given.key, ctx)
 
     @due.due
@@ -130,20 +132,22 @@ class Coordinator(Handler[Event]):
         return spec
 
     def _received(self, event: Event, ctx: Context) -> Received:
-        name, now = event.contract.full_name, to_micros(ctx.now)
+        name, ids = event.contract.full_name, ids_of(ctx)
         return Received(
             event=name,
             key=key_text(getattr(event, self.reads[name].key)).decode(),
-            event_id=ctx.event_id.bytes,
-            now=now,
-            at=to_micros(ctx.emitted_at),
+            event_id=ids.event_id,
+            now=to_micros(ctx.now),
+            at=ids.at,
             fields=self._fields(name, event),
-            correlation_id=ctx.correlation_id,
+            correlation_id=ids.correlation_id,
         )
 
     def _fields(self, name: str, event: Event) -> dict[str, Any]:
         """The fields that decisions need, as JSON has them."""
         wanted = self.reads[name].fields
+        if not wanted:
+            return {}
         found = {field: getattr(event, field) for field in wanted}
         if all(type(value) in PLAIN for value in found.values()):
             return found

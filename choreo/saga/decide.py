@@ -54,6 +54,8 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
     lay_out(draft)
     for part in spec.parts.get(given.event, ()):
         _apply(draft, part, given)
+    if not draft.changes:  # each decision goes on as far as it can: from where nothing changed, nothing follows
+        return Decision(instance)
     return _settled(draft, given)
 
 

@@ -149,6 +149,11 @@ class Context(Calls):
         return self._effects
 
 
+def ids_of(ctx: Context) -> Ids:
+    """The ids of the handled event as they lie on the log. For coordinators."""
+    return ctx._ids
+
+
 def specs_at_work(ctx: Context) -> tuple[str, ...]:
     """Digests of the saga specs that were at work when this was first handled; the one for new instances first."""
     return ctx._calls.specs

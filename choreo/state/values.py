@@ -6,6 +6,7 @@ the same value is the same bytes in every process.
 
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 
@@ -57,8 +58,13 @@ class ValueCodec:
 def value_codec(annotation: Any) -> ValueCodec:
     """The codec for the values of `Store[..., annotation]`: whatever pydantic can write as JSON and read back.
 
-    Raises DeclarationError for a type that pydantic does not know.
+    A class that knows a better way says so by a class method `__value_codec__`. Raises DeclarationError for a type that
+    pydantic does not know.
     """
+    own = getattr(annotation, "__value_codec__", None)
+    if own is not None:
+        codec: ValueCodec = own()
+        return codec
     fast = _FAST.get(annotation) if isinstance(annotation, type) else None
     if fast is not None:
         return ValueCodec(annotation.__name__, *fast)
@@ -69,8 +75,15 @@ def value_codec(annotation: Any) -> ValueCodec:
     return _adapted(annotation)
 
 
-def _adapted(annotation: Any) -> ValueCodec:
-    """By pydantic's own serializer and validator, called directly."""
+def remembering_codec(model: type[BaseModel], last: int) -> ValueCodec:
+    """The codec of a frozen model that nobody changes within: the same bytes are the same object, for as long as they
+    are among the `last` different ones that were read.
+    """
+    return _adapted(model, lru_cache(last))
+
+
+def _adapted(annotation: Any, around: Callable[[Load], Load] = lambda load: load) -> ValueCodec:
+    """By pydantic's own serializer and validator, called directly. `around` is what reading is wrapped in."""
     name = _name(annotation)
     try:
         config = None if _has_config(annotation) else _EXACT
@@ -94,9 +107,10 @@ def _adapted(annotation: Any) -> ValueCodec:
         except PydanticSerializationError as error:
             raise because(TypeError(f"{value!r} can't be stored as {name}: {error}"), error)
 
-    def load(body: bytes) -> Any:
+    def load_plain(body: bytes) -> Any:
         return read(body, by_alias=False, by_name=True)
 
+    load = around(load_plain)
     dump: Dump = dump_plain
     kinds = set(_schema_types(schema))
     if kinds & {"set", "frozenset"}:

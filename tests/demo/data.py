@@ -10,15 +10,25 @@ BESIDE = Path(__file__).parents[3] / "shared" / "data"
 
 
 def olist_directory() -> Path:
-    """The Olist orders in CHOREO_DATA, or in ../shared/data beside the checkout; else skips, loudly.
+    """The Olist orders: 8,135 of them."""
+    return real("olist_orders")
+
+
+def bpic_directory() -> Path:
+    """The events of BPI Challenge 2019: 11,973 items of purchase orders."""
+    return real("bpic2019_purchase_orders")
+
+
+def real(name: str) -> Path:
+    """A directory of CHOREO_DATA, or of ../shared/data beside the checkout; where it is not there, skips, loudly.
 
     In CI a missing directory fails where the data is promised: where CHOREO_DATA is set or ../shared is there.
     """
     data = Path(os.environ.get("CHOREO_DATA") or BESIDE)
-    directory = data / "olist_orders"
+    directory = data / name
     if directory.is_dir():
         return directory
-    missing = f"NOT TESTED ON REAL ORDERS: no {directory}; set CHOREO_DATA to the directory that has olist_orders"
+    missing = f"NOT TESTED ON REAL ORDERS: no {directory}; set CHOREO_DATA to the directory that has {name}"
     if os.environ.get("CI") == "true" and ("CHOREO_DATA" in os.environ or BESIDE.parent.is_dir()):
         pytest.fail(missing)
     warnings.warn(missing, pytest.PytestWarning, stacklevel=2)

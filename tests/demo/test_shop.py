@@ -29,7 +29,7 @@ def test_the_packaged_shop_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Where the shop travels in the package, that one is taken: a checkout beside it may be another version."""
     (tmp_path / SPEC).parent.mkdir()
     (tmp_path / SPEC).write_text("")
-    monkeypatch.setattr("choreo.demo.shop.PACKAGED", tmp_path)
+    monkeypatch.setattr("choreo.demo.sample.PACKAGED", tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert load_shop().root == tmp_path
     assert sys.path[0] == str(tmp_path)
@@ -37,8 +37,8 @@ def test_the_packaged_shop_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_missing_shop_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where there is no shop, the places that were looked at are named."""
-    monkeypatch.setattr("choreo.demo.shop.PACKAGED", tmp_path / "packaged")
-    monkeypatch.setattr("choreo.demo.shop.CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr("choreo.demo.sample.PACKAGED", tmp_path / "packaged")
+    monkeypatch.setattr("choreo.demo.sample.CHECKOUT", tmp_path / "checkout")
     with pytest.raises(ConfigError, match="the sample shop is not there") as missing:
         load_shop()
     assert str(tmp_path / "packaged") in str(missing.value)

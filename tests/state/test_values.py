@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from choreo.errors import DeclarationError, StateError
-from choreo.state.values import value_codec
+from choreo.state.values import ValueCodec, remembering_codec, value_codec
 
 
 class Line(BaseModel):
@@ -201,3 +201,39 @@ def test_a_type_that_pydantic_does_not_know_is_refused() -> None:
 
     with pytest.raises(DeclarationError, match="Odd can't be the value of a store"):
         value_codec(Odd)
+
+
+class Kept(BaseModel):
+    """A value that brings its own codec."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    said: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def __value_codec__(cls) -> ValueCodec:
+        return remembering_codec(cls, last=2)
+
+
+def test_what_was_read_last_is_not_read_again() -> None:
+    """The same bytes are the same object while they are among the last different ones; others are read anew."""
+    codec = value_codec(Kept)
+    bytes_of = {name: codec.dump(Kept(name=name)) for name in ("a", "b", "c")}
+    first = codec.load(bytes_of["a"])
+    assert codec.load(bytes(bytearray(bytes_of["a"]))) is first
+    codec.load(bytes_of["b"])
+    codec.load(bytes_of["c"])
+    again = codec.load(bytes_of["a"])
+    assert again == first
+    assert again is not first
+
+
+def test_a_remembering_codec_refuses_what_others_refuse() -> None:
+    """Its bytes are those of the plain codec; a value that would not come back is refused, and broken bytes stay so."""
+    codec = value_codec(Kept)
+    assert codec.dump(Kept(name="a", said={"n": 1})) == b'\x01{"name":"a","said":{"n":1}}'
+    with pytest.raises(TypeError, match="would not come back"):
+        codec.dump(Kept(name="a", said={"n": (1, 2)}))
+    for _ in range(2):
+        with pytest.raises(StateError, match="another name when its type changes"):
+            codec.load(b"\x01{}")
