@@ -87,7 +87,7 @@ def handle_all(url: str, count: int) -> dict[str, float]:
             worker.stop()
             lasted, used = perf_counter() - began, process_time() - cpu
         backends.close()
-        refuse_dead_letters(log)
+        refuse_dead_letters(log, {})
     return {"events_s": count / lasted, "cpu_us": used / count * 1e6}
 
 

@@ -7,14 +7,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from choreo.log.interface import Log, TopicSpec
 from choreo.log.open import open_log
 from choreo.record import TopicPartition
-from tests.kafka.broker import JVM, NoBrokerError, any_broker
+from tests.java import NotHereError
+from tests.kafka.broker import JVM, any_broker
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -45,7 +46,7 @@ def broker() -> Iterator[str]:
         return
     try:
         started = any_broker(ALL_TIERS)
-    except NoBrokerError as error:
+    except NotHereError as error:
         raise SkippedError(f"no Kafka: {error}") from error
     try:
         _wake(started.bootstrap)
@@ -73,12 +74,20 @@ def scratch(prefix: str = "choreo-bench-") -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def refuse_dead_letters(log: Log) -> None:
-    """Raise RuntimeError where there are any: an event that was refused is quick, and says nothing of the others."""
+def dead_letter_ends(log: Log) -> dict[TopicPartition, int]:
+    """The end of each partition that holds dead letters, of every service on this log."""
     topics = [topic for name, topic in log.topics().items() if name.endswith(".dead-letters")]
-    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-    if any(log.ends(partitions).values()):
-        raise RuntimeError(f"some of the workload became dead letters: {', '.join(topic.name for topic in topics)}")
+    return log.ends([TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)])
+
+
+def refuse_dead_letters(log: Log, before: Mapping[TopicPartition, int]) -> None:
+    """Raise RuntimeError where any came since `before`: what was refused is quick, and says nothing of the others.
+
+    A broker may be shared: what lies there from others, and from earlier runs, is none of this figure's.
+    """
+    new = {place.topic for place, end in dead_letter_ends(log).items() if end > before.get(place, 0)}
+    if new:
+        raise RuntimeError(f"some of the workload became dead letters: {', '.join(sorted(new))}")
 
 
 def python_environment(**more: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.machine import ROOT, SkippedError, python_environment, refuse_dead_letters, say
+from benchmarks.machine import ROOT, SkippedError, dead_letter_ends, python_environment, refuse_dead_letters, say
 from choreo.log.open import open_log
 
 SHARED = Path(os.environ.get("CHOREO_PEERS") or ROOT.parent / "shared" / "bench")
@@ -72,6 +72,8 @@ def run(peer: Peer, bootstrap: str, topic: str, count: int, place: Path) -> Outc
     before = {found for pattern in LEAVINGS for found in glob.glob(pattern)}
     command = [sys.executable, str(shared("peer.py")), peer.name, topic, str(count), "--", *peer.command]
     environment = _environment(bootstrap) | {"LOGS": str(place), "LIMIT": str(LIMIT_S), "TMPDIR": str(place)}
+    with open_log(f"kafka://{bootstrap}") as log:
+        refused_before = dead_letter_ends(log)
     done = subprocess.run(command, env=environment | dict(peer.environment), stdout=subprocess.PIPE, check=True)
     for found in {found for pattern in LEAVINGS for found in glob.glob(pattern)} - before:
         shutil.rmtree(found, ignore_errors=True)
@@ -80,7 +82,7 @@ def run(peer: Peer, bootstrap: str, topic: str, count: int, place: Path) -> Outc
         said = (place / f"{peer.name}.log").read_text()[-1500:]
         raise RuntimeError(f"{peer.name} did not get through: {told}\n{said}")
     with open_log(f"kafka://{bootstrap}") as log:
-        refuse_dead_letters(log)
+        refuse_dead_letters(log, refused_before)
     # one that was through before its second commit has no rate of its own: its start counts, too
     return Outcome(told.get("rate", told["done"] / told["total_s"]), told.get("cpu_us", nan), told.get("rss_mb", nan))
 

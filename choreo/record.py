@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 Headers = Sequence[tuple[str, bytes]]
 
+of_fields = tuple.__new__
+"""A NamedTuple of all its fields, `of_fields(Record, (...))`, in about half the time of the class itself, which calls a
+Python function first: for what is made for every event. Defaults are not filled in.
+"""
+
 
 class TopicPartition(NamedTuple):
     """One ordered sequence of records."""

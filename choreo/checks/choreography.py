@@ -10,7 +10,7 @@ from choreo.checks.leads import Lead, leads_of
 from choreo.events.event import Event
 from choreo.runtime.plan import Plan
 from choreo.saga.problems import Problems
-from choreo.saga.rules import Spec
+from choreo.saga.rules import Spec, Step
 from choreo.saga.yaml import Items, Node, Table, Text, read_yaml
 from choreo.service.handler import AnyHandler
 from choreo.service.service import Service
@@ -120,13 +120,44 @@ class Choreography:
         return frozenset(event for one in self.specs for event in one.spec.parts)
 
     @cached_property
+    def decided(self) -> frozenset[str]:
+        """The events by which people decide human steps."""
+        humans = (step.human for one in self.specs for step in one.spec.steps)
+        return frozenset(decision.event for human in humans if human for decision in human.decisions)
+
+    @cached_property
     def leads(self) -> tuple[Lead, ...]:
         """Which event leads to which, by the handlers."""
         return tuple(leads_of(self.services))
 
+    def unsaid(self, spec: Spec) -> Iterator[str]:
+        """The events that a saga waits for, and nobody emits."""
+        said = self.emitted | self.requested | self.decided | frozenset(spec.triggers)
+        return (event for event in spec.parts if event not in said and not self.is_outside(event))
+
+    def unheard(self, spec: Spec) -> Iterator[str]:
+        """The requests of a saga that nobody takes."""
+        taken = self.handled | self.awaited
+        return (event for event in spec.asks if event not in taken and not self.is_outside(event))
+
+    @cached_property
+    def _nested_elsewhere(self) -> frozenset[str]:
+        """The events by which sagas speak with those that they nest and that are not among these specs."""
+        here = {one.spec.name for one in self.specs}
+        steps = (step for one in self.specs for step in one.spec.steps if step.nested and step.nested.saga not in here)
+        return frozenset(event for step in steps for event in spoken(step))
+
     def is_outside(self, event: str) -> bool:
         """Whether others emit or take it."""
-        return event in self.outside or (event in self.catalogue and self.catalogue[event].contract.external)
+        told = event in self.outside or event in self._nested_elsewhere
+        return told or (event in self.catalogue and self.catalogue[event].contract.external)
+
+
+def spoken(step: Step) -> Iterator[str]:
+    """The events by which a step is asked for, answered and undone."""
+    yield from (*([step.emit.event] if step.emit else []), *step.completes_on, *step.fails_on, *step.unknown_on)
+    if step.compensate is not None:
+        yield from (step.compensate.emit.event, *step.compensate.done_on, *step.compensate.fails_on)
 
 
 def _texts(node: Node | None) -> Iterator[Text]:

@@ -30,6 +30,7 @@ CODES: Mapping[str, Code] = {
     "unknown-status": Code("error", "A condition compares a step's status with a word that is none."),
     "undo-no-time-limit": Code("warning", "An undo that may wait for ever."),
     "timeout-never": Code("warning", "An answer to a timeout, and no time limit."),
+    "single-minutes": Code("warning", "A duration counts windows that are open for single minutes."),
     "correlation-types": Code("error", "The fields that correlate have different types."),
     "correlation-empty": Code("error", "The field that correlates may be null."),
     "correlation-impossible": Code("error", "A field that correlates is of a type that no key can hold."),

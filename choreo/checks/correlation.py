@@ -9,7 +9,7 @@ from uuid import UUID
 
 from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
-from choreo.saga.rules import SagaKey
+from choreo.saga.clauses import SagaKey
 
 KEYS = (str, int, date, time, UUID, Enum)
 

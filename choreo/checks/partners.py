@@ -20,24 +20,18 @@ def find_partners(whole: Choreography) -> Iterator[Finding]:
 def _unanswered(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
     """Events that a saga waits for and nobody emits, and requests that nobody handles."""
     spec = one.spec
-    begins = {spec.starts_on, *([spec.cancels_on.event] if spec.cancels_on else [])}
-    refused = spec.cancels_on.refused.event if spec.cancels_on and spec.cancels_on.refused else None
-    for event, parts in spec.parts.items():
-        if event in whole.emitted | whole.requested | begins or whole.is_outside(event):
-            continue
-        step = next((part.step for part in parts if part.step), "")
+    for event in whole.unsaid(spec):
+        step = next((part.step for part in spec.parts[event] if part.step), "")
         says = f"step {step} waits for {event}, which no handler returns"
         yield Finding("nobody-emits", says, one.spot(event, step), "name it in a handler's return annotation")
-    for event in spec.emits:
-        if event not in whole.handled | whole.awaited and event != refused and not whole.is_outside(event):
-            says = f"saga {spec.name} emits {event}, which no handler takes"
-            yield Finding("nobody-handles", says, one.spot(event), "a handle or compensate method that takes it")
+    for event in whole.unheard(spec):
+        says = f"saga {spec.name} emits {event}, which no handler takes"
+        yield Finding("nobody-handles", says, one.spot(event), "a handle or compensate method that takes it")
 
 
 def _lonely(whole: Choreography) -> Iterator[Finding]:
-    begins = {one.spec.starts_on for one in whole.specs}
-    begins |= {one.spec.cancels_on.event for one in whole.specs if one.spec.cancels_on}
-    produced, taken = whole.emitted | whole.requested | begins, whole.handled | whole.awaited
+    triggers = {event for one in whole.specs for event in one.spec.triggers}
+    produced, taken = whole.emitted | whole.requested | whole.decided | triggers, whole.handled | whole.awaited
     for name, event in sorted(whole.catalogue.items()):
         if whole.is_outside(name):
             continue

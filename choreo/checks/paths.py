@@ -49,8 +49,7 @@ def _ends(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
     produced = whole.emitted | whole.requested
     beyond = {name for name in whole.catalogue if name not in produced or whole.is_outside(name)}
     others = {event for other in whole.specs if other is not one for event in other.spec.emits}
-    begins = {spec.starts_on, *([spec.cancels_on.event] if spec.cancels_on else [])}
-    happens, done = beyond | others | begins, set[str]()
+    happens, done = beyond | others | set(spec.triggers) | whole.decided, set[str]()
     while True:
         reached = closure(whole.leads, happens)
         begun = [step for step in spec.steps if step.name not in done and _may_begin(step, done)]

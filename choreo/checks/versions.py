@@ -35,16 +35,9 @@ def _stranded(whole: Choreography, old: Deployed, spot: Spot | None) -> Iterator
 
 def _lacks(whole: Choreography, old: Spec) -> Iterator[str]:
     """What instances of an older version wait for, and nobody does any more."""
-    if not whole.services:
-        return
-    begins = {old.starts_on, *([old.cancels_on.event] if old.cancels_on else [])}
-    refused = old.cancels_on.refused.event if old.cancels_on and old.cancels_on.refused else None
-    for event in old.parts:
-        if event not in whole.emitted | whole.requested | begins and not whole.is_outside(event):
-            yield f"no handler returns {event}"
-    for event in old.emits:
-        if event not in whole.handled and event != refused and not whole.is_outside(event):
-            yield f"no handler takes {event}"
+    if whole.services:
+        yield from (f"no handler returns {event}" for event in whole.unsaid(old))
+        yield from (f"no handler takes {event}" for event in whole.unheard(old))
 
 
 def _some(keys: tuple[str, ...]) -> str:

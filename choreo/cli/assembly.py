@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.config import service_settings
@@ -15,14 +16,16 @@ from choreo.runtime.plan import Plan, plan_of
 from choreo.runtime.topics import topics_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.durations import parse_duration
+from choreo.saga.locks import lock_services
+from choreo.saga.offers import Offers
 from choreo.saga.shelf import deploy, older_specs
-from choreo.saga.spec import Spec, load_spec
+from choreo.saga.spec import Spec, examine_spec, folder_of, load_spec
 from choreo.service.service import Service
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """Services first, then coordinators."""
+    """Services first, then coordinators, last what keeps their locks."""
 
     services: tuple[Service, ...]
     specs: Mapping[str, tuple[Spec, ...]]
@@ -46,12 +49,28 @@ def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -
         finder.find(project.config.project.services)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
     services, specs, files = list(found.services), {}, {}
+    offers = offers_of([*found.specs, *finder.spec_files()], lambda: project.log)
     for path in found.specs:
-        spec = load_spec(path, catalogue)
-        older = tuple(older_specs(log, spec, catalogue)) if log is not None else ()
+        spec = load_spec(path, catalogue, offers)
+        older = tuple(older_specs(log, spec, catalogue, offers.behind(folder_of(path)))) if log is not None else ()
         services.append(coordinator(spec, catalogue, older))
         specs[services[-1].name], files[services[-1].name] = (spec, *older), path
+    services += lock_services(_with_neighbours(specs.values(), finder, found.specs, offers))
     return Assembly(tuple(services), specs, files)
+
+
+def _with_neighbours(
+    followed: Iterable[Sequence[Spec]], finder: Finder, paths: Sequence[Path], offers: Offers
+) -> list[Spec]:
+    """These specs, and the project's other sound ones where locks are shared: who keeps a lock answers all who ask."""
+    specs = [spec for versions in followed for spec in versions]
+    scopes = {spec.lock_scope for spec in specs if spec.lock_scope}
+    for path in finder.spec_files() if scopes else ():
+        if path not in paths:
+            source = path.read_text(encoding="utf-8", errors="replace")
+            spec, _ = examine_spec(source, str(path), finder.catalogue(), offers.behind(folder_of(path)))
+            specs += [spec] if spec and spec.lock_scope in scopes else []
+    return specs
 
 
 def deploy_specs(log: Log, found: Assembly) -> list[str]:
@@ -92,13 +111,16 @@ def wanted_topics(project: Project, plans: Sequence[Plan], known: Mapping[str, T
     All inputs of a service, its changelog and its journal have one count: that of the inputs that are there already.
     """
     found: dict[str, TopicSpec] = {}
+    spoken: dict[str, TopicSpec] = {}
+    """What a service only writes has as many partitions as whoever reads it wants, where that is one of these."""
     for plan in plans:
         there = [known[name].partitions for name in plan.topics if name in known]
         chosen = [project.config.topic(name).partitions for name in plan.topics]
         count = (there or chosen or [project.config.topic("").partitions])[0]
         for spec in topics_of(plan, count):
-            found.setdefault(spec.name, _configured(project, spec))
-    return list(found.values())
+            own = spec.name in plan.topics or spec.name.startswith(f"{plan.service.scope}.")
+            (found if own else spoken).setdefault(spec.name, _configured(project, spec))
+    return list({**spoken, **found}.values())
 
 
 def lacking_topics(log: Log, wanted: Sequence[TopicSpec]) -> list[TopicSpec]:

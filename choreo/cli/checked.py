@@ -10,13 +10,17 @@ from choreo.checks.emissions import find_emissions
 from choreo.checks.every import find_all
 from choreo.checks.finding import Finding, Spot, spot_of
 from choreo.cli.deployed import deployed_specs
+from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.diagram.parts import Parts
 from choreo.errors import ChoreoError
 from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
-from choreo.saga.spec import examine_spec
+from choreo.saga.lock_events import lock_events
+from choreo.saga.locks import lock_services
+from choreo.saga.offers import NOBODY
+from choreo.saga.spec import examine_spec, folder_of
 from choreo.service.service import Service
 
 
@@ -29,6 +33,7 @@ class Checked:
         self._specs: list[SpecFile] = []
         self._plans: list[Plan] = []
         self._runnable: list[Service] = []
+        self._offers = NOBODY
         self._broken = False
         """Whether a part could not be loaded: what it would have said is not known, so nobody is told to lack it."""
 
@@ -53,6 +58,9 @@ class Checked:
         self._runnable = sound
         yield from failed
         yield from self._load_specs(paths)
+        keepers = lock_services(one.spec for one in self._specs)
+        sound += keepers
+        self._plans += map(plan_of, keepers)
         whole = self._choreography(sound, everything=not targets)
         if self._broken:
             yield from find_emissions(whole)
@@ -62,10 +70,15 @@ class Checked:
         yield from find_contracts(self._finder.catalogue().values(), config.path(config.project.schemas))
 
     @property
+    def _asks_log(self) -> bool:
+        """Whether the log is looked at, too: for whoever names one."""
+        return self._project.config.origin("log.url") == "--log"
+
+    @property
     def parts(self) -> Parts:
         """What is sound enough to be explored and drawn."""
         specs = tuple(one.spec for one in self._specs)
-        return Parts(tuple(self._runnable), specs, self._finder.catalogue())
+        return Parts(tuple(self._runnable), specs, {**self._finder.catalogue(), **lock_events(specs)})
 
     def _sound(self) -> tuple[list[Service], list[Finding]]:
         """The services that can run, and what is wrong with the others."""
@@ -79,15 +92,17 @@ class Checked:
         return sound, failed
 
     def _load_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
-        catalogue = self._finder.catalogue()
-        for path in paths:
+        catalogue, files = self._finder.catalogue(), list(paths)
+        log = (lambda: self._project.log) if self._asks_log else None
+        self._offers = offers_of([*files, *self._finder.spec_files()], log)
+        for path in files:
             try:
                 source = path.read_bytes().decode()
             except (OSError, UnicodeDecodeError) as error:
                 self._broken = True
                 yield Finding("cannot-load", f"{path} can't be read: {error}", Spot(str(path)))
                 continue
-            spec, problems = examine_spec(source, str(path), catalogue)
+            spec, problems = examine_spec(source, str(path), catalogue, self._offers.behind(folder_of(path)))
             for problem in problems.found:
                 yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
             if spec is None or problems.found:
@@ -111,7 +126,7 @@ class Checked:
     def _choreography(self, sound: Sequence[Service], everything: bool) -> Choreography:
         config, catalogue = self._project.config, self._finder.catalogue()
         said = config.origin("project.outside")
-        asked = config.origin("log.url") == "--log"
+        asked = self._asks_log
         return Choreography(
             services=tuple(sound),
             specs=tuple(self._specs),
@@ -122,7 +137,7 @@ class Checked:
             plans=tuple(self._plans),
             counts=self._counts(asked),
             named=tuple(self._named()),
-            deployed=tuple(deployed_specs(self._project, catalogue)) if asked else (),
+            deployed=tuple(deployed_specs(self._project, catalogue, self._offers)) if asked else (),
         )
 
     def _counts(self, asked: bool) -> dict[str, Count]:

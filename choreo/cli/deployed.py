@@ -9,18 +9,21 @@ from choreo.errors import DecodeError, UnknownSchemaError
 from choreo.events.event import Event
 from choreo.log.interface import Log
 from choreo.saga.instance import ENDED
-from choreo.saga.shelf import TOPIC, shelf
-from choreo.saga.spec import examine_spec
+from choreo.saga.offers import Offers
+from choreo.saga.shelf import examine_deployed, shelf, whole_shelf
 
 PREFIX, SUFFIX = "choreo.saga.", ".lifecycle"
 
 
-def deployed_specs(project: Project, catalogue: Mapping[str, type[Event]]) -> Iterator[Deployed]:
-    """Every deployed version of every saga that the log knows. Raises LogUnavailableError."""
+def deployed_specs(project: Project, catalogue: Mapping[str, type[Event]], offers: Offers) -> Iterator[Deployed]:
+    """Every deployed version of every saga that the log knows. `offers` are the sagas that they may nest and that
+    were not deployed. Raises LogUnavailableError.
+    """
+    every = whole_shelf(project.log)
     for saga in _sagas(project.log):
         running = _running(project, saga)
         for one in shelf(project.log, saga):
-            spec, problems = examine_spec(one.source, f"{TOPIC}: {saga} version {one.version}", catalogue)
+            spec, problems = examine_deployed(one, every, catalogue, offers)
             problem = problems.found[0].text if problems.found else ""
             keys = tuple(sorted(key for key, digest in running.items() if digest == one.digest))
             yield Deployed(saga, one.version, one.digest, None if problem else spec, problem, keys)

@@ -21,6 +21,7 @@ from choreo.errors import ConfigError
 from choreo.events.codec import Codec
 from choreo.events.container import open_container
 from choreo.events.event import Event, key_of
+from choreo.events.faults import faults_of
 from choreo.log.interface import TopicSpec
 from choreo.runtime.topics import FOREVER
 from choreo.service.client import fresh_ids
@@ -109,10 +110,8 @@ def _made(event: type[Event], given: object, where: str) -> Event:
     try:
         return event.model_validate(given)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or event.__name__}: {fault['msg']}" for fault in error.errors()]
-    raise ConfigError(
-        f"no {event.__name__}: {'; '.join(faults)}", at=where, hint=f"fields: {', '.join(event.model_fields)}"
-    )
+        faults = faults_of(event, error)
+    raise ConfigError(f"no {event.__name__}: {faults}", at=where, hint=f"fields: {', '.join(event.model_fields)}")
 
 
 def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:

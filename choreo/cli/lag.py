@@ -11,13 +11,11 @@ from choreo.cli.options import command
 from choreo.cli.output import Row
 from choreo.cli.project import Project
 from choreo.clock import SystemClock
-from choreo.errors import LogUnavailableError
 from choreo.log.interface import Log, Topic
+from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
 from choreo.runtime.plan import Plan
 
-WAIT_S = 5.0
-"""How long a record that should be there is waited for."""
 LOOK_BACK = 100
 """Offsets from the end of a journal in which its last record is looked for: markers and aborted ones lie there too."""
 COLUMNS = ["service", "task", "lag", "oldest_s", "checkpoint_age_s"]
@@ -90,18 +88,8 @@ def _last(log: Log, tp: TopicPartition, start: int, end: int) -> Record | None:
 
 
 def _records(log: Log, tp: TopicPartition, start: int, end: int, limit: int) -> Iterator[Record]:
-    if start >= end:
-        return
-    with log.reader({tp: start}) as reader:
-        while (before := reader.position(tp)) < end:
-            records = reader.read(WAIT_S, limit)
-            yield from (record for record in records if record.offset < end)
-            if not records and reader.position(tp) == before:
-                raise LogUnavailableError(
-                    f"nothing came from {tp} for {WAIT_S:g} s",
-                    at=log.url,
-                    hint="is a transaction left open on it? choreo doctor looks at the log",
-                )
+    for records, _ in read_up_to(log, {tp: start}, {tp: end}, limit):
+        yield from records
 
 
 def _age_s(record: Record | None, now_ms: int) -> float | None:

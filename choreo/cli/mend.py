@@ -2,14 +2,12 @@
 
 import functools
 import getpass
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
 
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -18,11 +16,13 @@ from choreo.cli.saga_filters import Filters, filtered, select
 from choreo.cli.saga_rows import one_instance, short_names
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_view import SagaView
+from choreo.cli.tasks import ask_missing, at_terminal, value_in
 from choreo.clock import SystemClock
 from choreo.errors import ConfigError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.saga.commands import command_event, command_of
+from choreo.saga.coordinator import fault_of
 from choreo.saga.decide import decide
 from choreo.saga.decision import Answer, Cancel, Command, Decision, Order, Resolve, Retry, Skip
 from choreo.saga.instance import Instance
@@ -130,12 +130,19 @@ def cancel_saga(project: Project, ids: Sequence[str], desk: Desk) -> int:
 @click.argument("step")
 @click.argument("event")
 @click.argument("given", nargs=-1, metavar="[ID...] [FIELD=VALUE...]")
+@click.option("--role", default="", help="For a step that a person decides: in which role you do.")
 @orders
-def answer_step(project: Project, step: str, event: str, given: Sequence[str], desk: Desk) -> int:
-    """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in."""
+def answer_step(project: Project, step: str, event: str, given: Sequence[str], role: str, desk: Desk) -> int:
+    """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in.
+
+    At a terminal the fields that are missing are asked for; choreo sagas form shows them.
+    """
     ids = [text for text in given if "=" not in text]
-    fields = {name: _value(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
-    return _give(project, ids, desk, lambda spec: Answer(step, _full_name(event, spec), fields))
+    fields = {name: value_in(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
+    if at_terminal() and not project.output.as_json and (desk.why or desk.dry_run):
+        for one in _meant(project, ids, desk)[:1]:
+            fields |= ask_missing(project, one, step, event, fields)
+    return _give(project, ids, desk, lambda spec: Answer(step, _full_name(event, spec), fields, role))
 
 
 OrderFor = Callable[[Spec | None], Order]
@@ -154,8 +161,8 @@ def _give(project: Project, ids: Sequence[str], desk: Desk, order_for: OrderFor)
         project.output.listing([one.row("would be given") for one in planned], COLUMNS, empty="no sagas like this")
         return FOUND if planned and not sound else 0
     if len(sound) > 1 and not desk.yes:
-        _ask(sound, project)
-    _send(project, sound, desk)
+        confirm(project, [(one.saga, one.key) for one in sound])
+    send_orders(project, [(one.saga, one.key, one.order) for one in sound], desk.who, desk.why or "")
     project.output.listing([one.row("given") for one in planned], COLUMNS, empty="no sagas like this")
     if sound and not project.output.quiet:
         note("a coordinator takes up what was given when it runs; choreo sagas show ID tells what came of it")
@@ -197,17 +204,7 @@ def _plan(spec: Spec, instance: Instance, order: Order, catalogue: Mapping[str, 
     now = SystemClock().now()
     given = Command(order, fresh_ids(now).event_id, now, now, desk.who, desk.why or "")
     decision = decide(spec, instance, given)
-    return Planned(instance.saga, instance.key, order, decision, decision.refused or _fault(decision, catalogue))
-
-
-def _fault(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | None:
-    """Why an answer is no event of its class."""
-    for emit in decision.emits:
-        try:
-            catalogue[emit.event].model_validate(emit.fields)
-        except ValidationError as error:
-            return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-    return None
+    return Planned(instance.saga, instance.key, order, decision, decision.refused or fault_of(decision, catalogue))
 
 
 def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:
@@ -220,19 +217,20 @@ def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:
     )
 
 
-def _ask(sound: Sequence[Planned], project: Project) -> None:
+def confirm(project: Project, sound: Sequence[tuple[str, str]]) -> None:
     """Let the person at the console decide. Raises ConfigError where there is none."""
     if not sys.stdin.isatty() or project.output.as_json:
         raise ConfigError(
             f"this is an order to {len(sound)} sagas", hint="look with --dry-run, then give it with --yes"
         )
-    shown = ", ".join(f"{one.saga} {one.key}" for one in sound[:5]) + (", ..." if len(sound) > 5 else "")
+    shown = ", ".join(f"{saga} {key}" for saga, key in sound[:5]) + (", ..." if len(sound) > 5 else "")
     click.confirm(f"give this order to {len(sound)} sagas ({shown})?", abort=True, err=True)
 
 
-def _send(project: Project, sound: Sequence[Planned], desk: Desk) -> None:
+def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who: str, why: str) -> None:
+    """Put orders (saga, key, what) on the log. Raises ConfigError where a coordinator has no topic for them yet."""
     topics = project.log.topics()
-    for saga in dict.fromkeys(one.saga for one in sound):
+    for saga in dict.fromkeys(saga for saga, _, _ in orders):
         topic = command_event(saga).contract.topic
         if topic not in topics:
             raise ConfigError(
@@ -243,18 +241,8 @@ def _send(project: Project, sound: Sequence[Planned], desk: Desk) -> None:
             )
     codec = Codec(project.registry, (), project.log.cluster_id())
     now = SystemClock().now()
-    made = [command_of(one.saga, one.key, one.order, desk.who, desk.why or "") for one in sound]
+    made = [command_of(saga, key, order, who, why) for saga, key, order in orders]
     project.log.append([codec.encode(one, fresh_ids(now)) for one in made])
-
-
-def _value(text: str) -> Any:
-    """A text, or JSON where it begins with [ or {, as `choreo emit` takes it. Raises ConfigError."""
-    if text[:1] not in ("[", "{"):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{text} is not JSON: {error}") from None
 
 
 def _full_name(event: str, spec: Spec | None) -> str:

@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from choreo.cli.progress import Told, untold
-from choreo.errors import ConfigError, DecodeError, LogUnavailableError
+from choreo.errors import ConfigError, DecodeError
 from choreo.events.registry import Registry
 from choreo.events.strict import Reader
 from choreo.log.interface import Log
+from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
 
-WAIT_S = 10.0
-"""How long a listing waits for records that are there before it says that the log does not answer."""
 MAGIC, FRAME = 0, 5
 
 
@@ -22,23 +21,12 @@ def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterato
     known = log.topics()
     every = [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
     starts, ends = log.starts(every), log.ends(every)
-    waiting = {tp: ends[tp] for tp in every if ends[tp] > starts[tp]}
-    if not waiting:
-        return
-    total = sum(ends[tp] - starts[tp] for tp in every)
-    with log.reader({tp: starts[tp] for tp in waiting}) as reader:
-        while waiting:
-            before = {tp: reader.position(tp) for tp in waiting}
-            records = reader.read(WAIT_S)
-            yield from (r for r in records if r.offset < ends[r.topic_partition])
-            waiting = {tp: end for tp, end in waiting.items() if reader.position(tp) < end}
-            told(total - sum(end - max(reader.position(tp), starts[tp]) for tp, end in waiting.items()), total)
-            if not records and waiting and all(reader.position(tp) == before[tp] for tp in waiting):
-                raise LogUnavailableError(
-                    f"nothing came from {next(iter(waiting))} for {WAIT_S:g} s",
-                    at=log.url,
-                    hint="is a transaction left open on it? choreo doctor looks at the log",
-                )
+    left = {tp: ends[tp] - starts[tp] for tp in every}
+    total = sum(left.values())
+    for records, reached in read_up_to(log, starts, ends):
+        yield from records
+        left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
+        told(total - sum(left.values()), total)
 
 
 class Bodies:

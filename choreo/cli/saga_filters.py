@@ -10,8 +10,9 @@ import click
 
 from choreo.cli.project import Project
 from choreo.cli.saga_rows import PREFIX, SUFFIX, instances, lifecycle_topics
-from choreo.cli.saga_specs import KnownSpecs, kinds_of
-from choreo.cli.saga_view import SagaView, row_of, values_of
+from choreo.cli.saga_specs import KnownSpecs
+from choreo.cli.saga_steps import data_of
+from choreo.cli.saga_view import SagaView, row_of
 from choreo.clock import SystemClock, to_datetime
 from choreo.errors import ConfigError
 from choreo.saga.conditions import BadExpression, Expression, Kind, Language, names_in
@@ -133,9 +134,10 @@ def _same(value: Any, wanted: str) -> bool:
 def _true(instance: Instance, where: str | None, known: KnownSpecs, spec: Spec) -> bool:
     if where is None:
         return True
-    kinds = kinds_of(spec, known.catalogue(spec), names_in(where))
-    expression = _compiled(where, tuple(sorted(kinds.items())))
-    return expression.evaluate(values_of(instance, expression.reads)).value is True
+    kinds = known.variables(spec)
+    expression = _compiled(where, tuple((name, kinds[name]) for name in names_in(where) if name in kinds))
+    values = data_of(instance) | {f"steps.{name}.status": one.state.value for name, one in instance.steps.items()}
+    return expression.evaluate(values).value is True
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,15 +1,16 @@
 """The specs that instances follow, as far as the project here, or a sample, can read them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.project import Project
 from choreo.cli.targets import SAMPLE_PURCHASING, SAMPLE_SHOP
 from choreo.errors import ChoreoError
 from choreo.events.event import Event
-from choreo.saga.conditions import Kind, kind_of
+from choreo.saga.conditions import Kind
 from choreo.saga.coordinator import Coordinator
 from choreo.saga.rules import Spec
+from choreo.saga.vocabulary import item_variables, saga_variables, step_variables
 
 
 def project_parts(project: Project, digest: str) -> Assembly | None:
@@ -35,12 +36,24 @@ def spec_of(known: Assembly | None, digest: str) -> Spec | None:
     return next((spec for spec in every if spec.digest == digest), None)
 
 
+def variables_of(spec: Spec, catalogue: Mapping[str, type[Event]]) -> dict[str, Kind]:
+    """What expressions about instances of a spec may name, with what CEL knows of their types."""
+    known = saga_variables(catalogue, spec.starts_on)
+    for step in spec.steps:
+        if step.for_each is not None:
+            known |= item_variables(step.name)
+        else:
+            known |= step_variables(catalogue, step.name, step.completes_on)
+    return known
+
+
 class KnownSpecs:
     """Specs by digest, loaded when the first is asked for."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._found: dict[str, tuple[Assembly, Spec] | None] = {}
+        self._variables: dict[str, Mapping[str, Kind]] = {}
 
     def of(self, digest: str) -> Spec | None:
         """The spec, None where it can't be read here."""
@@ -56,6 +69,12 @@ class KnownSpecs:
                     return handler.catalogue
         return {}
 
+    def variables(self, spec: Spec) -> Mapping[str, Kind]:
+        """What expressions about its instances may name, with what CEL knows of their types."""
+        if spec.digest not in self._variables:
+            self._variables[spec.digest] = variables_of(spec, self.catalogue(spec))
+        return self._variables[spec.digest]
+
     def _of(self, digest: str) -> tuple[Assembly, Spec] | None:
         if digest not in self._found:
             parts = project_parts(self._project, digest)
@@ -67,23 +86,3 @@ class KnownSpecs:
             if parts is not None and spec is not None:
                 self._found[digest] = (parts, spec)
         return self._found[digest]
-
-
-def kinds_of(spec: Spec, events: Mapping[str, type[Event]], names: Iterable[str]) -> dict[str, Kind]:
-    """The variables among `names` that instances of the spec have, with what CEL knows of their types."""
-    found: dict[str, Kind] = {}
-    for name in names:
-        head, _, rest = name.partition(".")
-        step, _, field = rest.partition(".")
-        start = events[spec.starts_on].model_fields
-        if head == "saga" and rest in start:
-            found[name] = kind_of(start[rest].annotation)
-        elif head == "steps" and step in spec.by_name:
-            kinds = {
-                kind_of(events[event].model_fields[field].annotation)
-                for event in spec.by_name[step].completes_on
-                if field in events[event].model_fields
-            }
-            if field == "status" or kinds:
-                found[name] = Kind.STRING if field == "status" else kinds.pop() if len(kinds) == 1 else Kind.DYN
-    return found

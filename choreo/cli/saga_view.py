@@ -1,45 +1,32 @@
 """What the coordinators' stores hold as of now, read beside whoever runs them, and the row of a listing made of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from choreo.cli.project import Project
-from choreo.cli.stores import place_of
-from choreo.clock import SystemClock, to_datetime
-from choreo.errors import StateError
-from choreo.record import TopicPartition
-from choreo.runtime.options import RunOptions
+from choreo.cli.service_view import ServiceView
+from choreo.clock import to_datetime
 from choreo.saga.coordinator import Coordinator
 from choreo.saga.explain import explain, reason, waits_for
 from choreo.saga.index import INDEX, text_of
 from choreo.saga.instance import Instance
 from choreo.saga.rules import Spec
-from choreo.state.backend import Backend
-from choreo.state.meta import Facts, read_meta
-from choreo.state.rocks import glimpse
-from choreo.state.view import view
 
 
 class SagaView:
     """The instances of one saga, found by key or by what they remember."""
 
     def __init__(self, project: Project, saga: str) -> None:
-        self._project, self._service = project, f"saga.{saga}"
-        self._open = ExitStack()
         self._keys, self._values = Coordinator.instances.codecs()
         self._index, _ = INDEX.codecs()
-        changelog = f"choreo.{self._service}.changelog"
-        topic = project.log.topics().get(changelog)
-        count = topic.partitions if topic else 0
-        self._tasks = [self._task(TopicPartition(changelog, n), topic.topic_id, count) for n in range(count) if topic]
+        self._view = ServiceView(project, f"saga.{saga}")
+        self._tasks = self._view.tasks()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._open.close()
+        self._view.__exit__(*error)
 
     def instance(self, key: str) -> Instance | None:
         """The instance of this key."""
@@ -69,43 +56,6 @@ class SagaView:
         instance: Instance = self._values.load(value)
         return instance
 
-    def _task(self, changelog: TopicPartition, topic_id: str, count: int) -> Backend:
-        log = self._project.log
-        facts = Facts(
-            service=self._service,
-            cluster_id=log.cluster_id(),
-            changelog_topic_id=topic_id,
-            partitions=count,
-            changelog_end=log.ends([changelog])[changelog],
-            now=SystemClock().now(),
-            delete_retention_s=RunOptions().tombstones_kept_s,
-        )
-        made = view(log, changelog, self._store_here(f"{self._service}-{changelog.partition}"), facts)
-        self._open.callback(made.close)
-        return made
-
-    def _store_here(self, task: str) -> Backend | None:
-        """The copy of a task on this machine that is furthest, None where there is none that can be read."""
-        state_dir = self._project.config.state_dir()
-        places = [place_of(state_dir, self._service), *sorted(state_dir.glob(f"{self._service}@*")), state_dir]
-        best: tuple[int, Backend] | None = None
-        for place in places:
-            store = _readable(place / task)
-            if store is None:
-                continue
-            self._open.callback(store.close)
-            meta = read_meta(store)
-            if meta is not None and (best is None or meta.changelog_offset > best[0]):
-                best = (meta.changelog_offset, store)
-        return None if best is None else best[1]
-
-
-def _readable(path: Path) -> Backend | None:
-    try:
-        return glimpse(path)
-    except StateError:  # none here, or its owner is just changing its files: the changelog has it all
-        return None
-
 
 def row_of(instance: Instance, spec: Spec) -> dict[str, Any]:
     """How an instance stands, as listings show it."""
@@ -122,19 +72,3 @@ def row_of(instance: Instance, spec: Spec) -> dict[str, Any]:
         "started_at": to_datetime(instance.started_at),
         "ended_at": None if instance.ended_at is None else to_datetime(instance.ended_at),
     }
-
-
-def values_of(instance: Instance, names: Iterable[str]) -> dict[str, Any]:
-    """The values of `saga.FIELD`, `steps.NAME.status` and `steps.NAME.FIELD`, those that have one."""
-    found: dict[str, Any] = {}
-    for name in names:
-        head, _, rest = name.partition(".")
-        step, _, field = rest.partition(".")
-        if head == "saga" and rest in instance.remembered:
-            found[name] = instance.remembered[rest]
-        elif head == "steps" and step in instance.steps:
-            record = instance.steps[step]
-            fields = {**record.fields, "status": record.state.value}
-            if field in fields:
-                found[name] = fields[field]
-    return found

@@ -10,6 +10,7 @@ from choreo.cli.options import command
 from choreo.cli.output import as_text
 from choreo.cli.project import Project
 from choreo.cli.saga_filters import Filters, filtered, select
+from choreo.cli.saga_nested import nested_in
 from choreo.cli.saga_rows import moment_text, one_instance, short_names
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import data_of, diagram, remaining
@@ -56,9 +57,12 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
     spec = KnownSpecs(project).of(row["digest"])
     with SagaView(project, row["saga"]) as seen:
         instance = seen.instance(row["key"])
+    nested = nested_in(instance, spec)
     lines = [str(row["explanation"]), *diagram(row, spec)]
+    lines += [f"  {one.step} is saga {one.saga} {one.key}" for one in nested]
     lines += [f"  waits for {as_text(short_names(row['waits_for']))}"] if row["waits_for"] else []
     data = data_of(instance) if instance else {}
     lines += [f"  {name} = {as_text(value)}" for name, value in data.items()]
     lines += [f"  {moment_text(past['at'])}  {change}" for past in history for change in past["change"]]
-    project.output.thing(row | {"data": data, "remaining": remaining(row), "history": history}, lines)
+    more = {"nested": [one._asdict() for one in nested], "data": data, "remaining": remaining(row), "history": history}
+    project.output.thing(row | more, lines)

@@ -7,14 +7,16 @@ from choreo.cli.progress import Progress
 from choreo.clock import SystemClock
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
+from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends
 from choreo.state.memory import MemoryBackends
-from choreo.state.meta import TaskMeta, read_meta
+from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends
 
-RESTORE_STEP = 20_000
+RESTORE_STEP, WAIT_S = 20_000, 1.0
+"""Changelog records applied at once, and how long the first of them is waited for: a transaction may be open."""
 
 
 def place_of(state_dir: Path, service: str, worker: int = 0) -> Path:
@@ -84,23 +86,14 @@ class LiveStores:
         changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
         topic = self._log.topics()[changelog.topic]
         backend = MemoryBackends().open(task)
-        meta = TaskMeta(
-            service=self._service.name,
-            cluster_id=self._log.cluster_id(),
-            changelog_topic_id=topic.topic_id,
-            partitions=topic.partitions,
-            changelog_offset=0,
-            checkpoint=0,
-            last_now=0,
-            written_at=SystemClock().now(),
-            build="",
-        )
+        now, kept_s = SystemClock().now(), RunOptions().tombstones_kept_s
+        meta = fresh_meta(facts_of(self._log, self._service.name, topic, partition, now, kept_s), build="")
         restore = Restore(self._log, backend, changelog, meta)
         try:
             with self._progress.of(f"restoring {task}", "changelog records") as told:
                 done = False
                 while not done:
-                    done = restore.step(RESTORE_STEP)
+                    done = restore.step(RESTORE_STEP, WAIT_S)
                     told(*restore.progress)
         finally:
             restore.close()

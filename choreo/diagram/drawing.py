@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from choreo.diagram.graph import Arrow, Box, Graph
 from choreo.diagram.parts import Parts
 from choreo.events.event import Event
-from choreo.saga.rules import FanOut, Spec, Step
+from choreo.saga.clauses import FanOut
+from choreo.saga.rules import Spec, Step
 
 OUTSIDE = "outside"
 
@@ -31,6 +32,10 @@ def graph_of_spec(spec: Spec) -> Graph:
         boxes.append(Box("cancel", (_short(spec.cancels_on.event),), "event"))
         boxes.append(Box("cancelled", ("cancelled", "what was done is undone"), "end"))
         arrows.append(Arrow("cancel", "cancelled", (), "cancel"))
+    if spec.compensates_on is not None:
+        boxes.append(Box("take back", (_short(spec.compensates_on.event),), "event"))
+        boxes.append(Box("compensated", ("compensated", "also what was complete"), "end"))
+        arrows.append(Arrow("take back", "compensated", (), "cancel"))
     return Graph(f"saga {spec.name}, version {spec.version}", tuple(boxes), tuple(arrows))
 
 
@@ -40,8 +45,13 @@ def _of_step(step: Step) -> Iterator[str]:
         yield f"once {step.enough} of {len(step.after)} are done"
     if step.for_each is not None:
         yield f"for each of {_list(step.for_each)}: {_share(step.for_each)}"
+    if step.nested is not None:
+        yield f"is saga {step.nested.saga}"
     if step.emit is not None:
         yield f"asks {_short(step.emit.event)}"
+    if step.human is not None:
+        then = f", then {step.human.escalate_to}" if step.human.escalate_to else ""
+        yield f"decided by {step.human.role}{then}"
     for word, events in (
         ("done on", step.completes_on),
         ("fails on", step.fails_on),

@@ -16,9 +16,11 @@ class Parts(NamedTuple):
     catalogue: Mapping[str, type[Event]] = {}
 
     def at_work(self, spec: Spec) -> dict[str, str]:
-        """By step, the service that says that it is done; steps of which no service says so are left out."""
+        """By step, the service that says that it is done, or the role of who decides it; other steps are left out."""
         found: dict[str, str] = {}
         for step in spec.steps:
+            if step.human:
+                found[step.name] = step.human.role
             for service in self.services:
                 if {event.contract.full_name for event in service.emitted} & set(step.completes_on):
                     found.setdefault(step.name, service.name)

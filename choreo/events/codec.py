@@ -27,9 +27,8 @@ from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
 from choreo.events.upcasting import lifting, lifts_of
-from choreo.record import Headers, NewRecord, Record
+from choreo.record import Headers, NewRecord, Record, of_fields
 
-_new = tuple.__new__
 _MAGIC = 0
 _FRAME = 5
 """Bytes before the Avro body: magic byte 0, then the schema id."""
@@ -110,7 +109,7 @@ class Codec:
                 error,
             )
         text = key(event)
-        return _new(NewRecord, (topic, text, value, headers(ids, text), None))
+        return of_fields(NewRecord, (topic, text, value, headers(ids, text), None))
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""

@@ -28,7 +28,7 @@ from uuid import UUID
 from choreo.errors import DecodeError, PublishError, because
 from choreo.events.event import Event
 from choreo.events.saga_mark import SagaMark
-from choreo.record import Record
+from choreo.record import Record, of_fields
 
 HEADER = "choreo"
 VERSION = 1
@@ -39,7 +39,6 @@ _ALL = _CAUSATION | _REQUEST | _ATTEMPT | _SAGA | _KEY | _CANCELLED
 _HEAD = Struct(">BB16sq")
 _CAUSED = Struct(">BB16sq16s")
 _AT = Struct(">q")
-_new = tuple.__new__
 _U16, _U32 = Struct(">H"), Struct(">I")
 _NO_STEP = 0xFFFF
 FOREIGN = UUID("6f3c1f0e-52a0-5c1b-9b0e-7a4f0a2d9c11")
@@ -100,9 +99,9 @@ def unpack(data: bytes) -> Ids:
                 hint="update this worker, or find out who else writes this header",
             )
         if flags == 0:
-            return _new(Ids, (event_id, data[26:].decode(), None, None, 1, at, False, None, None))
+            return of_fields(Ids, (event_id, data[26:].decode(), None, None, 1, at, False, None, None))
         if flags == _CAUSATION and len(data) >= 42:
-            return _new(Ids, (event_id, data[42:].decode(), data[26:42], None, 1, at, False, None, None))
+            return of_fields(Ids, (event_id, data[42:].decode(), data[26:42], None, 1, at, False, None, None))
         return _unpack_rest(data, flags, event_id, at)
     except (StructError, ValueError, TypeError) as error:
         raise because(
@@ -150,7 +149,7 @@ def caused_by(parent: Ids, event_id: bytes, at: int) -> Ids:
     """The ids of an event that `parent` caused: in the same story, and emitted after it (`at`: microseconds)."""
     _, story, _, _, _, before, _, _, _ = parent
     at = at if at > before else before + 1
-    return _new(Ids, (event_id, story, parent[0], None, 1, at, False, None, None))
+    return of_fields(Ids, (event_id, story, parent[0], None, 1, at, False, None, None))
 
 
 def foreign_ids(cluster_id: str, record: Record) -> Ids:
@@ -161,7 +160,7 @@ def foreign_ids(cluster_id: str, record: Record) -> Ids:
     event_id = (int.from_bytes(digest.digest()[:16], "big") & _UUID_FREE | _UUID_5).to_bytes(16, "big")
     text = event_id.hex()
     text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    return _new(Ids, (event_id, text, None, None, 1, max(timestamp_ms, 0) * 1000, False, None, None))
+    return of_fields(Ids, (event_id, text, None, None, 1, max(timestamp_ms, 0) * 1000, False, None, None))
 
 
 @lru_cache(maxsize=4096)

@@ -201,6 +201,13 @@ class Log(ABC):
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last record as of now, those of open transactions counted."""
 
+    def settled(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset before which nothing changes any more as of now: `ends`, less what open transactions hold back.
+
+        What a commit that has just returned wrote may still be held back for a moment.
+        """
+        return self.ends(partitions)
+
     @abstractmethod
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         """The first offset whose timestamp is at or after `timestamp_ms`; the end where there is none."""

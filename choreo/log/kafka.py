@@ -111,6 +111,9 @@ class KafkaLog(Log):
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return self._offsets.end(partitions)
 
+    def settled(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._offsets.settled(partitions)
+
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         return self._offsets.at(partitions, timestamp_ms)
 

@@ -8,9 +8,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from choreo.errors import LogError, because
 from choreo.log.kafka_errors import as_choreo, kafka_error, seam
 from choreo.log.kafka_settings import Names
-from choreo.record import Position, Record, TopicPartition
+from choreo.record import Position, Record, TopicPartition, of_fields
 
-_new = tuple.__new__
 _EOF = KafkaError._PARTITION_EOF
 _PASSING = frozenset(
     {
@@ -141,7 +140,7 @@ class Fetch:
     def _records(self, messages: Sequence[Message]) -> list[Record]:
         plain = self._plain
         records = [
-            _new(
+            of_fields(
                 Record,
                 (
                     plain[m.topic()],

@@ -34,14 +34,23 @@ class KafkaOffsets:
         """Read uncommitted: counts the records of open transactions, which a restore has to wait for."""
         return self._listed(list(partitions), _END)
 
+    def settled(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Read committed: the last stable offset."""
+        return self._listed(list(partitions), _END, IsolationLevel.READ_COMMITTED)
+
     def at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         found = self._listed(list(partitions), OffsetSpec.for_timestamp(timestamp_ms))
         return found | self.end([name for name, offset in found.items() if offset < 0])
 
-    def _listed(self, names: list[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+    def _listed(
+        self,
+        names: list[TopicPartition],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED,
+    ) -> dict[TopicPartition, int]:
         until = monotonic() + LEADER_WITHIN_S
         while names:
-            found, failed = self._ask(names, spec)
+            found, failed = self._ask(names, spec, isolation)
             if not failed:
                 return {name: found[name] for name in names}
             name, error = failed[0]
@@ -54,13 +63,13 @@ class KafkaOffsets:
         return {}
 
     def _ask(
-        self, names: list[TopicPartition], spec: OffsetSpec
+        self, names: list[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
     ) -> tuple[dict[TopicPartition, int], list[tuple[TopicPartition, KafkaException]]]:
         asked = {self._kafka(name): name for name in names}
         with seam("asking for offsets", heard=self._heard):
             answers = self._admin.list_offsets(
                 dict.fromkeys(asked, spec),
-                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                isolation_level=isolation,
                 request_timeout=ADMIN_TIMEOUT_S,
             )
         found, failed = {}, []

@@ -8,9 +8,7 @@ from choreo.clock import Clock
 from choreo.log.feed import Partition
 from choreo.log.interface import Topic, TopicSpec
 from choreo.log.local import GroupOffsets, LocalLog, Routed
-from choreo.record import Record
-
-_new = tuple.__new__
+from choreo.record import Record, of_fields
 
 
 class MemoryPartition(Partition):
@@ -66,7 +64,7 @@ class MemoryLog(LocalLog):
             stored.append(offset)
             partition.offsets.append(offset)
             record = (topic, partition.number, offset, stamp, key, value, tuple(headers))
-            partition.records.append(_new(Record, record))
+            partition.records.append(of_fields(Record, record))
             partition.end = offset + 1
         if transactional:
             for partition in {id(part): part for part, _ in routed}.values():

@@ -12,6 +12,7 @@ from typing import Any
 
 from choreo.clock import Clock
 from choreo.errors import BreakerOpen
+from choreo.record import of_fields
 from choreo.runtime.calls import failure, result
 from choreo.runtime.gate import Entry, Gate, Gates
 from choreo.runtime.outside import Outside, Reply
@@ -20,7 +21,6 @@ from choreo.runtime.threads import CallThreads, default_threads
 from choreo.service.calls import Asked, Downstream
 
 logger = logging.getLogger("choreo.runtime")
-_new = tuple.__new__
 CLOSE_S = 5
 """So long calls under way are given to end when a worker stops."""
 
@@ -245,7 +245,7 @@ class LoopOutside(Outside):
             bulkhead.gate.leave(errand.entry, error)
         name, use = call.asked.name, call.use
         recorded = result(name, use, value, call.codec) if error is None else failure(name, use, error)
-        self._replies.append(_new(Reply, (errand.partition, errand.question, recorded)))
+        self._replies.append(of_fields(Reply, (errand.partition, errand.question, recorded)))
 
     def _set_alarm(self, bulkhead: Bulkhead, loop: asyncio.AbstractEventLoop) -> None:
         if bulkhead.alarm is None and bulkhead.expiring:

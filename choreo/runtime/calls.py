@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from choreo.errors import DivergenceError, HandlerError
+from choreo.record import of_fields
 from choreo.service.calls import Asked, PlainCall, result_type
 from choreo.state.values import ValueCodec, value_codec
 
-_new = tuple.__new__
 MAX_RESULT_BYTES = 64 * 1024
 """Largest recorded result."""
 
@@ -149,7 +149,7 @@ def result(name: str, use: int, value: Any, codec: ValueCodec) -> Recorded:
     if len(data) > MAX_RESULT_BYTES:
         why = f"call {name!r} returned {len(data):,} bytes, more than the {MAX_RESULT_BYTES:,} that are recorded"
         return failure(name, use, HandlerError(f"{why}: store it elsewhere and return where it is"))
-    return _new(Recorded, (name, use, False, data))
+    return of_fields(Recorded, (name, use, False, data))
 
 
 def failure(name: str, use: int, error: Exception) -> Recorded:

@@ -34,7 +34,7 @@ class Checkpoint:
     ) -> Written:
         """Make the tasks' portions visible, then true in their stores.
 
-        1. the outputs, 2. one changelog record per dirty key, 3. one journal record per task,
+        1. the outputs, 2. one changelog record per dirty key, 3. one page of the journal per task,
         4. the offsets of every task that takes part, moved or not, under the identity under which the work was done;
         commit; 5. the stores. A crash between commit and 5 is mended from the changelog, before it nothing is visible.
         Raises TransactionAbortedError, FencedError or PublishError: then nothing of it was committed.

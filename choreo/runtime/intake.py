@@ -8,7 +8,7 @@ from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, derive_id
 from choreo.events.event import Event, key_reader, key_text
-from choreo.record import Record
+from choreo.record import Record, of_fields
 from choreo.runtime.entries import Entries
 from choreo.runtime.parking import RAW, Waiting
 from choreo.runtime.plan import Invocation, Plan
@@ -19,7 +19,6 @@ STORY = key_codec("~story", bytes)
 """Which story a timer belongs to, by the timer's key: version byte 1, then event_id (16 bytes) and time (8 bytes) of
 the event in whose handling it was set, then the correlation id.
 """
-_new = tuple.__new__
 _STORY = struct.Struct(">B16sq")
 
 
@@ -69,7 +68,7 @@ class Intake:
         invocations, plain, key = ways[kind]
         if key is not None and (its := key(event)) != record.key:
             raise _found_elsewhere(record, event, its)
-        return _new(Input, (record.key or b"", ids, (event,), invocations, waiting, plain))
+        return of_fields(Input, (record.key or b"", ids, (event,), invocations, waiting, plain))
 
     def answers(self, record: Record) -> bool:
         """Whether anybody answers it; a record that is no event is answered by a dead letter."""

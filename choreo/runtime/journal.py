@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from choreo.errors import DecodeError, because
 from choreo.events.body_reader import reader_of
 from choreo.events.body_writer import writer_of
-from choreo.record import NewRecord, Record
+from choreo.record import NewRecord, Record, of_fields
 from choreo.runtime.calls import Recorded
 from choreo.state.backend import Backend
 from choreo.state.keys import key_codec
@@ -63,7 +63,6 @@ SCHEMA: Any = {
 }
 
 
-_new = tuple.__new__
 _write = writer_of(SCHEMA, None, bytes([VERSION]))
 _read = reader_of(SCHEMA)
 
@@ -171,7 +170,7 @@ class PageWriter:
             self._note(call)
 
     def answered(self, key: bytes, recorded: Recorded) -> None:
-        self._note(_new(Answered, (key, *recorded)))
+        self._note(of_fields(Answered, (key, *recorded)))
 
     def refused(self, error: str) -> None:
         self._note(Refused(error))

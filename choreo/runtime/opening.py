@@ -14,7 +14,7 @@ from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
-from choreo.state.meta import Facts, TaskMeta, read_meta, wipe_reason
+from choreo.state.meta import facts_of, fresh_meta, read_meta, wipe_reason
 from choreo.state.restore import Restore
 
 RESTORE_STEP = 20_000
@@ -39,32 +39,14 @@ class Opening:
         changelog = TopicPartition(f"{plan.service.scope}.changelog", partition)
         topic = site.log.topics()[changelog.topic]
         now = site.clock.now()
-        facts = Facts(
-            service=plan.service.name,
-            cluster_id=site.log.cluster_id(),
-            changelog_topic_id=topic.topic_id,
-            partitions=topic.partitions,
-            changelog_end=site.log.ends([changelog])[changelog],
-            now=now,
-            delete_retention_s=options.tombstones_kept_s,
-        )
+        facts = facts_of(site.log, plan.service.name, topic, partition, now, options.tombstones_kept_s)
         meta = read_meta(self._backend)
         reason = wipe_reason(meta, facts) if meta is not None else None
         if reason is not None:
             self._observer.saw(StoreWiped(plan.service.name, partition, reason, now))
             self._backend.wipe()
             meta = None
-        self._fresh = TaskMeta(
-            service=facts.service,
-            cluster_id=facts.cluster_id,
-            changelog_topic_id=facts.changelog_topic_id,
-            partitions=facts.partitions,
-            changelog_offset=0,
-            checkpoint=0,
-            last_now=0,
-            written_at=now,
-            build=options.build,
-        )
+        self._fresh = fresh_meta(facts, options.build)
         self._clock = site.clock
         self._specs = options.specs
         self._began_at = now

@@ -13,6 +13,7 @@ from choreo.errors import StateError
 from choreo.record import Position, Record
 from choreo.resilience.dead_letter import shortened
 from choreo.runtime.entries import Entries
+from choreo.state.backend import Backend
 from choreo.state.keys import key_codec
 from choreo.state.values import ValueCodec
 
@@ -88,6 +89,13 @@ def _record(place: list[Any] | None, read: Callable[[str], bytes]) -> Record | N
 
 _plain = base64.urlsafe_b64decode
 _usual = base64.b64decode
+
+
+def head_of(backend: Backend, key: bytes) -> Waiting | None:
+    """The first of the line of `key` in a task's entries, for somebody who only looks; None where nothing waits."""
+    for _, data in backend.scan(PARKED.prefix((key,))):
+        return load(data)
+    return None
 
 
 class Place(NamedTuple):

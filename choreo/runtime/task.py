@@ -9,7 +9,7 @@ from typing import NamedTuple
 from choreo.clock import NEVER
 from choreo.errors import DecodeError, DivergenceError, PublishError
 from choreo.events.codec import Codec
-from choreo.record import NewRecord, Record, TopicPartition
+from choreo.record import NewRecord, Record, TopicPartition, of_fields
 from choreo.runtime.calls import AtOnce, Recorded, unlimited
 from choreo.runtime.entries import Entries
 from choreo.runtime.flight import Flight, Landing
@@ -24,7 +24,6 @@ from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
 from choreo.service.needs import Needs
 
-_new = tuple.__new__
 MAX_PARKED = 10_000
 """Parked inputs at which a task takes in nothing more."""
 
@@ -349,7 +348,7 @@ class Task:
         if landing is None:
             self.flights[key] = self._moved_flights[key] = flight
             for call in flight.asked:
-                self._questions.append(_new(Question, (key, flight, call)))
+                self._questions.append(of_fields(Question, (key, flight, call)))
             flight.asked = []
             return False
         self.flights.pop(key, None)

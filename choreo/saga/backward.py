@@ -51,7 +51,7 @@ def undo_now(draft: Draft, step: Step) -> None:
 def _undo(draft: Draft, step: Step, attempt: int) -> None:
     undo = step.compensate
     assert undo is not None
-    due = None if undo.within_us is None else draft.now + undo.within_us
+    due = draft.time(undo.within_us, draft.now)
     draft.put(step, undo_attempt=attempt, resting=False, late="covered" if draft.steps[step.name].late else "")
     problem = draft.request(step, undo.emit, "undo")
     if problem is not None:

@@ -3,25 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from choreo.saga.conditions import Expression, Kind
-from choreo.saga.item_words import read_items
-from choreo.saga.mapping import Mapper, fields_of_items, references_in, variables_of
-from choreo.saga.order import Order
-from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import Limit, RawReminder, RawSpec, RawStep, RawTellings, RawTimeout
-from choreo.saga.reading import EVERY_EVENT
-from choreo.saga.rules import (
+from choreo.saga.almanac import Almanac
+from choreo.saga.calendars import Span
+from choreo.saga.clauses import (
     Cancellation,
     Compensation,
     Emission,
     FanOut,
+    Human,
     OnTimeout,
+    Reference,
     Reminder,
     Repetition,
-    Spec,
-    Step,
     Telling,
 )
+from choreo.saga.conditions import Expression, Kind
+from choreo.saga.human import human_of
+from choreo.saga.isolation import check_isolation, isolated
+from choreo.saga.item_words import read_items
+from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
+from choreo.saga.meanwhile import check_meanwhile, excluded
+from choreo.saga.nesting import check_taken_back, undo_cure
+from choreo.saga.order import Order
+from choreo.saga.policy_reading import check_policies
+from choreo.saga.problems import Place, Problems, did_you_mean
+from choreo.saga.raw import Limit, RawEmission, RawSpec, RawStep, RawTellings
+from choreo.saga.reading import EVERY_EVENT
+from choreo.saga.rules import Spec, Step
+from choreo.saga.shapes import OPENS
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
@@ -41,15 +50,18 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         return None
     for text in raw.remember:
         words.has_field(starts_on, text)
-    checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys))
+    almanac = Almanac.of(raw, problems)
+    checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys), almanac)
     steps = tuple(checker.for_items(step).step(step) for step in raw.steps)
-    cancels_on = checker.cancellation()
+    cancels_on = checker.cancellation(raw.cancels_on, raw.refused)
+    compensates_on = checker.cancellation(raw.compensates_on, raw.kept)
     tells = checker.tellings(raw.tells, {"completed": order.at_end})
     _check_undo_order(raw, steps, problems)
     _check_roles(raw, starts_on, steps, problems)
+    check_taken_back(raw, starts_on, cancels_on, compensates_on, problems)
     _check_cancellable(raw, problems)
-    if problems.found:
-        return None
+    check_meanwhile(raw.steps, order, problems)
+    isolation = check_isolation(raw, words, starts_on, problems)
     spec = Spec(
         name=raw.name.value,
         version=raw.version,
@@ -57,13 +69,17 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         correlate_by=keys,
         steps=steps,
         cancels_on=cancels_on,
+        compensates_on=compensates_on,
         keep_early_us=_micros(raw.keep_early, DAY),
         keep_ended_us=_micros(raw.keep_ended, 30 * DAY),
         refuse_again_us=_micros(raw.refuse_again, 365 * DAY),
         tells=tells,
         cancellable_until=raw.cancellable_until.value if raw.cancellable_until else None,
     )
-    return _with_kept_fields(spec, [text.value for text in raw.remember])
+    spec = replace(spec, events=check_policies(raw.policies, spec, words, problems))
+    if problems.found:
+        return None
+    return _with_kept_fields(isolated(spec, isolation), [text.value for text in raw.remember])
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,7 @@ class _Steps:
     problems: Problems
     order: Order
     mapper: Mapper
+    almanac: Almanac
     for_each: FanOut | None = None
 
     def for_items(self, raw: RawStep) -> "_Steps":
@@ -106,16 +123,20 @@ class _Steps:
             after=tuple(dict.fromkeys(text.value for text in raw.after.steps)),
             enough=raw.after.enough,
             when=when,
+            during=raw.during.value if raw.during else None,
+            excludes=excluded(raw, self.raw.steps),
             otherwise=tuple(dict.fromkeys(text.value for text in raw.otherwise)),
             emit=emit,
+            nested=raw.nested,
             completes_on=words.events(raw.completes_on),
             fails_on=words.events(raw.fails_on),
             unknown_on=words.events(raw.unknown_on),
             within_us=self._time(raw, within, before),
             deadline_us=self._time(raw, deadline, frozenset()),
             not_before_us=self._time(raw, raw.not_before, before),
-            on_timeout=self._on_timeout(raw.on_timeout),
-            remind=self._reminder(raw.remind),
+            on_timeout=self._on_timeout(raw),
+            remind=self._reminder(raw),
+            human=self._human(raw, before),
             skips_on=words.events(raw.skips_on),
             reopens_on=words.events(raw.reopens_on),
             repeat=self._repetition(raw, before),
@@ -125,10 +146,10 @@ class _Steps:
             tells=self.tellings(raw.tells, {"done": sure | {raw.name.value}}),
         )
 
-    def _time(self, raw: RawStep, written: Limit | Text | None, before: frozenset[str]) -> int | Expression | None:
+    def _time(self, raw: RawStep, written: Limit | Text | None, before: frozenset[str]) -> Span | Expression | None:
         """A duration, or the expression of a point in time, over steps that come `before`."""
-        if not isinstance(written, Text):
-            return _micros(written, None)
+        if not isinstance(written, Text) or written.value == OPENS:
+            return self.almanac.span(raw, written)
         time = self.words.expression(written)
         if time is None:
             return None
@@ -138,18 +159,27 @@ class _Steps:
         self._check_read(raw, time, written, before)
         return time
 
-    def _on_timeout(self, raw: RawTimeout) -> OnTimeout:
+    def _on_timeout(self, step: RawStep) -> OnTimeout:
+        raw = step.on_timeout
         asks = self.words.event(raw.ask.event) if raw.ask else None
         ask = self.mapper.emission(raw.ask, asks) if raw.ask and asks else None
-        return OnTimeout(
-            raw.kind, raw.attempts, _micros(raw.wait, 0) or 0, ask, raw.backoff, _micros(raw.longest, None)
-        )
+        wait = self.almanac.span(step, raw.wait) if raw.kind == "ask" else _micros(raw.wait, 0)
+        return OnTimeout(raw.kind, raw.attempts, wait or 0, ask, raw.backoff, _micros(raw.longest, None))
 
-    def _reminder(self, raw: RawReminder | None) -> Reminder | None:
+    def _reminder(self, step: RawStep) -> Reminder | None:
+        raw = step.remind
         event = self.words.event(raw.emit.event) if raw else None
         if raw is None or event is None:
             return None
-        return Reminder(self.mapper.emission(raw.emit, event), raw.every.micros or 0, raw.at_most)
+        return Reminder(self.mapper.emission(raw.emit, event), self.almanac.span(step, raw.every) or 0, raw.at_most)
+
+    def _human(self, raw: RawStep, before: frozenset[str]) -> Human | None:
+        if raw.human is None:
+            return None
+        human = human_of(raw, raw.human, self.mapper)
+        for reference in references_to(part for part in human.asks if not isinstance(part, str)):
+            self._check_reference(raw, reference, raw.human.asks, before)
+        return human
 
     def tellings(self, raw: RawTellings, sure: Mapping[str, frozenset[str]]) -> tuple[Telling, ...]:
         """What is told; `sure` are, for a moment, the steps that are certainly done by then."""
@@ -184,25 +214,30 @@ class _Steps:
 
     def _check_read(self, raw: RawStep, read: Expression, written: Text, before: frozenset[str]) -> None:
         for reference in references_in(read):
-            if reference.step and reference.step not in before:
-                said = f"step {raw.name.value} reads step {reference.step}, but does not come after it"
-                self.problems.add(written.place, "not-before", said, f"add after: {reference.step}")
+            self._check_reference(raw, reference, written, before)
+
+    def _check_reference(self, raw: RawStep, read: Reference, written: Text, before: frozenset[str]) -> None:
+        if read.step and read.step not in before:
+            said = f"step {raw.name.value} reads step {read.step}, but does not come after it"
+            self.problems.add(written.place, "not-before", said, f"add after: {read.step}")
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
         undo = raw.compensate
         if undo is None:
             beyond = any(step.pivot for step in self.raw.steps if step.name.value in before)
             if not (raw.says_compensate or raw.pivot or beyond):
-                cure = "add compensate: {emit: ..., done_on: ...}, or compensate: none to say so on purpose"
-                self.problems.add(raw.name.place, "no-compensation", f"nothing undoes step {raw.name.value}", cure)
+                said = f"nothing undoes step {raw.name.value}"
+                self.problems.add(raw.name.place, "no-compensation", said, undo_cure(raw))
             return None
         event = self.words.event(undo.emit.event)
-        emit = self.mapper.emission(undo.emit, event) if event else Emission("")
+        # A nested saga was started by `emit` and nothing else: what had to be done before it is sure to be known.
+        certain = self.order.sure.get(raw.name.value, frozenset()) if raw.nested else frozenset[str]()
+        emit = self.mapper.emission(undo.emit, event, certain & self._answered_by_one()) if event else Emission("")
         return Compensation(
             emit=emit,
             done_on=self.words.events(undo.done_on),
             fails_on=self.words.events(undo.fails_on),
-            within_us=_micros(undo.within or self.raw.within, None),
+            within_us=self.almanac.span(raw, undo.within or self.raw.within),
             attempts=undo.attempts,
             wait_us=_micros(undo.wait, 30_000_000) or 0,
             backoff=undo.backoff,
@@ -210,12 +245,11 @@ class _Steps:
             after=None if undo.after is None else tuple(text.value for text in undo.after),
         )
 
-    def cancellation(self) -> Cancellation | None:
-        """What `cancels_on` says."""
-        if self.raw.cancels_on is None:
+    def cancellation(self, asks: Text | None, refused: RawEmission | None) -> Cancellation | None:
+        """What `cancels_on` or `compensates_on` says."""
+        if asks is None:
             return None
-        event = self.words.event(self.raw.cancels_on)
-        refused = self.raw.refused
+        event = self.words.event(asks)
         answer = self.words.event(refused.event) if refused else None
         emission = self.mapper.emission(refused, answer) if refused and answer else None
         return Cancellation(event, emission) if event else None
@@ -308,7 +342,7 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
     for written, step in zip(raw.steps, steps, strict=True):
         undo = step.compensate
         ends = [*step.completes_on, *step.fails_on, *step.unknown_on, *step.reopens_on, *step.skips_on]
-        undone = [*undo.done_on, *undo.fails_on] if undo else []
+        undone = [*undo.done_on, *undo.fails_on] if undo and not step.nested else []
         for event in dict.fromkeys(ends + undone):
             if (ends + undone).count(event) > 1:
                 said = f"{event} means two things to step {step.name}"
@@ -321,8 +355,9 @@ def _check_roles(raw: RawSpec, starts_on: str, steps: tuple[Step, ...], problems
 def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
     """The spec that says what instances have to remember: what is asked for, what expressions and mappings read."""
     emissions = (*spec.emissions, *(emission for step in spec.steps for emission in step.emissions))
-    read = [one for emission in emissions for one in variables_of(emission.fields)]
+    read = [one for emission in emissions for one in references_to(emission.fields.values())]
     for step in spec.steps:
+        read += references_to(step.human.sources if step.human else ())
         times = (step.not_before_us, step.within_us, step.deadline_us)
         read += [step.for_each.items] if step.for_each else []
         expressions = (step.when, step.repeat.until if step.repeat else None, *times)
@@ -338,7 +373,9 @@ def _with_kept_fields(spec: Spec, remember: list[str]) -> Spec:
 def _with_kept_items(step: Step, keeps: tuple[str, ...]) -> Step:
     if step.for_each is None:
         return replace(step, keeps=keeps)
-    read = sorted({name for emission in step.emissions for name in fields_of_items(emission) if name})
+    sources = [source for emission in step.emissions for source in emission.fields.values()]
+    sources += step.human.sources if step.human else ()
+    read = sorted(name for name in set(fields_of_items(sources)) if name)
     return replace(step, keeps=keeps, for_each=replace(step.for_each, keeps=tuple(read)))
 
 

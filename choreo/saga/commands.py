@@ -6,7 +6,8 @@ from typing import Any, Literal, cast
 
 from choreo.errors import HandlingError
 from choreo.events.event import Event, EventType
-from choreo.saga.decision import Answer, Cancel, Order, Resolve, Retry, Skip
+from choreo.saga.decision import Answer, Cancel, Migrate, Order, Resolve, Retry, Skip
+from choreo.saga.instance import Instance
 
 FORMAT = 1
 
@@ -17,17 +18,19 @@ class SagaCommand(Event, abstract=True):
     key: str
     """The value of correlate_by."""
     kind: str
-    """retry, skip, resolve, cancel or answer."""
+    """retry, skip, resolve, cancel, answer or migrate."""
     who: str
     why: str
     step: str | None = None
-    """Which step; null for cancel."""
+    """Which step; null for cancel and migrate."""
     outcome: str | None = None
     """For resolve: done, failed or compensated."""
     event: str | None = None
     """For answer: the full name of the event."""
     body: str | None = None
-    """For answer: the fields of the event, as JSON."""
+    """As JSON; for answer: the fields of the event; for migrate: where the saga stands in the other version."""
+    role: str | None = None
+    """For answer: the role in which a person decides."""
     format: int = FORMAT
     """Which reading of these fields is meant; a coordinator refuses one that it does not know."""
 
@@ -48,11 +51,20 @@ def command_of(saga: str, key: str, order: Order, who: str, why: str) -> SagaCom
         kind=type(order).__name__.lower(),
         who=who,
         why=why,
-        step=None if isinstance(order, Cancel) else order.step,
+        step=None if isinstance(order, Cancel | Migrate) else order.step,
         outcome=order.outcome if isinstance(order, Resolve) else None,
         event=order.event if isinstance(order, Answer) else None,
-        body=json.dumps(dict(order.fields)) if isinstance(order, Answer) else None,
+        body=_body(order),
+        role=order.role or None if isinstance(order, Answer) else None,
     )
+
+
+def _body(order: Order) -> str | None:
+    if isinstance(order, Answer):
+        return json.dumps(dict(order.fields))
+    if isinstance(order, Migrate):
+        return json.dumps(order._asdict() | {"instance": order.instance.model_dump(mode="json")})
+    return None
 
 
 def order_of(command: SagaCommand) -> Order:
@@ -68,7 +80,10 @@ def order_of(command: SagaCommand) -> Order:
         if command.kind == "cancel":
             return Cancel()
         if command.kind == "answer":
-            return Answer(step, command.event or "", json.loads(command.body or "{}"))
+            return Answer(step, command.event or "", json.loads(command.body or "{}"), command.role or "")
+        if command.kind == "migrate":
+            told = json.loads(command.body or "{}")
+            return Migrate(**told | {"instance": Instance.model_validate(told["instance"])})
     raise HandlingError(
         f"a command {command.kind} of format {command.format} can't be read",
         why="it was written by a newer release",

@@ -12,13 +12,15 @@ from choreo.clock import to_datetime, to_micros
 from choreo.errors import HandlingError, SpecError
 from choreo.events.envelope import Ids
 from choreo.events.event import Event, Value, key_text
+from choreo.events.faults import faults_of
 from choreo.events.saga_mark import SagaMark
 from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Received
+from choreo.saga.decision import Answer, Command, Decision, Due, Emit, Migrate, Received
 from choreo.saga.index import INDEX, rewrite
-from choreo.saga.instance import Instance
+from choreo.saga.instance import Held, Instance
 from choreo.saga.lifecycle import changed, lifecycle_event
+from choreo.saga.lock_events import LockAnswer, LockGranted, LockReleased, asking, lock_events
 from choreo.saga.rules import Spec
 from choreo.service.context import Context, ids_of, specs_at_work
 from choreo.service.handler import Handler
@@ -33,7 +35,7 @@ PLAIN = (str, int, bool, type(None))
 
 
 class EarlyEvent(Value):
-    """An event that came before its saga. `body` is JSON; times are microseconds, `until` None for ever."""
+    """An event that came before its saga or its turn. `body` is JSON; times are microseconds, `until` None for ever."""
 
     event: str
     event_id: UUID
@@ -89,6 +91,8 @@ class Coordinator(Handler[Event]):
             decision = begin(spec, given, [self._replayed(one, given) for one in early])
             if early:
                 self.due.cancel((given.key, EARLY_TIMER))
+                if decision.letters or _held(decision.instance):
+                    self.early[given.key] = early  # `_act` sorts them
         else:
             decision = decide(self._spec_of(instance) or spec, instance, given)
         if decision.keep:
@@ -96,6 +100,8 @@ class Coordinator(Handler[Event]):
             return None
         if decision.instance is instance and not decision.changes and decision.dead_letter is None:
             return None  # so most events of a long story end: what they say is known
+        if any(one.event_id == ctx.event_id.hex for one in _held(decision.instance)):
+            self.early[given.key] = (*self.early[given.key], self._kept(event, given, None))
         return self._act(instance, decision, given.key, ctx)
 
     @due.due
@@ -162,21 +168,40 @@ class Coordinator(Handler[Event]):
         if len(kept) >= MAX_EARLY:
             ctx.dead_letter(f"more than {MAX_EARLY} events came before saga {self.spec.name} {given.key} started")
             return
-        body = event.model_dump_json()
-        new = EarlyEvent(
-            event=given.event,
-            event_id=ctx.event_id,
-            at=given.at,
-            until=until,
-            correlation_id=given.correlation_id,
-            body=body,
-        )
+        new = self._kept(event, given, until)
         self.early[given.key] = (*kept, new)
         self._set_early_timer(given.key, (*kept, new))
 
+    def _kept(self, event: Event, given: Received, until: int | None) -> EarlyEvent:
+        return EarlyEvent(
+            event=given.event,
+            event_id=UUID(bytes=given.event_id),
+            at=given.at,
+            until=until,
+            correlation_id=given.correlation_id,
+            body=event.model_dump_json(),
+        )
+
+    def _sort(self, key: str, decision: Decision, ctx: Context) -> None:
+        """Bury what a policy sends to the dead letters; of the kept events only those stay that the instance holds."""
+        kept = {one.event_id.bytes: one for one in self.early[key]}
+        for event_id, reason in decision.letters:
+            one = kept.get(event_id)
+            if one is None:
+                ctx.dead_letter(reason)
+            else:
+                ctx.dead_letter(reason, self._event_of(one), one.ids())
+        rest = tuple(kept[bytes.fromhex(one.event_id)] for one in _held(decision.instance))
+        if rest:
+            self.early[key] = rest
+        else:
+            self.early.pop(key, ())
+
+    def _event_of(self, kept: EarlyEvent) -> Event:
+        return self.catalogue[kept.event].model_validate_json(kept.body)
+
     def _replayed(self, early: EarlyEvent, start: Received) -> Received:
-        event = self.catalogue[early.event].model_validate_json(early.body)
-        fields = self._fields(early.event, event)
+        fields = self._fields(early.event, self._event_of(early))
         return replace(start, event=early.event, event_id=early.event_id.bytes, at=early.at, fields=fields)
 
     def _expire(self, key: str, now: int, ctx: Context) -> None:
@@ -184,9 +209,8 @@ class Coordinator(Handler[Event]):
         rest = tuple(one for one in kept if one.until is None or one.until > now)
         for one in kept:
             if one not in rest:
-                event = self.catalogue[one.event].model_validate_json(one.body)
                 reason = f"no saga {self.spec.name} {key} started in time for {one.event}"
-                ctx.dead_letter(reason, event, one.ids())
+                ctx.dead_letter(reason, self._event_of(one), one.ids())
         if rest:
             self.early[key] = rest
             self._set_early_timer(key, rest)
@@ -213,7 +237,11 @@ class Coordinator(Handler[Event]):
                 self.due.set((key, name), at=to_datetime(due))
         if decision.dead_letter is not None:
             ctx.dead_letter(decision.dead_letter)
+        if decision.letters or _held(before) or _held(after):
+            self._sort(key, decision, ctx)
         if after is None:
+            for change in decision.changes:
+                ctx.log.info("%s", change)
             return None
         for emit in decision.emits:
             self._request(emit, after, ctx)
@@ -225,7 +253,7 @@ class Coordinator(Handler[Event]):
         except ValidationError as error:
             raise HandlingError(
                 f"saga {self.spec.name}: {emit.event} can't be made for step {emit.step}",
-                why="; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()),
+                why=faults_of(self.catalogue[emit.event], error),
                 hint="mend the `with:` of this emission in the spec",
             ) from error
         mark = SagaMark(name=instance.saga, version=instance.version, step=emit.step)
@@ -248,24 +276,47 @@ class Operator(Coordinator):
         order, now = order_of(event), to_micros(ctx.now)
         instance = self.instances.get(event.key)
         spec = self._spec_of(instance) or self._at_work(specs_at_work(ctx)).latest
+        if isinstance(order, Migrate):
+            spec = self._deployed(order.digest, specs_at_work(ctx)) or spec
         given = Command(order, ctx.event_id.bytes, now, to_micros(ctx.emitted_at), event.who, event.why)
         decision = decide(spec, instance, given)
         if isinstance(order, Answer):
-            fault = self._fault_of(decision)
-            if fault is not None:
-                ctx.dead_letter(fault)
+            fault = fault_of(decision, self.catalogue)
+            if fault is not None:  # told of the command, for no spec can mend it
+                ctx.dead_letter(f"answer {order.step} {order.event} refused: {fault}")
                 return None
         return self._act(instance, decision, event.key, ctx)
 
-    def _fault_of(self, decision: Decision) -> str | None:
-        """What is wrong with the fields of an answer: told of the command, for no spec can mend it."""
-        for emit in decision.emits:
-            try:
-                self.catalogue[emit.event].model_validate(emit.fields)
-            except ValidationError as error:
-                told = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-                return f"answer {emit.step} {emit.event} refused: {'; '.join(told)}"
-        return None
+    def _deployed(self, digest: str, digests: tuple[str, ...]) -> Spec | None:
+        """The spec of this digest, where it was deployed when the command was first handled."""
+        return self.specs.get(digest) if digest in digests or not digests else None
+
+
+def fault_of(decision: Decision, catalogue: Mapping[str, type[Event]]) -> str | None:
+    """What keeps the emissions of a decision from being events, None where nothing does."""
+    for emit in decision.emits:
+        try:
+            catalogue[emit.event].model_validate(emit.fields)
+        except ValidationError as error:
+            return faults_of(catalogue[emit.event], error)
+    return None
+
+
+class LockHolder(Coordinator):
+    """Hears of locks, whose answers are keyed by the sagas' keys whatever the events are keyed by."""
+
+    def handle(self, event: Event, ctx: Context) -> Event | None:
+        """Decide upon one answer. A lock that is granted to nobody, or after the end, is given back."""
+        assert isinstance(event, LockAnswer)
+        instance = self.instances.get(event.key)
+        if instance is None or instance.ended:
+            held = isinstance(event, LockGranted)
+            return self._given_back(event) if held else None
+        spec = self._spec_of(instance) or self.spec
+        return self._act(instance, decide(spec, instance, self._received(event, ctx)), event.key, ctx)
+
+    def _given_back(self, event: LockAnswer) -> LockReleased:
+        return asking(event.scope).released(lock=event.lock, saga=self.spec.name, saga_key=event.key, claim=event.claim)
 
 
 def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequence[Spec] = ()) -> Service:
@@ -275,9 +326,11 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     instance follows the one with which it started.
     """
     specs = {one.digest: one for one in (*older, spec)}
+    locks = lock_events(specs.values())
+    catalogue = {**catalogue, **locks}
     handled = dict.fromkeys(name for one in specs.values() for name in one.parts)
     emitted = dict.fromkeys(name for one in specs.values() for name in one.emits)
-    handles = tuple(catalogue[name] for name in handled)
+    handles = tuple(catalogue[name] for name in handled if name not in locks)
     reads = {name: _reads(specs.values(), name) for name in handled}
     declared_emits = (*(catalogue[name] for name in emitted), lifecycle_event(spec.name))
     declared = {
@@ -296,7 +349,14 @@ def coordinator(spec: Spec, catalogue: Mapping[str, type[Event]], older: Sequenc
     commanded = declared | {"handles": (command,), "emits": (*declared_emits, command), "keyed_by": None}
     # The last handler that has a timer answers it: it must stay the Coordinator, whose name is in the ids of requests.
     handlers = [type("Operator", (Operator,), commanded), type("Coordinator", (Coordinator,), declared)]
+    if locks:
+        heard = tuple(locks[name] for name in handled if name in locks)
+        handlers.insert(0, type("LockHolder", (LockHolder,), declared | {"handles": heard, "keyed_by": None}))
     return Service(f"saga.{spec.name}", handlers=handlers)
+
+
+def _held(instance: Instance | None) -> tuple[Held, ...]:
+    return () if instance is None else instance.held
 
 
 def _reads(specs: Iterable[Spec], event: str) -> Reads:

@@ -4,21 +4,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from choreo.saga.adopt import adopt
+from choreo.saga.arrivals import (
+    arrive,
+    arrive_after_the_start,
+    arrive_before_the_start,
+    arrive_too_late,
+    expire,
+    let_in,
+)
 from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
 from choreo.saga.decision import (
+    HELD_TIMER,
     REMINDS,
     SAGA_TIMER,
     Command,
     Decision,
     Due,
-    Emit,
     Input,
+    Migrate,
     Received,
     TimerChange,
-    request_id,
 )
 from choreo.saga.draft import Draft, short
-from choreo.saga.each import add, addressed, lay_out
+from choreo.saga.each import add, lay_out
+from choreo.saga.exclusion import lost, take_again
 from choreo.saga.forward import (
     IN_FLIGHT,
     ask,
@@ -30,46 +40,43 @@ from choreo.saga.forward import (
 )
 from choreo.saga.instance import Cause, Instance, StepRecord, StepState
 from choreo.saga.operate import as_if_received, obey, refusal, saying
+from choreo.saga.reversal import ends_undone, refuse, take_back
 from choreo.saga.rules import Part, Role, Spec, Step
 
 OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
 
 
 def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
-    """What follows from one input. `spec` must be the one that the instance follows."""
+    """What follows from one input. `spec` must be the one that the instance follows, or is ordered to follow."""
     if isinstance(given, Due):
         return _timer(spec, instance, given) if instance else Decision(None)
     if isinstance(given, Command):
         return _command(spec, instance, given)
     if instance is None:
-        return _start(spec, given) if given.event == spec.starts_on else _early(spec, given)
+        return _start(spec, given) if given.event == spec.starts_on else arrive_before_the_start(spec, given)
     if short(given.event_id) in instance.seen:
         return Decision(instance)
-    if given.event == spec.starts_on:
-        return Decision(instance, dead_letter=f"saga {spec.name} {instance.key} has been started before")
-    if instance.forgotten:
-        why = f"saga {spec.name} {instance.key} ended ({instance.status}) and is forgotten"
-        return Decision(instance, dead_letter=why)
+    if instance.forgotten or (given.event == spec.starts_on and not spec.policies.get(given.event)):
+        return arrive_too_late(spec, instance, given)
     draft = Draft(spec, instance, given.now)
     lay_out(draft)
-    for part in spec.parts.get(given.event, ()):
-        _apply(draft, part, given)
+    arrive(draft, given, _apply)
     if not draft.changes:  # each decision goes on as far as it can: from where nothing changed, nothing follows
-        return Decision(instance)
+        return draft.decision()
     return _settled(draft, given)
 
 
 def begin(spec: Spec, start: Received, early: Sequence[Received]) -> Decision:
     """Start an instance and apply the events that came before its start, in the order of their arrival."""
     decision = decide(spec, None, start)
-    for event in early:
-        decision = decision.then(decide(spec, decision.instance, event))
+    for event in (replace(one, now=start.now) for one in early):
+        assert decision.instance is not None
+        if short(event.event_id) in decision.instance.seen:
+            continue
+        draft = Draft(spec, decision.instance, event.now)
+        arrive_after_the_start(draft, event, _apply)
+        decision = decision.then(_settled(draft, event))
     return decision
-
-
-def _early(spec: Spec, given: Received) -> Decision:
-    until = None if spec.keep_early_us is None else given.now + spec.keep_early_us
-    return Decision(None, keep=True, keep_until=until)
 
 
 def _start(spec: Spec, given: Received) -> Decision:
@@ -91,11 +98,10 @@ def _start(spec: Spec, given: Received) -> Decision:
 
 
 def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
-    """Go on from what was written down, forward or back, and read off the outcome."""
-    if draft.cause is None:
-        go_forward(draft)
-    if draft.cause is not None:
-        go_back(draft)
+    """Go on from what was written down, forward or back, with kept events too, and read off the outcome."""
+    _go_on(draft)
+    while draft.held and let_in(draft, _apply):
+        _go_on(draft)
     if draft.status != draft.before.status:
         draft.tell(draft.status, draft.spec.tells)
     ended, was_ended = draft.ended_at, draft.before.ended_at
@@ -107,21 +113,25 @@ def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
     return draft.decision()
 
 
+def _go_on(draft: Draft) -> None:
+    if draft.cause is None:
+        take_again(draft)
+        go_forward(draft)
+    if draft.cause is not None:
+        go_back(draft)
+
+
 def _apply(draft: Draft, part: Part, given: Received) -> None:
     if part.role is Role.CANCELS:
         _cancel(draft, given)
         return
+    if part.role is Role.COMPENSATES:
+        take_back(draft, given)
+        return
     step = draft.spec.by_name[part.step]
     if part.role is Role.ADDS:
         add(draft, step, given)
-        return
-    found = addressed(draft, step, given) if step.fans_out else step
-    if found is not None:
-        _apply_to(draft, found, part, given)
-
-
-def _apply_to(draft: Draft, step: Step, part: Part, given: Received) -> None:
-    if part.role is Role.COMPLETES:
+    elif part.role is Role.COMPLETES:
         _completed(draft, step, given)
     elif part.role is Role.FAILS:
         _failed(draft, step, given)
@@ -132,6 +142,8 @@ def _apply_to(draft: Draft, step: Step, part: Part, given: Received) -> None:
             draft.move(step, StepState.SKIPPED, given.event, by=given.event, due=None, resting=False, overdue=False)
     elif part.role is Role.REOPENS:
         _reopened(draft, step, given)
+    elif part.role is Role.LOSES:
+        lost(draft, step, given.event, given.fields)
     elif part.role is Role.UNDONE:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:
@@ -158,6 +170,8 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
         if draft.cause is None:
             done_again(draft, step)
+            if draft.state(step) is StepState.IDLE:
+                draft.put(step, since=given.at)
 
 
 def _reopened(draft: Draft, step: Step, given: Received) -> None:
@@ -168,11 +182,14 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:
         draft.begin_again(step, given.event)
+        draft.put(step, since=given.at)
 
 
 def _failed(draft: Draft, step: Step, given: Received) -> None:
     """A step certainly did not happen: where its undo was asked for because it might have, nothing is to be undone."""
     record = draft.steps[step.name]
+    if record.state in UNDOING and ends_undone(step, given.event):
+        return
     in_vain = record.state in UNDOING and record.done_at is None
     if in_vain or record.state in (*OPEN, StepState.UNKNOWN):
         draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False, problem="")
@@ -192,13 +209,8 @@ def _cancel(draft: Draft, given: Received) -> None:
     if draft.cause is not None:
         return
     if draft.status == "completed" or draft.too_late_to_cancel is not None:
-        draft.refused = given.event
         draft.note(f"cancellation refused ({given.event})")
-        refused = draft.spec.cancels_on.refused if draft.spec.cancels_on else None
-        if refused is not None:
-            fields, _ = draft.fill(refused)
-            name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "notice", 1)
-            draft.emits.append(Emit(refused.event, fields, "notice", None, name))
+        refuse(draft, given, draft.spec.cancels_on)
         return
     draft.cause = Cause(kind="cancelled", by=given.event)
     draft.note(f"cancelled ({given.event})")
@@ -210,6 +222,8 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
         return Decision(None, dead_letter=f"{saying(given)} refused: there is no such saga {spec.name}")
     if short(given.event_id) in instance.seen:
         return Decision(instance)
+    if isinstance(given.order, Migrate):
+        return adopt(spec, instance, given.order, short(given.event_id), saying(given))
     draft = Draft(spec, instance, given.now)
     why_not = refusal(draft, given.order)
     if why_not is not None:
@@ -226,6 +240,10 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
 def _timer(spec: Spec, instance: Instance, given: Due) -> Decision:
     if given.timer == SAGA_TIMER:
         return _forget(spec, instance, given.now)
+    if given.timer == HELD_TIMER:
+        draft = Draft(spec, instance, given.now)
+        expire(draft)
+        return _settled(draft)
     name = given.timer.removesuffix(REMINDS)
     record = instance.steps.get(name)
     due = None if record is None else record.due if name == given.timer else record.remind_due

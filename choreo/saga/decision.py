@@ -11,6 +11,8 @@ SAGA_TIMER = "~saga"
 """The timer of the whole instance; the other timers have the names of their steps."""
 REMINDS = "~remind"
 """Behind a step's name: the timer of its reminders."""
+HELD_TIMER = "~held"
+"""The timer of the events that an instance keeps for their turn."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,32 @@ class Cancel(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Emit an event that a step waits for: full name, and its fields as JSON has them, the correlating one aside."""
+    """Emit an event that a step waits for: full name, and its fields as JSON has them, the correlating one aside.
+
+    `role` is the one that whoever decides a human step says to have; "" where none was said.
+    """
 
     step: str
     event: str
     fields: Mapping[str, Any]
+    role: str = ""
 
 
-Order = Retry | Skip | Resolve | Cancel | Answer
+class Migrate(NamedTuple):
+    """Follow another version of the spec from here on, standing where its own events lead to there: as `instance`.
+
+    `revision` is that of the instance when this was worked out (`adopt.revision`). `renamed` says what becomes of steps
+    that the other version calls otherwise; None: it has none in their place.
+    """
+
+    version: int
+    digest: str
+    revision: str
+    instance: Instance
+    renamed: Mapping[str, str | None]
+
+
+Order = Retry | Skip | Resolve | Cancel | Answer | Migrate
 
 
 @dataclass(frozen=True)
@@ -117,7 +137,8 @@ class Decision:
 
     `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
     `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all, `refused` why an
-    operator's order makes no sense.
+    operator's order makes no sense. `letters` are the events that go to the dead letters by a policy, this one or kept
+    ones: event_id and reason.
     """
 
     instance: Instance | None
@@ -127,6 +148,7 @@ class Decision:
     keep: bool = False
     keep_until: int | None = None
     dead_letter: str | None = None
+    letters: tuple[tuple[bytes, str], ...] = ()
     refused: str | None = None
 
     def then(self, later: "Decision") -> "Decision":
@@ -138,6 +160,7 @@ class Decision:
             timers=tuple(TimerChange(name, due) for name, due in timers.items()),
             changes=self.changes + later.changes,
             dead_letter=later.dead_letter or self.dead_letter,
+            letters=self.letters + later.letters,
         )
 
 

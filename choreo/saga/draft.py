@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from choreo.clock import to_micros
+from choreo.saga.calendars import Span, end_of
+from choreo.saga.clauses import Computed, Emission, Item, Reference, SagaKey, Source, Telling
 from choreo.saga.conditions import Expression
-from choreo.saga.decision import REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
-from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Instance, StepRecord, StepState
+from choreo.saga.decision import HELD_TIMER, REMINDS, SAGA_TIMER, Decision, Emit, TimerChange, request_id
+from choreo.saga.instance import IN_FLIGHT, SEEN_EVENTS, Held, Instance, StepRecord, StepState
 from choreo.saga.items import key_in, with_items
-from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source, Spec, Step, Telling
+from choreo.saga.rules import Spec, Step
 
 NOTHING = object()
 NO_ITEM: Mapping[str, Any] = {}
@@ -27,12 +29,13 @@ class Draft:
     """The work on one instance for one input. Times are microseconds; nothing in here reads a clock."""
 
     def __init__(self, spec: Spec, instance: Instance, now: int) -> None:
-        self._as_written, self.before, self.now = spec, instance, now
+        self.as_written, self.before, self.now = spec, instance, now
         self.spec = with_items(spec, instance.steps)
         """With a step for each item of those that are done for each."""
         self.steps: dict[str, StepRecord] = dict(instance.steps)
         self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
         self.due, self.refused = instance.due, instance.refused
+        self.held, self.letters = instance.held, list[tuple[bytes, str]]()
         self.emits: list[Emit] = []
         self.changes: list[str] = []
         self.dead_letter: str | None = None
@@ -85,13 +88,13 @@ class Draft:
                 found[name] = value
         return found
 
-    def time(self, limit: int | Expression | None, since: int) -> int | None:
+    def time(self, limit: Span | Expression | None, since: int) -> int | None:
         """When a limit is reached that counts from `since`, unless it is a point in time (microseconds). None: never.
 
         Raises ValueError where it can't be worked out.
         """
         if not isinstance(limit, Expression):
-            return None if limit is None else since + limit
+            return None if limit is None else end_of(limit, since)
         answer = limit.evaluate(self.values(limit.reads))
         if answer.problem is not None:
             raise ValueError(f"{limit.text}: {answer.problem}")
@@ -128,7 +131,7 @@ class Draft:
     def add_steps(self, names: Iterable[str]) -> None:
         """Items have become known: each is a step of its own from now on."""
         self.steps |= {name: StepRecord() for name in names}
-        self.spec = with_items(self._as_written, self.steps)
+        self.spec = with_items(self.as_written, self.steps)
 
     def note(self, text: str) -> None:
         self.changes.append(text)
@@ -136,6 +139,15 @@ class Draft:
     def set_saga_timer(self, due: int | None) -> None:
         if due != self.due:
             self.due, self._timers[SAGA_TIMER] = due, due
+
+    def hold(self, held: Iterable[Held]) -> None:
+        """These events wait for their turn from now on; one timer goes by the first that expires."""
+        self.held = tuple(held)
+        self._timers[HELD_TIMER] = min((one.until for one in self.held if one.until is not None), default=None)
+
+    def bury(self, event_id: bytes, reason: str) -> None:
+        """An event goes to the dead letters."""
+        self.letters.append((event_id, reason))
 
     def request(self, step: Step, emission: Emission, kind: str) -> str | None:
         """Ask for a step ("do") or its "undo". Answers the problem where a field can't be worked out."""
@@ -151,7 +163,7 @@ class Draft:
                 fields=fields,
                 kind="undo" if undo else "do",
                 step=step.name,
-                request_id=request_id(self.spec.name, self.before.key, step.name, kind, round),
+                request_id=request_id(self.spec.name, self.before.key, record.asked_as or step.name, kind, round),
                 round=round,
                 attempt=record.undo_attempt if undo else record.attempt,
                 cancelled=self.cause is not None and self.cause.kind == "cancelled",
@@ -227,6 +239,7 @@ class Draft:
             "refused": self.refused,
             "ended_at": self.ended_at,
             "due": self.due,
+            "held": self.held,
         }
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
@@ -234,7 +247,8 @@ class Draft:
             return Decision(self.before, dead_letter=self.dead_letter)
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        return Decision(instance, tuple(self.emits), timers, tuple(self.changes), dead_letter=self.dead_letter)
+        emits, changes, letters = tuple(self.emits), tuple(self.changes), tuple(self.letters)
+        return Decision(instance, emits, timers, changes, letters=letters, dead_letter=self.dead_letter)
 
 
 def short(event_id: bytes) -> str:

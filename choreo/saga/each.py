@@ -9,7 +9,7 @@ from choreo.saga.decision import Received
 from choreo.saga.draft import NOTHING, Draft
 from choreo.saga.instance import IN_FLIGHT, StepState
 from choreo.saga.items import item_of, listed, name_of
-from choreo.saga.rules import Step
+from choreo.saga.rules import Part, Role, Step
 
 NOT_BEGUN = (StepState.IDLE, StepState.HELD)
 PASSED = (StepState.DONE, StepState.SKIPPED)
@@ -58,8 +58,21 @@ def add(draft: Draft, step: Step, given: Received) -> None:
     draft.note(f"{step.name}: one more item, {key} ({given.event})")
 
 
-def addressed(draft: Draft, step: Step, given: Received) -> Step | None:
-    """The step of the item that an event speaks of; None, and the event is of no use, where there is none."""
+def parts_of(draft: Draft, given: Received) -> tuple[Part, ...]:
+    """What an event means, of a step that is done for each to the item that it speaks of; where there is no such item,
+    the event is of no use.
+    """
+    found = []
+    for part in draft.as_written.parts.get(given.event, ()):
+        step = draft.spec.by_name.get(part.step)
+        if step is None or not step.fans_out or part.role is Role.ADDS:
+            found.append(part)
+        elif (item := _addressed(draft, step, given)) is not None:
+            found.append(Part(part.role, item.name))
+    return tuple(found)
+
+
+def _addressed(draft: Draft, step: Step, given: Received) -> Step | None:
     assert step.for_each is not None
     key = given.fields.get(step.for_each.key)
     found = draft.spec.by_name.get(name_of(step, str(key)))

@@ -10,10 +10,12 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
+from choreo.saga.calendars import OpenTime, Span
+from choreo.saga.clauses import Cancellation, Emission
 from choreo.saga.conditions import Answer, Expression
 from choreo.saga.decision import SAGA_TIMER, Decision, Received
 from choreo.saga.instance import Instance, StepState
-from choreo.saga.rules import Emission, Role, Spec, Step
+from choreo.saga.rules import Role, Spec, Step
 
 KEY = "k1"
 
@@ -95,11 +97,14 @@ def variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
             for (text, when), outcome in zip(asked.items(), outcomes, strict=True)
         }
         said = ", ".join(text if guess.outcome else f"not ({text})" for text, guess in guesses.items())
-        cancels = spec.cancels_on
-        if cancels is not None and cancels.refused is not None:
-            cancels = replace(cancels, refused=Emission(cancels.refused.event))
-        steps = tuple(_without_fields(step, guesses) for step in spec.steps)
-        yield said, replace(spec, steps=steps, cancels_on=cancels, remembers=(), tells=())
+        steps = tuple(_without_fields(_always_open(step), guesses) for step in spec.steps)
+        cancels, undo = _unmapped(spec.cancels_on), _unmapped(spec.compensates_on)
+        bare = replace(spec, steps=steps, remembers=(), tells=(), events=())
+        yield said, replace(bare, cancels_on=cancels, compensates_on=undo)
+
+
+def _unmapped(asked: Cancellation | None) -> Cancellation | None:
+    return asked and replace(asked, refused=Emission(asked.refused.event) if asked.refused else None)
 
 
 def _is_data(when: Expression) -> bool:
@@ -108,10 +113,14 @@ def _is_data(when: Expression) -> bool:
 
 
 def left_out(spec: Spec) -> tuple[str, ...]:
-    """What of a spec no run of an exploration has: steps are done once."""
+    """What of a spec no run of an exploration has: steps are done once, events are taken whenever they come."""
     again = [f"reopens_on of {step.name}" for step in spec.steps if step.reopens_on]
+    again += [f"what happens within saga {step.nested.saga}" for step in spec.steps if step.nested]
+    again += ["the expiry of the lock of isolate_on" for step in spec.steps if step.lost_on]
     again += [f"skips_on of {step.name}" for step in spec.steps if step.skips_on]
     again += [f"for_each of {step.name}" for step in spec.steps if step.for_each]
+    if spec.events:
+        again.append("policies of events")
     return (*again, *(f"repeat of {step.name}" for step in spec.steps if step.repeat))
 
 
@@ -122,8 +131,10 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
         tells=(),
         skips_on=(),
         reopens_on=(),
+        lost_on=(),
         repeat=None,
         for_each=None,
+        human=None,
         on_timeout=replace(step.on_timeout, ask=Emission(ask.event) if ask else None),
         remind=replace(remind, emission=Emission(remind.emission.event)) if remind else None,
         not_before_us=_elastic(step.not_before_us),
@@ -136,9 +147,22 @@ def _without_fields(step: Step, guesses: Mapping[str, Guessed]) -> Step:
     )
 
 
-def _elastic(limit: int | Expression | None) -> int | None:
-    """A point in time that an event would name comes some time: how late says nothing."""
-    return 1 if isinstance(limit, Expression) else limit
+def _always_open(step: Step) -> Step:
+    """The step without a calendar in what it asks for again."""
+    undo, remind, rule = step.compensate, step.remind, step.on_timeout
+    return replace(
+        step,
+        on_timeout=replace(rule, wait_us=_elastic(rule.wait_us) or 0),
+        remind=replace(remind, every_us=_elastic(remind.every_us) or 0) if remind else None,
+        compensate=replace(undo, within_us=_elastic(undo.within_us)) if undo else None,
+    )
+
+
+def _elastic(limit: Span | Expression | None) -> int | None:
+    """A point in time that an event would name comes some time: how late says nothing. Calendars are always open."""
+    if isinstance(limit, OpenTime):
+        return limit.micros
+    return limit if limit is None or isinstance(limit, int) else 1
 
 
 class Surroundings:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from choreo.saga.forward import BAD, IN_FLIGHT, REPEATED
 from choreo.saga.instance import Instance, StepState
 from choreo.saga.items import with_items
+from choreo.saga.policies import Timing
 from choreo.saga.rules import Spec
 
 QUIET = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
@@ -35,6 +36,10 @@ def reason(instance: Instance) -> str | None:
         return None if name is None else _bad(instance, name)
     if cause.kind == "cancelled":
         return f"cancelled ({_short(cause.by)})"
+    if cause.kind == "asked":
+        return f"taken back ({_short(cause.by)})"
+    if cause.kind not in ("failed", "unknown", "timeout"):
+        return f"{_short(cause.by)} {Timing(cause.kind).words}" + (f" ({cause.step})" if cause.step else "")
     verb = {"failed": "failed", "unknown": "may have happened", "timeout": "timed out"}[cause.kind]
     return f"{cause.step} {verb}" + ("" if cause.kind == "timeout" else f" ({_short(cause.by)})")
 
@@ -82,8 +87,11 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
             yield f"{name} done ({_short(record.by)})"
         elif state is StepState.SKIPPED:
             yield f"{name} skipped"
+    for held in instance.held:
+        yield f"{_short(held.event)} waits for its turn"
     if instance.refused:
-        yield f"cancellation refused ({_short(instance.refused)})"
+        undo = spec.compensates_on is not None and spec.compensates_on.event == instance.refused
+        yield f"{'compensation' if undo else 'cancellation'} refused ({_short(instance.refused)})"
 
 
 def _passed(instance: Instance, name: str) -> str:

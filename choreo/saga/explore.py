@@ -20,7 +20,7 @@ from choreo.saga.rules import Role, Spec
 
 Decide = Callable[[Spec, Instance | None, Input], Decision]
 
-WORDS = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at"}
+WORDS = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at", "since"}
 """Of a step's record: what is only told, and times, which are compared and not kept."""
 FOREIGN = {"saga", "key", "version", "digest", "steps", "remembered", "seen", "correlation_id", "refused", "cause"} | {
     "started_at",
@@ -195,7 +195,7 @@ class _Run:
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:
         """What each move leads to, and how many disturbances it is."""
         for move in self._around.moves(node.world):
-            cost = int(move.kind == "due" or move.role is Role.CANCELS) + int(move.kept)
+            cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES)) + int(move.kept)
             broken = None
             try:
                 world, witness, decision = self._made(node, move)

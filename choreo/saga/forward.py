@@ -7,8 +7,9 @@ from typing import Any
 
 from choreo.saga.draft import Draft
 from choreo.saga.each import clear_up, lay_out, settle, stuck, under_way
+from choreo.saga.exclusion import held_back, missed
 from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
-from choreo.saga.instance import Cause, StepRecord, StepState
+from choreo.saga.instance import Asked, Cause, StepRecord, StepState
 from choreo.saga.rules import Step
 
 SETTLED = (StepState.DONE, StepState.SKIPPED)
@@ -64,6 +65,10 @@ class Turn(Enum):
 
 def _turn(draft: Draft, step: Step) -> Turn:
     """Whether enough of what comes before is done, and whether the other ways of a choice were left aside."""
+    if missed(draft, step):
+        return Turn.NEVER
+    if held_back(draft, step):
+        return Turn.NOT_YET
     if step.item_of:
         return Turn.NOW if draft.state(step.item_of) is StepState.WAITING else Turn.NOT_YET
     before = [draft.state(name) for name in step.after]
@@ -115,8 +120,9 @@ def begin(draft: Draft, step: Step) -> None:
         else:
             draft.move(step, StepState.WAITING, due=None)
         return
-    reminder = draft.now + step.remind.every_us if step.remind else None
+    reminder = draft.time(step.remind.every_us, draft.now) if step.remind else None
     limits: dict[str, Any] = {"due": _due(draft, step), "remind_due": reminder}
+    limits["question"] = Asked(since=draft.now) if step.human else None
     if step.emit is None:
         draft.move(step, StepState.WAITING, **limits)
         return
@@ -186,7 +192,7 @@ def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
     assert step.emit is not None
     wait = step.on_timeout.wait_after(record.attempt)
     if wait and not record.resting:
-        draft.put(step, resting=True, due=draft.now + wait)
+        draft.put(step, resting=True, due=draft.time(wait, draft.now))
         draft.note(f"{step.name}: no answer to request {record.attempt}")
         return
     draft.put(step, attempt=record.attempt + 1, resting=False, due=_due(draft, step))
@@ -197,7 +203,7 @@ def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
 def ask(draft: Draft, step: Step, record: StepRecord) -> None:
     """Ask what became of a step; the answer is any of the events that end it."""
     rule = step.on_timeout
-    due = _earlier(draft.now + rule.wait_us, _deadline(draft, step))
+    due = _earlier(draft.time(rule.wait_us, draft.now), _deadline(draft, step))
     draft.put(step, asked=record.asked + 1, due=due)
     draft.note(f"{step.name}: asked what became of it, {record.asked + 1} of {rule.attempts}")
     assert rule.ask is not None
@@ -209,7 +215,7 @@ def remind(draft: Draft, step: Step, record: StepRecord) -> None:
     rule = step.remind
     assert rule is not None
     count = record.reminded + 1
-    draft.put(step, reminded=count, remind_due=draft.now + rule.every_us if count < rule.at_most else None)
+    draft.put(step, reminded=count, remind_due=draft.time(rule.every_us, draft.now) if count < rule.at_most else None)
     draft.note(f"{step.name}: reminded, {count} of {rule.at_most}")
     draft.say(f"reminder {count}", rule.emission, step.name)
 

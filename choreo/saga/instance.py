@@ -61,6 +61,14 @@ class Copied:
         return made
 
 
+class Asked(Value):
+    """A question to people: since when (microseconds since 1970), and who answered it by which event (full name)."""
+
+    since: int
+    by: str = ""
+    event: str = ""
+
+
 class StepRecord(Copied, Value):
     """What an instance keeps of one step. Times are microseconds since 1970.
 
@@ -68,8 +76,10 @@ class StepRecord(Copied, Value):
     its timer fires, `remind_due` when it reminds, `resting` means that the timer ends a wait before the next request.
     `run` counts how often it was begun, `asked` and `reminded` questions and reminders. `round` counts undos: a late
     success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
-    `uncovered` until the undo is asked for again. `items` are those of a step that is done for each, by their keys,
-    once the list is known; each has a record of its own, `ship[KEY]`.
+    `uncovered` until the undo is asked for again. `since` is when the event was emitted that began a further `run`.
+    `items` are those of a step that is done for each, by their keys, once the list is known; each has a record of its
+    own, `ship[KEY]`. `asked_as` is the name under which it is asked for, where a migration has renamed it: a request
+    keeps its id.
     """
 
     state: StepState = StepState.IDLE
@@ -88,17 +98,36 @@ class StepRecord(Copied, Value):
     done_at: int | None = None
     undone_at: int | None = None
     late: Literal["", "uncovered", "covered"] = ""
+    since: int | None = None
+    asked_as: str = ""
     fields: dict[str, Any] = Field(default_factory=dict)
     problem: str = ""
     items: dict[str, Any] | None = None
+    question: Asked | None = None
 
 
 class Cause(Value):
-    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; or what cancelled it."""
+    """Why a saga is being undone: a step and the event (full name) or timeout that ended it; what cancelled it, or took
+    it back ("asked"); or, by a policy, the event that came at no good time: `kind` is its timing then.
+    """
 
-    kind: Literal["failed", "unknown", "timeout", "cancelled"]
+    kind: Literal[
+        "failed", "unknown", "timeout", "cancelled", "asked", "early", "late", "duplicate", "out_of_order", "unexpected"
+    ]
     step: str = ""
     by: str = ""
+
+
+class Held(Value):
+    """An event (full name, id in hex) that an instance keeps for its turn, `until` (None: for ever); `fields` are those
+    that decisions need, `at` is when it was emitted. Times are microseconds since 1970.
+    """
+
+    event: str
+    event_id: str
+    at: int
+    until: int | None
+    fields: dict[str, Any] = Field(default_factory=dict)
 
 
 class Instance(Copied, Value):
@@ -122,6 +151,7 @@ class Instance(Copied, Value):
     ended_at: int | None = None
     due: int | None = None
     forgotten: bool = False
+    held: tuple[Held, ...] = ()
 
     @classmethod
     def __value_codec__(cls) -> ValueCodec:

@@ -7,10 +7,10 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from choreo.saga.clauses import FanOut, Reference
 from choreo.saga.conditions import Kind, kind_of
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawFanOut, RawSpec, RawStep
-from choreo.saga.rules import FanOut, Reference
 from choreo.saga.vocabulary import Vocabulary
 
 _LIST = re.compile(r"saga\.([A-Za-z_]\w*)|steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")

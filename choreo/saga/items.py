@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from choreo.saga.clauses import FAIL, FanOut
 from choreo.saga.instance import StepRecord
-from choreo.saga.rules import FAIL, FanOut, Spec, Step
+from choreo.saga.rules import Spec, Step
 
 MAX_ITEMS = 1_000
 """More are refused: an instance is written whole with each event that changes it."""
@@ -54,6 +55,7 @@ def _whole(step: Step) -> Step:
         on_timeout=FAIL,
         remind=None,
         compensate=None,
+        human=None,
     )
 
 
@@ -68,6 +70,8 @@ def _one(step: Step, key: str) -> Step:
         otherwise=(),
         not_before_us=None,
         pivot=False,
+        during=None,
+        excludes=(),
         tells=(),
     )
 

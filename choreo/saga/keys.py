@@ -3,8 +3,8 @@
 from choreo.saga.durations import parse_duration
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import Limit
+from choreo.saga.shapes import OPENS, Shape
 from choreo.saga.shapes import Keys as Known
-from choreo.saga.shapes import Shape
 from choreo.saga.yaml import Items, Node, Table, Text
 
 WORDS = (Shape.WORD, Shape.EVENT, Shape.EXPRESSION, Shape.SAGA_NAME, Shape.STEP_NAME)
@@ -22,7 +22,7 @@ class Keys:
                 cure = did_you_mean(key.value, known, f"known are {', '.join(known)}")
                 problems.add(key.place, "unknown-key", f"{what} has no key {key.value}", cure)
         for name, wanted in known.items():
-            if wanted.required and name not in table.entries:
+            if wanted.required and name not in table.entries and wanted.unless not in table.entries:
                 said, cure = wanted.missing or f"{what} has no {name}", wanted.cure or f"add {name}:"
                 problems.add(table.place, "missing-key", said, cure)
 
@@ -82,6 +82,14 @@ class Keys:
     def time(self, key: str) -> Limit | Text | None:
         """A duration, or the text of an expression; None where the key is missing."""
         text = self.text(key, Shape.TIME)
+        return self._time_of(key, text)
+
+    def beginning(self, key: str) -> Limit | Text | None:
+        """The same, or the word that waits until a calendar is open."""
+        text = self.text(key, Shape.BEGINNING)
+        return text if text is not None and text.value == OPENS else self._time_of(key, text)
+
+    def _time_of(self, key: str, text: Text | None) -> Limit | Text | None:
         if text is None or "saga." in text.value or "steps." in text.value:
             return text
         return self.limit_of(key, text)

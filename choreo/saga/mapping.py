@@ -1,14 +1,14 @@
 """Where the fields of an emitted event come from: by name from `saga.*`, else from `with:`; a gap is a problem."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from choreo.saga.clauses import Computed, Emission, Item, Reference, SagaKey, Source
 from choreo.saga.conditions import Expression, Kind
 from choreo.saga.item_words import ItemWords
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawEmission
-from choreo.saga.rules import Computed, Emission, Item, Reference, SagaKey, Source
 from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
 from choreo.saga.yaml import Text
 
@@ -72,7 +72,7 @@ class Mapper:
             self.problems.add(text.place, "wrong-type", said)
             return None
         places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
-        return _reference(expression) or Computed(expression, places)
+        return plain_reference(expression) or Computed(expression, places)
 
     def _same_kind(self, raw: RawEmission, event: str, name: str) -> bool:
         return self._fits(raw, event, name, self.words.kind(self.starts_on, name), "saga")
@@ -109,7 +109,8 @@ class Mapper:
         self.problems.add(raw.event.place, "unfilled-field", said, cure)
 
 
-def _reference(expression: Expression) -> Reference | Item | None:
+def plain_reference(expression: Expression) -> Reference | Item | None:
+    """The field that an expression names and does nothing with; None for any other expression."""
     text = expression.text.strip()
     if found := _SAGA.fullmatch(text):
         return Reference(None, found[1])
@@ -120,9 +121,9 @@ def _reference(expression: Expression) -> Reference | Item | None:
     return None
 
 
-def fields_of_items(emission: Emission) -> Iterator[str]:
-    """The fields of the item at hand that an emission reads; "" is its key."""
-    for source in emission.fields.values():
+def fields_of_items(sources: Iterable[Source]) -> Iterator[str]:
+    """The fields of the item at hand that these sources read; "" is its key."""
+    for source in sources:
         if isinstance(source, Item):
             yield source.field
         elif isinstance(source, Computed):
@@ -130,10 +131,10 @@ def fields_of_items(emission: Emission) -> Iterator[str]:
             yield from (match[1] or "" for match in found if match)
 
 
-def variables_of(sources: Mapping[str, Source]) -> tuple[Reference, ...]:
+def references_to(sources: Iterable[Source]) -> tuple[Reference, ...]:
     """The remembered fields that these sources read."""
     found: list[Reference] = []
-    for source in sources.values():
+    for source in sources:
         if isinstance(source, Reference):
             found.append(source)
         elif isinstance(source, Computed):

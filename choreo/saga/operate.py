@@ -6,10 +6,23 @@ An operator's word of a step (`resolve`, `cancel`) is taken as the event that wo
 from typing import Any
 
 from choreo.saga.backward import UNDOING, undo_again
-from choreo.saga.decision import Answer, Cancel, Command, Emit, Order, Received, Resolve, Retry, Skip, request_id
+from choreo.saga.decision import (
+    Answer,
+    Cancel,
+    Command,
+    Emit,
+    Migrate,
+    Order,
+    Received,
+    Resolve,
+    Retry,
+    Skip,
+    request_id,
+)
 from choreo.saga.draft import Draft
 from choreo.saga.forward import IN_FLIGHT, request_again
 from choreo.saga.instance import StepState
+from choreo.saga.people import ask_anew, no_decision, take_answer
 from choreo.saga.rules import Part, Role, Step
 
 UNSETTLED = (StepState.IDLE, StepState.HELD, *IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN)
@@ -20,13 +33,16 @@ def saying(given: Command) -> str:
     """`retry ship (by ada: the carrier is back)`."""
     order = given.order
     words = [type(order).__name__.lower()]
-    if not isinstance(order, Cancel):
+    if isinstance(order, Migrate):
+        words.append(f"to version {order.version}")
+    elif not isinstance(order, Cancel):
         words.append(order.step)
     if isinstance(order, Resolve):
         words.append(order.outcome)
     if isinstance(order, Answer):
         words.append(order.event)
-    return f"{' '.join(words)} (by {given.who}: {given.why})"
+    role = f" as {order.role}" if isinstance(order, Answer) and order.role else ""
+    return f"{' '.join(words)} (by {given.who}{role}: {given.why})"
 
 
 def refusal(draft: Draft, order: Order) -> str | None:
@@ -35,6 +51,7 @@ def refusal(draft: Draft, order: Order) -> str | None:
         return f"the saga ended ({draft.status}) and is forgotten"
     if isinstance(order, Cancel):
         return _no_cancel(draft)
+    assert not isinstance(order, Migrate)  # it is held to another spec: adopt.py
     step = draft.spec.by_name.get(order.step)
     if step is None:
         return f"there is no step {order.step}, the steps are {', '.join(draft.spec.by_name)}"
@@ -54,12 +71,14 @@ def obey(draft: Draft, given: Command) -> Part | None:
     order = given.order
     if isinstance(order, Cancel):
         return Part(Role.CANCELS, "")
+    assert not isinstance(order, Migrate)  # it puts another instance in the place of this one: adopt.py
     step = draft.spec.by_name[order.step]
     if isinstance(order, Resolve):
         return Part(ROLES[order.outcome], step.name)
     if isinstance(order, Retry):
         again = undo_again if _goes_back(draft, step) else request_again
         again(draft, step)
+        ask_anew(draft, step)
     elif isinstance(order, Skip):
         rest: dict[str, Any] = {
             "due": None,
@@ -72,7 +91,8 @@ def obey(draft: Draft, given: Command) -> Part | None:
         draft.move(step, StepState.SKIPPED, **rest)
     else:
         name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "answer", 1)
-        fields = {**order.fields, draft.spec.correlate_by[order.event]: draft.before.key}
+        own = take_answer(draft, step, order, given.who)
+        fields = {**order.fields, **own, draft.spec.correlate_by[order.event]: draft.before.key}
         if step.for_each and step.item_of:
             fields[step.for_each.key] = draft.item_of(step)[""]
         draft.emits.append(Emit(order.event, fields, "answer", step.name, name))
@@ -82,7 +102,7 @@ def obey(draft: Draft, given: Command) -> Part | None:
 def as_if_received(draft: Draft, given: Command) -> Received:
     """The event that an operator's word stands for. Of its fields it can only repeat what the step has told before."""
     order, key, story = given.order, draft.before.key, draft.before.correlation_id
-    fields = {} if isinstance(order, Cancel) else draft.steps[order.step].fields
+    fields = {} if isinstance(order, Cancel | Migrate) else draft.steps[order.step].fields
     return Received(_operator(given), key, given.event_id, given.now, given.now, fields, story)
 
 
@@ -174,7 +194,8 @@ def _no_answer(draft: Draft, step: Step, order: Answer) -> str | None:
     elif state in (*IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN) and draft.cause is None:
         awaited = (*step.completes_on, *step.fails_on, *step.unknown_on)
     else:
-        return f"step {step.name} is {state}: it waits for no event"
+        by = f" ({draft.steps[step.name].by})" if state is StepState.DONE else ""
+        return f"step {step.name} is {state}{by}: it waits for no event"
     if order.event not in awaited:
         return f"step {step.name} does not wait for {order.event}, but for {' or '.join(awaited)}"
-    return None
+    return no_decision(draft, step, order)

@@ -61,7 +61,8 @@ class _OrderWalk:
         step = self._by_name[name]
         if step.after.enough is not None:
             return frozenset()  # where too few of its steps are left it is skipped, and none may be done
-        return self.sure[name] | (frozenset() if step.when or step.otherwise or step.skips_on else {name})
+        skippable = step.when or step.otherwise or step.skips_on or step.during
+        return self.sure[name] | (frozenset() if skippable else {name})
 
     def _visited(self, texts: Iterable[Text], path: tuple[str, ...]) -> list[str]:
         """Those of these steps that there are, visited; one that closes a circle is a problem and left out."""

@@ -113,11 +113,12 @@ def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received
 def _not_after_the_end(
     spec: Spec, before: Instance | None, given: Received | None, after: Instance | None, emit: Emit
 ) -> None:
-    """After the end only a late success is answered, by its undo, which opens the saga again."""
+    """After the end only a late success, or who takes the saga back, is answered by an undo: that opens it again."""
     says = f"{_word(emit.event)} is emitted"
     if after is not None and after.ended:
         raise Broken(SILENT, f"{says} and the saga is {after.status}")
-    late = given is not None and (Role.COMPLETES, emit.step) in spec.parts.get(given.event, ())
+    parts = spec.parts.get(given.event, ()) if given is not None else ()
+    late = (Role.COMPLETES, emit.step) in parts or (Role.COMPENSATES, "") in parts
     if before is not None and before.ended and not (late and emit.kind == "undo"):
         raise Broken(SILENT, f"{says} though the saga was {before.status}")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from choreo.saga.clauses import Nested
 from choreo.saga.problems import Place
 from choreo.saga.yaml import Text
 
@@ -74,12 +75,52 @@ class RawRepetition:
 
 
 @dataclass(frozen=True)
+class RawIsolation:
+    """An `isolate_on:`: the field, and what its table says besides."""
+
+    by: Text
+    scope: Text | None = None
+    within: Limit | None = None
+    expires: Limit | None = None
+
+
+@dataclass(frozen=True)
 class RawReminder:
     """A `remind:` block."""
 
     emit: RawEmission
     every: Limit
     at_most: int
+
+
+@dataclass(frozen=True)
+class RawHuman:
+    """A `human:` block."""
+
+    role: Text
+    asks: Text
+    escalate_to: Text | None = None
+
+
+@dataclass(frozen=True)
+class RawCalendar:
+    """One of `calendars:`."""
+
+    name: Text
+    zone: Text
+    open: tuple[Text, ...]
+    closed: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class RawPolicy:
+    """One entry of `events:`; `place` is that of what is done."""
+
+    event: Text
+    timing: str
+    does: str
+    keep: Limit | None
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -92,14 +133,23 @@ class RawOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class RawStep:
-    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which."""
+    """A step. `compensate` is None where `none` was written, and where nothing was: `says_compensate` tells which.
+
+    `hands` are the mappings of its own `with:`; `nested`, and what follows from it, is filled in by `nesting.py`.
+    """
 
     name: Text
     after: RawOrder = RawOrder()
     when: Text | None = None
+    during: Text | None = None
+    excludes: tuple[Text, ...] = ()
     otherwise: tuple[Text, ...] = ()
     for_each: RawFanOut | None = None
     emit: RawEmission | None = None
+    human: RawHuman | None = None
+    saga: Text | None = None
+    hands: tuple[tuple[Text, Text], ...] = ()
+    nested: Nested | None = None
     completes_on: tuple[Text, ...] = ()
     fails_on: tuple[Text, ...] = ()
     unknown_on: tuple[Text, ...] = ()
@@ -109,6 +159,7 @@ class RawStep:
     not_before: Limit | Text | None = None
     within: Limit | Text | None = None
     deadline: Limit | Text | None = None
+    calendar: Text | None = None
     on_timeout: RawTimeout = RawTimeout()
     remind: RawReminder | None = None
     compensate: RawCompensation | None = None
@@ -129,20 +180,29 @@ class RawStep:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSpec:
-    """A spec. `correlate_by` is one field for all events (under "") or a field by event."""
+    """A spec. `correlate_by` is one field for all events (under "") or a field by event.
+
+    `refused` answers where it is too late to cancel, `kept` where it is too late to compensate.
+    """
 
     name: Text
     version: int = 1
     namespace: str = ""
     starts_on: Text
     correlate_by: tuple[tuple[Text, Text], ...] = ()
+    isolate_on: RawIsolation | None = None
     remember: tuple[Text, ...] = ()
     within: Limit | None = None
     deadline: Limit | None = None
+    calendars: tuple[RawCalendar, ...] = ()
+    calendar: Text | None = None
     cancels_on: Text | None = None
     refused: RawEmission | None = None
+    compensates_on: Text | None = None
+    kept: RawEmission | None = None
     cancellable_until: Text | None = None
     tells: RawTellings = ()
+    policies: tuple[RawPolicy, ...] = ()
     keep_early: Limit | None = None
     keep_ended: Limit | None = None
     refuse_again: Limit | None = None
@@ -152,7 +212,7 @@ class RawSpec:
     @property
     def events(self) -> tuple[Text, ...]:
         """Every event that the spec handles or emits, as written."""
-        handled = (self.starts_on, self.cancels_on) if self.cancels_on else (self.starts_on,)
-        emitted = (self.refused, *(emission for _, emission in self.tells))
+        handled = (one for one in (self.starts_on, self.cancels_on, self.compensates_on) if one)
+        emitted = (self.refused, self.kept, *(emission for _, emission in self.tells))
         told = tuple(emission.event for emission in emitted if emission)
         return (*handled, *told, *(event for step in self.steps for event in step.events))

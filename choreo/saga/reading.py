@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from choreo.saga.almanac import read_calendars
+from choreo.saga.human import read_human
 from choreo.saga.keys import Keys
+from choreo.saga.policy_reading import read_policies
 from choreo.saga.problems import Place, Problems
 from choreo.saga.raw import (
     Limit,
     RawCompensation,
     RawEmission,
     RawFanOut,
+    RawIsolation,
     RawOrder,
     RawReminder,
     RawRepetition,
@@ -22,6 +26,8 @@ from choreo.saga.shapes import (
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    ISOLATION_KEYS,
+    NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
     ORDER_KEYS,
@@ -54,7 +60,8 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         problems.add(name.place, "not-a-name", said)
     starts_on = keys.text("starts_on")
     namespace = keys.text("namespace")
-    cancels_on, refused = _cancellation(keys.node("cancels_on", Shape.CANCELLATION), problems)
+    cancels_on, refused = _cancellation(keys, "cancels_on")
+    compensates_on, kept = _cancellation(keys, "compensates_on")
     correlate_by = _correlation(keys, problems)
     steps = _steps(keys, table, problems)
     if name is None or starts_on is None:
@@ -65,13 +72,19 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         namespace=namespace.value if namespace else "",
         starts_on=starts_on,
         correlate_by=correlate_by,
+        isolate_on=_isolation(keys),
         remember=keys.names("remember"),
         within=keys.limit("within"),
         deadline=keys.limit("deadline"),
+        calendars=read_calendars(keys),
+        calendar=keys.text("calendar"),
         cancels_on=cancels_on,
         refused=refused,
+        compensates_on=compensates_on,
+        kept=kept,
         cancellable_until=keys.text("cancellable_until"),
         tells=_tellings(keys, Shape.TELLINGS, TELL_KEYS),
+        policies=read_policies(keys),
         keep_early=keys.limit("keep_early"),
         keep_ended=keys.limit("keep_ended"),
         refuse_again=keys.limit("refuse_again"),
@@ -83,25 +96,34 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
 def _correlation(keys: Keys, problems: Problems) -> tuple[tuple[Text, Text], ...]:
     node = keys.node("correlate_by", Shape.CORRELATION)
     if isinstance(node, Table):
-        pairs = []
         if not node.entries:
             problems.add(node.place, "wrong-shape", "correlate_by takes a field, or a table: event -> field")
-        for key, value in node.entries.values():
-            if isinstance(value, Text) and value.value:
-                pairs.append((key, value))
-            else:
-                problems.add(value.place, "wrong-shape", f"correlate_by: {key.value} takes the name of a field")
-        return tuple(pairs)
+        return _words(node, "correlate_by", "the name of a field", problems)
     text = keys.text("correlate_by", Shape.CORRELATION)
     return ((Text(EVERY_EVENT, text.place), text),) if text else ()
 
 
-def _cancellation(node: Node | None, problems: Problems) -> tuple[Text | None, RawEmission | None]:
+def _isolation(keys: Keys) -> RawIsolation | None:
+    node = keys.node("isolate_on", Shape.ISOLATION)
     if not isinstance(node, Table):
-        emission = _emission(node, None, problems) if node is not None else None
+        text = keys.text("isolate_on", Shape.ISOLATION)
+        return RawIsolation(text) if text else None
+    inner = Keys(node, keys.problems, "isolate_on", ISOLATION_KEYS)
+    by, scope = inner.text("by"), inner.text("scope")
+    if scope and not SAGA_NAME.fullmatch(scope.value):
+        said = f"{scope.value} is not a scope's name: lower-case letters, digits and _ only"
+        keys.problems.add(scope.place, "not-a-name", said)
+    return RawIsolation(by, scope, inner.limit("within"), _finite(inner, "expires")) if by else None
+
+
+def _cancellation(keys: Keys, key: str) -> tuple[Text | None, RawEmission | None]:
+    """The event that asks for it, and what answers where it is too late."""
+    node = keys.node(key, Shape.CANCELLATION)
+    if not isinstance(node, Table):
+        emission = _emission(node, None, keys.problems) if node is not None else None
         return (emission.event if emission else None), None
-    keys = Keys(node, problems, "cancels_on", CANCELLATION_KEYS)
-    return keys.text("event"), _emitted(keys, "refused")
+    inner = Keys(node, keys.problems, key, CANCELLATION_KEYS)
+    return inner.text("event"), _emitted(inner, "refused")
 
 
 def _steps(keys: Keys, table: Table, problems: Problems) -> tuple[RawStep, ...]:
@@ -132,18 +154,24 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         name=name,
         after=_order(keys, problems),
         when=keys.text("when"),
+        during=keys.text("while"),
+        excludes=keys.names("excludes"),
         otherwise=keys.names("else"),
         for_each=_fan_out(keys),
         emit=_emitted(keys, "emit"),
+        human=read_human(keys),
+        saga=_nested(keys),
+        hands=_mappings(keys.node("with", Shape.MAPPINGS), problems),
         completes_on=keys.names("completes_on"),
         fails_on=keys.names("fails_on"),
         unknown_on=keys.names("unknown_on"),
         skips_on=keys.names("skips_on"),
         reopens_on=keys.names("reopens_on"),
         repeat=_repetition(keys),
-        not_before=keys.time("not_before"),
+        not_before=keys.beginning("not_before"),
         within=keys.time("within"),
         deadline=keys.time("deadline"),
+        calendar=keys.text("calendar"),
         on_timeout=_on_timeout(keys.node("on_timeout", Shape.TIMEOUT), problems),
         remind=_reminder(keys),
         compensate=None if compensate is None or says_none else _compensation(compensate, problems),
@@ -151,6 +179,14 @@ def _step(table: Table, problems: Problems) -> RawStep | None:
         pivot=keys.flag("pivot"),
         tells=_tellings(keys, Shape.STEP_TELLINGS, STEP_TELL_KEYS),
     )
+
+
+def _nested(keys: Keys) -> Text | None:
+    saga = keys.text("saga", Shape.NESTED)
+    if saga and not NESTED.fullmatch(saga.value):
+        said = f"{saga.value} is no saga: its name, or its name and least version"
+        keys.problems.add(saga.place, "not-a-name", said, "saga: shipping, or shipping@2")
+    return saga
 
 
 def _order(keys: Keys, problems: Problems) -> RawOrder:
@@ -308,10 +344,15 @@ def _mappings(node: Node | None, problems: Problems) -> tuple[tuple[Text, Text],
     if not isinstance(node, Table):
         problems.add(node.place, "wrong-shape", "with: takes a table of fields: {amount: steps.take_payment.amount}")
         return ()
+    return _words(node, "with", "one expression", problems)
+
+
+def _words(table: Table, where: str, what: str, problems: Problems) -> tuple[tuple[Text, Text], ...]:
+    """The keys of a table with the words that they map to; what is no word is a problem: it should be `what`."""
     pairs = []
-    for key, value in node.entries.values():
+    for key, value in table.entries.values():
         if isinstance(value, Text) and value.value:
             pairs.append((key, value))
         else:
-            problems.add(value.place, "wrong-shape", f"with: {key.value} takes one expression")
+            problems.add(value.place, "wrong-shape", f"{where}: {key.value} takes {what}")
     return tuple(pairs)

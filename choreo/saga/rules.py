@@ -3,153 +3,27 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from choreo.saga.calendars import Span
+from choreo.saga.clauses import (
+    FAIL,
+    Cancellation,
+    Compensation,
+    Emission,
+    FanOut,
+    Human,
+    Nested,
+    OnTimeout,
+    Reminder,
+    Repetition,
+    Telling,
+)
 from choreo.saga.conditions import Expression
-
-
-@dataclass(frozen=True)
-class SagaKey:
-    """The value of `correlate_by`."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A remembered field, taken over exactly: `step` is None for `saga.FIELD`."""
-
-    step: str | None
-    field: str
-
-
-@dataclass(frozen=True)
-class Computed:
-    """What an expression gives; a double is rounded to `places` decimals where the field is a Decimal."""
-
-    expression: Expression
-    places: int | None = None
-
-
-@dataclass(frozen=True)
-class Item:
-    """Of the item at hand, where a step is done for each: its key for the field "", else a field of it."""
-
-    field: str = ""
-
-
-Source = SagaKey | Reference | Computed | Item
-
-
-@dataclass(frozen=True)
-class Emission:
-    """An event to emit: its full name, and where each field comes from. What is not named keeps the event's default.
-
-    A source that has no value leaves its field to the default too, or to None where the field is one of `nulls`.
-    """
-
-    event: str
-    fields: Mapping[str, Source] = field(default_factory=dict)
-    nulls: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Telling:
-    """An event that tells others what became of a saga or step: `moment` is a key of the spec's `tell`."""
-
-    moment: str
-    emission: Emission
-
-
-def grown(wait_us: int, backoff: int, longest_us: int | None, attempt: int) -> int:
-    """A wait that is `backoff` times as long after each attempt, up to a longest one. Microseconds."""
-    wait = wait_us
-    for _ in range(attempt - 1):
-        if backoff == 1 or (longest_us is not None and wait >= longest_us):
-            break
-        wait *= backoff
-    return wait if longest_us is None else min(wait, longest_us)
-
-
-@dataclass(frozen=True)
-class OnTimeout:
-    """What a timeout means. `attempts` counts requests, or questions, in all; `wait_us` microseconds pass before the
-    next request, or are given to the answer to a question.
-    """
-
-    kind: Literal["fail", "retry", "escalate", "ask"] = "fail"
-    attempts: int = 1
-    wait_us: int = 0
-    ask: Emission | None = None
-    backoff: int = 1
-    longest_us: int | None = None
-
-    def wait_after(self, attempt: int) -> int:
-        """Microseconds from a request that was not answered until the next one."""
-        return grown(self.wait_us, self.backoff, self.longest_us, attempt)
-
-
-FAIL = OnTimeout()
-
-
-@dataclass(frozen=True)
-class Reminder:
-    """What is emitted again and again while a step waits: after `every_us` microseconds each, `at_most` times."""
-
-    emission: Emission
-    every_us: int
-    at_most: int
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """A step is done again until a condition holds, `at_most` times in all; then it has failed."""
-
-    until: Expression
-    at_most: int
-
-
-@dataclass(frozen=True)
-class FanOut:
-    """A step is done for each item of a list. Items are told apart by `key`, a field of theirs, and of the events.
-
-    `at_least` items must be done, else `percent` of them. `keeps` are the fields of an item that are read.
-    """
-
-    items: Reference
-    key: str
-    adds_on: tuple[str, ...] = ()
-    at_least: int | None = None
-    percent: int = 100
-    rest: Literal["leave", "wait", "undo"] = "leave"
-    keeps: tuple[str, ...] = ()
-
-    def enough(self, items: int) -> int:
-        """How many of so many items must be done."""
-        return self.at_least if self.at_least is not None else -(-items * self.percent // 100)
-
-
-@dataclass(frozen=True)
-class Compensation:
-    """How a step is undone. A failed or silent undo is asked for `attempts` times in all, then the saga is stuck.
-
-    `after` names what must be undone before; None: whatever came after the step.
-    """
-
-    emit: Emission
-    done_on: tuple[str, ...]
-    fails_on: tuple[str, ...] = ()
-    within_us: int | None = None
-    attempts: int = 3
-    wait_us: int = 30_000_000
-    after: tuple[str, ...] | None = None
-    backoff: int = 1
-    longest_us: int | None = None
-
-    def wait_after(self, attempt: int) -> int:
-        """Microseconds from an undo that failed until the next one."""
-        return grown(self.wait_us, self.backoff, self.longest_us, attempt)
+from choreo.saga.policies import Policy, Timing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,32 +31,39 @@ class Step:
     """One step. Event names are full names; times are microseconds, None for no limit.
 
     `within_us` counts from the moment when the step begins to wait, `deadline_us` from the start of the saga,
-    `not_before_us` from the step's turn; an expression gives the point in time itself.
+    `not_before_us` from the step's turn; an expression gives the point in time itself, a calendar counts open time.
     Of `after`, `enough` must be done; None: all of them, or skipped. `otherwise` are those that must have been skipped.
-    `keeps` are the fields of the completing event that expressions and mappings read.
+    It begins only while `during` is under way, and while none of those that it `excludes` is.
+    `keeps` are the fields of the completing event that expressions and mappings read. `lost_on` marks the wait for a
+    lock: the event takes it away again, and without it no other step begins.
     """
 
     name: str
     after: tuple[str, ...] = ()
     enough: int | None = None
     when: Expression | None = None
+    during: str | None = None
+    excludes: tuple[str, ...] = ()
     otherwise: tuple[str, ...] = ()
     emit: Emission | None = None
     completes_on: tuple[str, ...] = ()
     fails_on: tuple[str, ...] = ()
     unknown_on: tuple[str, ...] = ()
-    within_us: int | Expression | None = None
-    deadline_us: int | Expression | None = None
+    within_us: Span | Expression | None = None
+    deadline_us: Span | Expression | None = None
     on_timeout: OnTimeout = FAIL
     compensate: Compensation | None = None
     pivot: bool = False
     keeps: tuple[str, ...] = ()
     tells: tuple[Telling, ...] = ()
     remind: Reminder | None = None
+    human: Human | None = None
     skips_on: tuple[str, ...] = ()
     reopens_on: tuple[str, ...] = ()
+    lost_on: tuple[str, ...] = ()
     repeat: Repetition | None = None
-    not_before_us: int | Expression | None = None
+    not_before_us: Span | Expression | None = None
+    nested: Nested | None = None
     for_each: FanOut | None = None
     item_of: str = ""
     """Of a step for one item: the step that is done for each."""
@@ -202,7 +83,7 @@ class Step:
         """The fields that are read of the events that concern the step."""
         rule, undo = self.for_each, self.compensate
         if rule is None:
-            return dict.fromkeys(self.completes_on, self.keeps)
+            return dict.fromkeys((*self.completes_on, *self.lost_on), self.keeps)
         ends = (*self.completes_on, *self.fails_on, *self.unknown_on, *self.skips_on, *self.reopens_on)
         answers = (*undo.done_on, *undo.fails_on) if undo else ()
         return dict.fromkeys((*ends, *answers), (rule.key,)) | dict.fromkeys(rule.adds_on, (rule.key, *rule.keeps))
@@ -215,13 +96,13 @@ class Step:
         found += [self.on_timeout.ask, remind.emission if remind else None]
         return tuple(emission for emission in found if emission)
 
-
-@dataclass(frozen=True)
-class Cancellation:
-    """Which event cancels, and what is emitted where that is refused."""
-
-    event: str
-    refused: Emission | None = None
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Every duration that it says, points in time aside."""
+        undo, remind = self.compensate, self.remind
+        found = [self.within_us, self.deadline_us, self.not_before_us, self.on_timeout.wait_us]
+        found += [undo.within_us if undo else None, remind.every_us if remind else None]
+        return tuple(one for one in found if one is not None and not isinstance(one, Expression))
 
 
 class Role(StrEnum):
@@ -234,8 +115,10 @@ class Role(StrEnum):
     UNDONE = "undone"
     UNDO_FAILS = "undo fails"
     CANCELS = "cancels"
+    COMPENSATES = "compensates"
     REOPENS = "reopens"
     ADDS = "adds"
+    LOSES = "loses"
     SKIPS = "skips"
 
 
@@ -260,12 +143,17 @@ class Spec:
     steps: tuple[Step, ...]
     remembers: tuple[str, ...] = ()
     cancels_on: Cancellation | None = None
+    events: tuple[Policy, ...] = ()
     keep_early_us: int | None = 86_400_000_000
     keep_ended_us: int | None = 30 * 86_400_000_000
     refuse_again_us: int | None = 365 * 86_400_000_000
     tells: tuple[Telling, ...] = ()
+    lock_scope: str | None = None
+    """Among which sagas the lock excludes that its first step waits for; None where it isolates nothing."""
     cancellable_until: str | None = None
     """The step that must not be done yet when a cancellation comes."""
+    compensates_on: Cancellation | None = None
+    """What takes it back while it goes on and once it is complete; only a pivot refuses that."""
 
     @cached_property
     def digest(self) -> str:
@@ -284,6 +172,8 @@ class Spec:
         found: dict[str, list[Part]] = {self.starts_on: [Part(Role.STARTS, "")]}
         if self.cancels_on:
             found.setdefault(self.cancels_on.event, []).append(Part(Role.CANCELS, ""))
+        if self.compensates_on:
+            found.setdefault(self.compensates_on.event, []).append(Part(Role.COMPENSATES, ""))
         for step in self.steps:
             undo = step.compensate
             for role, events in (
@@ -293,6 +183,7 @@ class Spec:
                 (Role.UNDONE, undo.done_on if undo else ()),
                 (Role.UNDO_FAILS, undo.fails_on if undo else ()),
                 (Role.REOPENS, step.reopens_on),
+                (Role.LOSES, step.lost_on),
                 (Role.SKIPS, step.skips_on),
                 (Role.ADDS, step.for_each.adds_on if step.for_each else ()),
             ):
@@ -300,18 +191,40 @@ class Spec:
                     found.setdefault(event, []).append(Part(role, step.name))
         return {event: tuple(parts) for event, parts in found.items()}
 
+    @cached_property
+    def policies(self) -> Mapping[str, Mapping[Timing, Policy]]:
+        """What is done with events that come at no good time, by event; what is not there is taken as ever."""
+        found: dict[str, dict[Timing, Policy]] = {}
+        for policy in self.events:
+            found.setdefault(policy.event, {})[policy.timing] = policy
+        return found
+
     @property
     def emissions(self) -> tuple[Emission, ...]:
         """Everything that the saga may emit for itself; its steps have more."""
-        refused = self.cancels_on.refused if self.cancels_on else None
+        asked = (self.cancels_on, self.compensates_on)
         told = tuple(telling.emission for telling in self.tells)
-        return (refused, *told) if refused else told
+        return (*(one.refused for one in asked if one and one.refused), *told)
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The events by which others start the saga and take it back, in their own time."""
+        asked = (self.cancels_on, self.compensates_on)
+        return (self.starts_on, *(one.event for one in asked if one))
 
     @cached_property
     def emits(self) -> tuple[str, ...]:
         """The full names of the events that this saga may emit, each once."""
         of_steps = (emission for step in self.steps for emission in step.emissions)
         return tuple(dict.fromkeys(emission.event for emission in (*self.emissions, *of_steps)))
+
+    @cached_property
+    def asks(self) -> tuple[str, ...]:
+        """Those of `emits` that want somebody who acts: what only tells and reminds is for whom it may concern."""
+        told = [*self.emissions, *(telling.emission for step in self.steps for telling in step.tells)]
+        told += [step.remind.emission for step in self.steps if step.remind]
+        every = (emission for step in self.steps for emission in step.emissions)
+        return tuple(dict.fromkeys(one.event for one in every if not any(one is telling for telling in told)))
 
     @cached_property
     def needs(self) -> Mapping[str, tuple[str, ...]]:

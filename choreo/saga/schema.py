@@ -11,12 +11,18 @@ from choreo.saga.durations import PATTERN
 from choreo.saga.reading import OF_ITEMS
 from choreo.saga.shapes import (
     ASK_KEYS,
+    CALENDAR_KEYS,
     CANCELLATION_KEYS,
     COMPENSATION_KEYS,
     EMISSION_KEYS,
+    HUMAN_KEYS,
+    ISOLATION_KEYS,
+    NESTED,
     NO_COMPENSATION,
     ON_TIMEOUT,
+    OPENS,
     ORDER_KEYS,
+    POLICY_KEYS,
     REMIND_KEYS,
     REPEAT_KEYS,
     REST,
@@ -56,16 +62,23 @@ class _Shapes:
 
     def table(self, keys: Mapping[str, Key]) -> dict[str, Any]:
         """A table with these keys and no others."""
+        needed = {name: key for name, key in keys.items() if key.required or key.shape in ALWAYS}
+        either = [
+            {"anyOf": [{"required": [one]}, {"required": [key.unless]}]} for one, key in needed.items() if key.unless
+        ]
         return {
             "type": "object",
             "properties": {name: {"description": key.says, **self._value(key)} for name, key in keys.items()},
-            "required": [name for name, key in keys.items() if key.required or key.shape in ALWAYS],
+            "required": [name for name, key in needed.items() if not key.unless],
             "additionalProperties": False,
+            **({"allOf": either} if either else {}),
         }
 
     def _value(self, key: Key) -> dict[str, Any]:
         """How the value of this key is written."""
         shape = key.shape
+        if shape is Shape.POLICY:
+            return {"type": "string", "pattern": f"^(?:{'|'.join(_policy(word) for word in key.words)})$"}
         if shape in (Shape.EVENTS, Shape.NAMES):
             one = self._event if shape is Shape.EVENTS else WORD
             return _any(one, {"type": "array", "items": one, "minItems": int(key.required)})
@@ -76,6 +89,7 @@ class _Shapes:
             Shape.WORD: WORD,
             Shape.SAGA_NAME: {"type": "string", "pattern": f"^(?:{SAGA_NAME.pattern})$"},
             Shape.STEP_NAME: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            Shape.NESTED: {"type": "string", "pattern": f"^(?:{NESTED.pattern})$"},
             Shape.EVENT: self._event,
             Shape.EXPRESSION: EXPRESSION,
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
@@ -83,6 +97,7 @@ class _Shapes:
             Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
             Shape.REST: {"enum": list(REST)},
             Shape.SHARE: {"type": ["string", "integer"], "minimum": 1, "pattern": r"^(?:all|any|[0-9]+%?)$"},
+            Shape.BEGINNING: {"type": "string", "pattern": rf"^(?:{PATTERN}|{OPENS})$|saga\.|steps\."},
             Shape.FLAG: {"enum": [True, False, "true", "false"]},
         }
         return dict(found[shape])
@@ -93,10 +108,14 @@ class _Shapes:
             return mappings
         if shape is Shape.CORRELATION:
             return _any(WORD, {"type": "object", "additionalProperties": WORD, "minProperties": 1})
+        if shape is Shape.CALENDARS:
+            return {"type": "object", "additionalProperties": self.table(CALENDAR_KEYS)}
         if shape is Shape.EMISSION:
             return _any(self._event, self.table(EMISSION_KEYS))
         if shape is Shape.CANCELLATION:
             return _any(self._event, self.table(CANCELLATION_KEYS))
+        if shape is Shape.ISOLATION:
+            return _any(WORD, self.table(ISOLATION_KEYS))
         if shape is Shape.COMPENSATION:
             return _any({"const": NO_COMPENSATION}, self.table(COMPENSATION_KEYS))
         if shape is Shape.ORDER:
@@ -104,6 +123,9 @@ class _Shapes:
             return _any(WORD, {"type": "array", "items": WORD}, some)
         if shape is Shape.TIMEOUT:
             return _any({"enum": list(ON_TIMEOUT)}, self.table(TIMEOUT_KEYS) | {"minProperties": 1, "maxProperties": 1})
+        if shape is Shape.POLICIES:
+            one = self.table(POLICY_KEYS) | {"minProperties": 1}
+            return {"type": "object", "additionalProperties": one, "minProperties": 1}
         if shape in _TABLES:
             return self.table(_TABLES[shape])
         assert shape is Shape.STEPS
@@ -114,6 +136,7 @@ _TABLES = {
     Shape.RETRY: RETRY_KEYS,
     Shape.ASKING: ASK_KEYS,
     Shape.REMINDER: REMIND_KEYS,
+    Shape.HUMAN: HUMAN_KEYS,
     Shape.REPETITION: REPEAT_KEYS,
     Shape.TELLINGS: TELL_KEYS,
     Shape.STEP_TELLINGS: STEP_TELL_KEYS,
@@ -123,12 +146,20 @@ _COMPOUND = (
     Shape.MAPPINGS,
     Shape.ORDER,
     Shape.CORRELATION,
+    Shape.CALENDARS,
     Shape.EMISSION,
     Shape.CANCELLATION,
+    Shape.ISOLATION,
     Shape.COMPENSATION,
     Shape.TIMEOUT,
+    Shape.POLICIES,
     Shape.STEPS,
 )
+
+
+def _policy(word: str) -> str:
+    """What a policy's word looks like: how long it is kept may stand behind `keep`."""
+    return f"keep(?: (?:{PATTERN.removeprefix('none|')}))?" if word == "keep" else word
 
 
 def _any(*schemas: Mapping[str, Any]) -> dict[str, Any]:

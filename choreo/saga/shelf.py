@@ -6,15 +6,18 @@ saga, version, digest and source (the YAML text as it was deployed).
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from choreo.errors import SpecError
 from choreo.events.event import Event
 from choreo.log.interface import Log, TopicSpec
 from choreo.record import NewRecord, Record, TopicPartition
+from choreo.saga.offers import NOBODY, Offers, nested_in, texts_of
+from choreo.saga.problems import Problems
 from choreo.saga.rules import Spec
-from choreo.saga.spec import parse_spec
+from choreo.saga.spec import examine_spec
 
 TOPIC = "choreo.sagas.specs"
 TOPIC_SPEC = TopicSpec(TOPIC, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
@@ -55,29 +58,60 @@ def deploy(log: Log, spec: Spec, source: str) -> bool:
 
 def shelf(log: Log, saga: str) -> list[Deployed]:
     """All versions of one saga, in the order in which they were deployed."""
+    return [_read(record) for record in _records(log) if record.key == saga.encode()]
+
+
+def whole_shelf(log: Log) -> list[Deployed]:
+    """All versions of all sagas that this Choreo can read, in the order in which they were deployed."""
+    return [_read(record) for record in _records(log) if (record.value or b"")[:1] == bytes([VERSION])]
+
+
+def _records(log: Log) -> list[Record]:
     if TOPIC not in log.topics():
         return []
     place = TopicPartition(TOPIC, 0)
     end = log.ends([place])[place]
-    found = []
+    found: list[Record] = []
     with log.reader({place: 0}) as reader:
         while reader.position(place) < end:
-            found += [_read(record) for record in reader.read(1.0) if record.key == saga.encode()]
+            found += reader.read(1.0)
     return found
 
 
-def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]]) -> list[Spec]:
+def older_specs(log: Log, spec: Spec, catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY) -> list[Spec]:
     """The other versions of `spec` that instances may follow. One that these event classes can't carry is left
-    out, with a warning.
+    out, with a warning. `offers` are the sagas that they may nest and that were not deployed here.
     """
-    found = []
+    found, every = [], whole_shelf(log)
     for deployed in shelf(log, spec.name):
         if deployed.digest != spec.digest:
+            older, problems = examine_deployed(deployed, every, catalogue, offers)
             try:
-                found.append(parse_spec(deployed.source, f"{TOPIC}: {spec.name} version {deployed.version}", catalogue))
+                problems.check()
             except SpecError as error:
                 logger.warning("version %d of saga %s can't be followed here: %s", deployed.version, spec.name, error)
+            else:
+                found += [older] if older else []
     return found
+
+
+def examine_deployed(
+    deployed: Deployed, every: Sequence[Deployed], catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY
+) -> tuple[Spec | None, Problems]:
+    """What a deployed version says, and what is wrong with it here. Each saga that it nests is read in that of its
+    deployed versions with which it had its digest; the newest ones, where none gives it, and in `offers` where it was
+    not deployed.
+    """
+    file = f"{TOPIC}: {deployed.saga} version {deployed.version}"
+    versions = ([one.source for one in reversed(every) if one.saga == name] for name in nested_in(deployed.source))
+    first: tuple[Spec | None, Problems] | None = None
+    for sources in product(*filter(None, versions)):
+        spec, problems = examine_spec(deployed.source, file, catalogue, offers.behind(texts_of(sources)))
+        if spec is not None and spec.digest == deployed.digest:
+            return spec, problems
+        first = first or (spec, problems)
+    assert first is not None  # a product has one element at least
+    return first
 
 
 def _read(record: Record) -> Deployed:

@@ -1,24 +1,28 @@
 """From a file to a `Spec`, or to one SpecError that shows all that is wrong with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from choreo.errors import SpecError
 from choreo.events.event import Event
 from choreo.saga.checking import check_spec
+from choreo.saga.clauses import Compensation as Compensation
+from choreo.saga.clauses import Emission as Emission
+from choreo.saga.nesting import fill_in
+from choreo.saga.offers import NOBODY, Offers, Sources
 from choreo.saga.problems import Problems
 from choreo.saga.reading import read_spec
-from choreo.saga.rules import Compensation as Compensation
-from choreo.saga.rules import Emission as Emission
 from choreo.saga.rules import Spec as Spec
 from choreo.saga.rules import Step as Step
 from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import read_yaml
 
 
-def load_spec(path: str | Path, catalogue: Mapping[str, type[Event]]) -> Spec:
+def load_spec(path: str | Path, catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY) -> Spec:
     """The spec in a YAML file. `catalogue` holds the event classes of the project by full name (`shop.OrderPlaced`).
 
+    The sagas that it may nest are those whose specs lie in the same folder, then those of `offers`.
     Raises SpecError with every problem of the file: file:line:column, the line with a caret, the likely cure.
     """
     try:
@@ -28,21 +32,37 @@ def load_spec(path: str | Path, catalogue: Mapping[str, type[Event]]) -> Spec:
         raise SpecError(f"{path} can't be read", at=path, why=why, hint=hint) from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path} is not UTF-8 text", at=path, why=str(error), hint="save it as UTF-8") from error
-    return parse_spec(source, str(path), catalogue)
+    return parse_spec(source, str(path), catalogue, offers.behind(folder_of(path)))
 
 
-def parse_spec(source: str, file: str, catalogue: Mapping[str, type[Event]]) -> Spec:
-    """The spec in YAML text; `file` is what problems call it. Raises SpecError."""
-    spec, problems = examine_spec(source, file, catalogue)
+def folder_of(path: str | Path) -> Sources:
+    """The texts that lie in the folder of a spec, read once they are asked for; what can't be read is left out."""
+
+    def texts() -> Iterator[str]:
+        for file in sorted(Path(path).parent.glob("*.y*ml")):
+            with suppress(OSError, UnicodeDecodeError):
+                yield file.read_bytes().decode()
+
+    return texts
+
+
+def parse_spec(source: str, file: str, catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY) -> Spec:
+    """The spec in YAML text; `file` is what problems call it, `offers` the sagas that it may nest. Raises SpecError."""
+    spec, problems = examine_spec(source, file, catalogue, offers)
     problems.check()
     if spec is None:
         raise SpecError(f"{file} holds no spec", at=f"{file}:1:1", hint="begin with saga: NAME")
     return spec
 
 
-def examine_spec(source: str, file: str, catalogue: Mapping[str, type[Event]]) -> tuple[Spec | None, Problems]:
+def examine_spec(
+    source: str, file: str, catalogue: Mapping[str, type[Event]], offers: Offers = NOBODY
+) -> tuple[Spec | None, Problems]:
     """The spec in YAML text where there is one, and whatever is wrong with the text, one by one."""
     problems = Problems(file, source)
     table = read_yaml(source, problems)
     raw = read_spec(table, problems) if table else None
-    return (check_spec(raw, Vocabulary(catalogue, raw.namespace, problems), problems) if raw else None), problems
+    if raw is None:
+        return None, problems
+    words = Vocabulary(catalogue, raw.namespace, problems)
+    return check_spec(fill_in(raw, offers, words, problems), words, problems), problems

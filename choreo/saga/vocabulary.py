@@ -55,23 +55,17 @@ class Vocabulary:
         """Make `saga.*` and `steps.*.*` known to expressions, with the types of the events' fields."""
         variables: dict[str, Kind] = {}
         if starts_on:
-            variables |= {f"saga.{name}": self.kind(starts_on, name) for name in self.fields(starts_on)}
+            variables |= saga_variables(self.catalogue, starts_on)
         for step in raw.steps:
             if step.name.value.isidentifier():
                 variables |= self._variables_of(step)
         self.language = Language(variables)
 
     def _variables_of(self, step: RawStep) -> dict[str, Kind]:
-        quiet = self.quiet()
-        known: dict[str, Kind] = {}
+        name = step.name.value
         if step.for_each is not None:
-            counts = {f"steps.{step.name.value}.{name}": Kind.INT for name in ("items", "done", "failed")}
-            return {**counts, f"steps.{step.name.value}.status": Kind.STRING}
-        for event in quiet.events(step.completes_on):
-            for name in self.fields(event):
-                variable, kind = f"steps.{step.name.value}.{name}", self.kind(event, name)
-                known[variable] = kind if known.get(variable, kind) == kind else Kind.DYN
-        return {**known, f"steps.{step.name.value}.status": Kind.STRING}
+            return item_variables(name)
+        return step_variables(self.catalogue, name, self.quiet().events(step.completes_on))
 
     def quiet(self) -> "Vocabulary":
         """The same, looked up without noting problems: for what is looked up a second time."""
@@ -93,6 +87,27 @@ class Vocabulary:
                 cure = did_you_mean(error.name, self.language.variables, _unknown_cure(error.name))
             self._problems.add(place, "bad-expression", str(error), cure)
             return None
+
+
+def saga_variables(catalogue: Mapping[str, type[Event]], starts_on: str) -> dict[str, Kind]:
+    """`saga.*` with their kinds: the fields of the event that starts a saga."""
+    return {f"saga.{name}": kind_of(field.annotation) for name, field in catalogue[starts_on].model_fields.items()}
+
+
+def step_variables(catalogue: Mapping[str, type[Event]], step: str, completes_on: Iterable[str]) -> dict[str, Kind]:
+    """`steps.NAME.*` with their kinds: its status, and the fields of the events that complete it."""
+    known: dict[str, Kind] = {}
+    for event in completes_on:
+        for name, field in catalogue[event].model_fields.items():
+            variable, kind = f"steps.{step}.{name}", kind_of(field.annotation)
+            known[variable] = kind if known.get(variable, kind) == kind else Kind.DYN
+    return {**known, f"steps.{step}.status": Kind.STRING}
+
+
+def item_variables(step: str) -> dict[str, Kind]:
+    """`steps.NAME.*` of a step that is done for each item: its status, and how many items there are of each kind."""
+    counts = {f"steps.{step}.{name}": Kind.INT for name in ("items", "done", "failed")}
+    return {**counts, f"steps.{step}.status": Kind.STRING}
 
 
 def takes_none(field: FieldInfo) -> bool:

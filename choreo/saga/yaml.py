@@ -50,7 +50,9 @@ def read_yaml(source: str, problems: Problems) -> Table | None:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        problems.add(place, "not-yaml", str(error.problem or error.context or "this is not YAML"))
+        # The usual alias of a spec is none: a cron window or a product without quotes.
+        cure = "a text that begins with * stands in quotes" if "alias" in str(error.context) else ""
+        problems.add(place, "not-yaml", str(error.problem or error.context or "this is not YAML"), cure)
         return None
     except (YAMLError, ValueError) as error:
         problems.add(Place(1, 1), "not-yaml", str(error).splitlines()[0])

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from choreo.errors import RecordTooLargeError
 from choreo.log.interface import MAX_RECORD_BYTES
-from choreo.record import NewRecord
+from choreo.record import NewRecord, of_fields
 from choreo.state.backend import Backend
 from choreo.state.keys import KEY_VERSION, split_key
-
-_new = tuple.__new__
 
 
 def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes | None]) -> list[NewRecord]:
@@ -20,7 +18,7 @@ def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes 
     for key, value in entries.items():
         if len(key) + len(value or b"") > MAX_RECORD_BYTES:
             raise _too_large(topic, partition, key, len(value or b""))
-        records.append(_new(NewRecord, (topic, key, value, (), partition)))
+        records.append(of_fields(NewRecord, (topic, key, value, (), partition)))
     return records
 
 

@@ -10,6 +10,8 @@ from pydantic_core import to_json
 
 from choreo.clock import to_datetime
 from choreo.errors import StateError
+from choreo.log.interface import Log, Topic
+from choreo.record import TopicPartition
 from choreo.state.backend import Backend
 from choreo.state.keys import LOCAL
 
@@ -47,6 +49,35 @@ class Facts(NamedTuple):
     now: int
     delete_retention_s: float
     """How long the changelog keeps tombstones: its delete.retention.ms."""
+
+
+def facts_of(log: Log, service: str, changelog: Topic, partition: int, now: int, delete_retention_s: float) -> Facts:
+    """What is true of one task of a service; `now`: wall clock (microseconds). Raises LogUnavailableError."""
+    place = TopicPartition(changelog.name, partition)
+    return Facts(
+        service=service,
+        cluster_id=log.cluster_id(),
+        changelog_topic_id=changelog.topic_id,
+        partitions=changelog.partitions,
+        changelog_end=log.ends([place])[place],
+        now=now,
+        delete_retention_s=delete_retention_s,
+    )
+
+
+def fresh_meta(facts: Facts, build: str) -> TaskMeta:
+    """What a store says of itself before it holds anything."""
+    return TaskMeta(
+        service=facts.service,
+        cluster_id=facts.cluster_id,
+        changelog_topic_id=facts.changelog_topic_id,
+        partitions=facts.partitions,
+        changelog_offset=0,
+        checkpoint=0,
+        last_now=0,
+        written_at=facts.now,
+        build=build,
+    )
 
 
 def meta_entry(meta: TaskMeta) -> tuple[bytes, bytes]:

@@ -29,6 +29,11 @@ class Restore:
         """(done, total) in changelog offsets."""
         return min(self._position, self._target) - self._start, self._target - self._start
 
+    @property
+    def position(self) -> int:
+        """The next changelog offset to read."""
+        return self._position
+
     def step(self, limit: int, timeout_s: float = 0.0) -> bool:
         """Apply up to `limit` records, waiting at most `timeout_s` for the first; True once the end is reached."""
         if self._position >= self._target:

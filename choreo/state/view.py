@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from choreo.errors import LogUnavailableError, StateError
+from choreo.errors import StateError
 from choreo.log.interface import Log
+from choreo.log.up_to import Silence
 from choreo.record import TopicPartition
 from choreo.state.backend import Backend
 from choreo.state.memory import MemoryBackends
-from choreo.state.meta import Facts, TaskMeta, read_meta, wipe_reason
+from choreo.state.meta import Facts, fresh_meta, read_meta, wipe_reason
 from choreo.state.restore import Restore
 
 STEP = 20_000
-WAIT_S, MOST_SILENT = 10.0, 10
-"""How long, and in how many reads, a record that should be there is waited for."""
 
 
 class Layered(Backend):
@@ -57,34 +56,21 @@ def view(log: Log, changelog: TopicPartition, store: Backend | None, facts: Fact
     """The entries of one task up to the end of its changelog as of now.
 
     `store` is a copy that may be behind, None where there is none; it is left as it is. One that can't be trusted
-    (`wipe_reason`) is not looked at: then the whole changelog is read. Raises LogUnavailableError.
+    (`wipe_reason`) is not looked at: then the whole changelog is read. What an open transaction holds back is not true
+    yet: it is waited for for a second. Raises LogUnavailableError.
     """
     meta = read_meta(store) if store is not None else None
     if meta is None or store is None or wipe_reason(meta, facts) is not None:
-        store, meta = MemoryBackends().open("view"), _nothing_yet(facts)
+        store, meta = MemoryBackends().open("view"), fresh_meta(facts, build="")
     layered = Layered(store)
     restore = Restore(log, layered, changelog, meta)
+    before, silence = restore.position, Silence(log)
     try:
-        before, silent = restore.progress, 0
-        while not restore.step(STEP, WAIT_S / MOST_SILENT):
-            silent = silent + 1 if restore.progress == before else 0
-            before = restore.progress
-            if silent == MOST_SILENT:
-                raise LogUnavailableError(f"nothing came from {changelog} for {WAIT_S:g} s", at=log.url)
+        while not restore.step(STEP, silence.wait_s):
+            if restore.position != before:
+                before, silence = restore.position, Silence(log)
+            elif silence.heard({changelog: before}):
+                break
     finally:
         restore.close()
     return layered
-
-
-def _nothing_yet(facts: Facts) -> TaskMeta:
-    return TaskMeta(
-        service=facts.service,
-        cluster_id=facts.cluster_id,
-        changelog_topic_id=facts.changelog_topic_id,
-        partitions=facts.partitions,
-        changelog_offset=0,
-        checkpoint=0,
-        last_now=0,
-        written_at=facts.now,
-        build="",
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from choreo.events.event import Value as Value
+    from choreo.testing.answers import answer as answer
     from choreo.testing.faults import Faults as Faults
     from choreo.testing.likeness import Like as Like
     from choreo.testing.likeness import like as like
@@ -23,6 +24,7 @@ _FACE = {
     "Simulation": "choreo.testing.simulation",
     "Value": "choreo.events.event",
     "World": "choreo.testing.world",
+    "answer": "choreo.testing.answers",
     "like": "choreo.testing.likeness",
 }
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from choreo.errors import ConfigError, DecodeError
+from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.events.registry import Registry
@@ -143,15 +143,3 @@ class Annals:
             while batch := reader.read(0):
                 found += batch
         return found
-
-
-def owners_of(store: Store[K, V], services: Sequence[Service]) -> list[Service]:
-    """The services that keep this store. Raises ConfigError where none does."""
-    kept = [s for s in services if any(store in signature.stores.values() for signature in s.signatures)]
-    if not kept:
-        raise ConfigError(
-            f"none of these services keeps the store {store.name!r}",
-            why=f"they are {', '.join(service.name for service in services) or 'none'}",
-            hint="name it as its handler does: ReserveStock.stock",
-        )
-    return kept

@@ -2,18 +2,27 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from inspect import signature
 from itertools import takewhile
 from pathlib import Path
+from typing import Any, TypeVar
 
 from choreo.errors import ConfigError
 from choreo.events.event import Event
 from choreo.runtime.plan import plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lifecycle import lifecycle_event
-from choreo.saga.spec import load_spec
+from choreo.saga.locks import lock_services
+from choreo.saga.offers import Offers
+from choreo.saga.spec import folder_of, load_spec
 from choreo.service.service import Service
+from choreo.service.store import Store
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -21,18 +30,36 @@ class Cast:
     """Everybody who takes part."""
 
     services: tuple[Service, ...]
-    """The services, then a coordinator for each saga."""
+    """The services, then a coordinator for each saga, then what keeps their locks."""
     sagas: Mapping[str, type[Event]]
     """The lifecycle event of each saga, by its name."""
     specs: tuple[str, ...]
     """Digests of the specs."""
     settings: Mapping[str, object]
     """The services' own settings, by service, of those that need any and were given some."""
+    own_count: int
+    """How many of the services are the author's."""
 
     @property
     def own(self) -> tuple[Service, ...]:
-        """The services without the coordinators."""
-        return self.services[: len(self.services) - len(self.sagas)]
+        """The services without the coordinators and what keeps their locks."""
+        return self.services[: self.own_count]
+
+    def keepers(self, store: Store[K, V]) -> list[Service]:
+        """The services that keep this store. Raises ConfigError where none does."""
+        found = [service for service in self.services if store in stores_of(service)]
+        if not found:
+            raise ConfigError(
+                f"none of these services keeps the store {store.name!r}",
+                why=f"they are {', '.join(service.name for service in self.own) or 'none'}",
+                hint="name it as its handler does: ReserveStock.stock",
+            )
+        return found
+
+
+def stores_of(service: Service) -> list[Store[Any, Any]]:
+    """The stores of a service, each once."""
+    return list({id(store): store for one in service.signatures for store in one.stores.values()}.values())
 
 
 def cast_of(
@@ -48,21 +75,24 @@ def cast_of(
     """
     _check_needed(services, given)
     _check_settings(services, settings)
-    catalogue = _catalogue(services)
-    coordinators, lifecycles, digests = [], {}, []
-    for path in sagas:
-        spec = load_spec(_found(path, services), catalogue)
+    catalogue = catalogue_of(services)
+    coordinators, lifecycles, specs = [], {}, []
+    paths = [_found(path, services) for path in sagas]
+    offers = Offers(*(folder_of(path) for path in paths))
+    for path in paths:
+        spec = load_spec(path, catalogue, offers)
         coordinators.append(coordinator(spec, catalogue))
         lifecycles[spec.name] = lifecycle_event(spec.name)
-        digests.append(spec.digest)
-    replaced = [_without_idle_settings(service.using(**given), given) for service in services]
+        specs.append(spec)
+    replaced = [_without_idle_settings(service.using(**given)) for service in services]
     wanted = [service.name for service in replaced if service.settings is not None]
     found = {name: settings[name] for name in wanted if name in settings}
-    return Cast((*replaced, *coordinators), lifecycles, tuple(digests), found)
+    everybody = (*replaced, *coordinators, *lock_services(specs))
+    return Cast(everybody, lifecycles, tuple(spec.digest for spec in specs), found, len(replaced))
 
 
 def _check_needed(services: Sequence[Service], given: Mapping[str, object]) -> None:
-    known = {need for service in services for signature in service.signatures for need in signature.needs}
+    known = {need for service in services for one in service.signatures for need in one.needs}
     known |= {name for service in services for name in service.provide}
     for name in given:
         if name not in known:
@@ -82,16 +112,19 @@ def _check_settings(services: Sequence[Service], settings: Mapping[str, object])
             raise ConfigError(said, why=f"those with settings are {', '.join(having) or 'none'}")
 
 
-def _without_idle_settings(service: Service, given: Mapping[str, object]) -> Service:
+def _without_idle_settings(service: Service) -> Service:
     """Without its settings where everything that would read them is replaced: a test has no secrets to set."""
-    if service.settings is None or not set(service.provide) <= set(given):
+    wanted = {need for one in service.signatures for need in one.needs}
+    asked = [one for make in service.provide.values() for one in signature(make).parameters.values()]
+    wanted |= {one.name for one in asked if one.default is one.empty}
+    if service.settings is None or "settings" in wanted:
         return service
-    if any("settings" in signature.needs for signature in service.signatures):
-        return service
-    return Service(service.name, handlers=service.handlers, provide=service.provide)
+    bare = copy(service)
+    bare.settings = None
+    return bare
 
 
-def _catalogue(services: Sequence[Service]) -> dict[str, type[Event]]:
+def catalogue_of(services: Sequence[Service]) -> dict[str, type[Event]]:
     """What a spec may speak of: the events of these services first, then any other that was imported.
 
     Of two classes with one full name the one whose module lies nearest to the services is meant.

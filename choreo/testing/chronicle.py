@@ -15,6 +15,7 @@ from choreo.resilience.dead_letter import DeadLetter, whole
 from choreo.resilience.dead_letter import read as read_letter
 from choreo.runtime.plan import plan_of
 from choreo.saga.lifecycle import SagaChanged
+from choreo.saga.lock_events import LockEvent
 from choreo.service.service import Service
 
 
@@ -30,7 +31,7 @@ class Fact(NamedTuple):
     @property
     def business(self) -> bool:
         """Whether a service or a saga said it, and it is not about the saga itself."""
-        return not self.told and not isinstance(self.event, SagaChanged)
+        return not self.told and not isinstance(self.event, SagaChanged | LockEvent)
 
 
 class Buried(NamedTuple):

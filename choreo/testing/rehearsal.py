@@ -23,7 +23,7 @@ from choreo.runtime.worker import Worker
 from choreo.service.service import Service
 from choreo.service.store import Store
 from choreo.state.memory import MemoryBackends
-from choreo.testing.cast import Cast
+from choreo.testing.cast import Cast, stores_of
 from choreo.testing.chronicle import Chronicle
 
 K = TypeVar("K")
@@ -101,14 +101,8 @@ class Rehearsal:
         """All entries of a store. Raises ConfigError where none of the services keeps it."""
         keys, values = store.codecs()
         found: dict[K, V] = {}
-        owners = [worker for worker in self._workers if store in _stores(worker.service)]
-        if not owners:
-            raise ConfigError(
-                f"none of these services keeps the store {store.name!r}",
-                why=f"they are {', '.join(service.name for service in self._cast.own) or 'none'}",
-                hint="name it as its handler does: ReserveStock.stock",
-            )
-        for worker in owners:
+        keepers = {service.name for service in self._cast.keepers(store)}
+        for worker in (worker for worker in self._workers if worker.service.name in keepers):
             for live in worker.tasks.values():
                 entries = live.task.entries.backend.scan(prefix=keys.prefix(()))
                 found |= {keys.decode(key): values.load(value) for key, value in entries}
@@ -116,7 +110,7 @@ class Rehearsal:
 
     def stores(self) -> Mapping[tuple[str, str], Mapping[object, object]]:
         """Every store of every service (the coordinators' aside), by service and name."""
-        declared = {(s.name, store.name): store for s in self._cast.own for store in _stores(s)}
+        declared = {(s.name, store.name): store for s in self._cast.own for store in stores_of(s)}
         return {name: self.stored(store) for name, store in declared.items()}
 
     def failing(self) -> list[Failing]:
@@ -181,11 +175,6 @@ class Rehearsal:
             if contract.topic not in known:
                 self._log.create_topics([TopicSpec(contract.topic, 1 if foreign else self.partitions)])
                 known = self._log.topics()
-
-
-def _stores(service: Service) -> list[Store[object, object]]:
-    """The stores of a service, each once."""
-    return list({id(s): s for signature in service.signatures for s in signature.stores.values()}.values())
 
 
 def _worker(service: Service, site: Site, options: RunOptions, settings: object) -> Worker:

@@ -6,17 +6,15 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
-from inspect import signature
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
 from choreo.errors import ConfigError
 from choreo.events.event import Event
-from choreo.runtime.plan import plan_of
 from choreo.service.needs import Needs
 from choreo.service.service import Service
-from choreo.testing.cast import Cast, cast_of
+from choreo.testing.cast import Cast, cast_of, catalogue_of
 from choreo.testing.fakes import Snapshot
 from choreo.testing.faults import SECOND, Fault, Faults
 from choreo.testing.ordeal import Ordeal, Told, read_ordeal
@@ -121,9 +119,7 @@ class Simulation:
 
     def kept(self, file: Path) -> Ordeal:
         """The run that a file holds. Raises ConfigError."""
-        events = [cls for service in self._whole_cast().services for cls in plan_of(service).classes]
-        catalogue = {cls.contract.full_name: cls for cls in [*_published(Event), *events]}
-        return read_ordeal(file, catalogue)
+        return read_ordeal(file, catalogue_of(self._whole_cast().services))
 
     def tried(self, ordeal: Ordeal) -> Trial:
         """One run, to its end or to the first thing that does not hold."""
@@ -193,8 +189,7 @@ class Simulation:
 
     def _whole_cast(self) -> Cast:
         if self._cast is None:
-            cast = cast_of(self._services, self._specs, {}, self._settings)
-            self._cast = replace(cast, services=tuple(map(_without_idle_settings, cast.services)))
+            self._cast = cast_of(self._services, self._specs, {}, self._settings)
         return self._cast
 
 
@@ -225,25 +220,6 @@ def _opened(cast: Cast) -> tuple[Cast, list[Needs]]:
             service.provide = {name: (lambda one=one: one) for name, one in made.items()}
         services.append(service)
     return replace(cast, services=tuple(services)), opened
-
-
-def _without_idle_settings(service: Service) -> Service:
-    """Without its settings where nothing that is left reads them: a simulation has no secrets to set."""
-    wanted = {need for one in service.signatures for need in one.needs}
-    asked = [one for make in service.provide.values() for one in signature(make).parameters.values()]
-    wanted |= {one.name for one in asked if one.default is one.empty}
-    if service.settings is None or "settings" in wanted:
-        return service
-    bare = copy(service)
-    bare.settings = None
-    return bare
-
-
-def _published(cls: type[Event]) -> Iterator[type[Event]]:
-    for below in cls.__subclasses__():
-        if not below.contract.abstract:
-            yield below
-        yield from _published(below)
 
 
 @contextmanager

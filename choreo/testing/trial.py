@@ -28,7 +28,7 @@ from choreo.service.service import Service
 from choreo.service.store import Store
 from choreo.state.changelog import entries as entries_of
 from choreo.state.memory import MemoryBackends
-from choreo.testing.annals import Annals, owners_of
+from choreo.testing.annals import Annals
 from choreo.testing.cast import Cast
 from choreo.testing.faults import SECOND, Chance, Fate, Fault, Faults, Listed
 from choreo.testing.ordeal import Ordeal, Told
@@ -150,7 +150,7 @@ class Trial:
 
     def stored(self, store: Store[K, V]) -> dict[K, V]:
         """All committed entries of a store. Raises ConfigError where nobody keeps it."""
-        return self.annals.stored(store, owners_of(store, self._cast.services))
+        return self.annals.stored(store, self._cast.keepers(store))
 
     # -- whose turn it is ----------------------------------------------------------------------------------------------
 

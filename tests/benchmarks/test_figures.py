@@ -9,7 +9,10 @@ from benchmarks import peers, steps
 from benchmarks.__main__ import main
 from benchmarks.families import FAMILIES, Program, sized
 from benchmarks.figure import Baseline, Figure, percentile
-from benchmarks.machine import SkippedError
+from benchmarks.machine import SkippedError, dead_letter_ends, refuse_dead_letters
+from choreo.log.interface import TopicSpec
+from choreo.log.memory import MemoryLog
+from choreo.record import NewRecord
 from tests.kafka.fixtures import kafka_bootstrap as kafka_bootstrap
 
 PEERS = peers.SHARED.is_dir() and peers.has_quix()
@@ -99,6 +102,18 @@ def test_a_program_that_is_absent_is_skipped() -> None:
     family = Program("none", "nowhere", "nothing")
     with pytest.raises(SkippedError, match=r"benchmarks/nowhere\.py is not here"):
         list(family.lines(sized(family, quick=True, count=None)))
+
+
+def test_a_figure_answers_for_its_own_dead_letters_only() -> None:
+    """Dead letters that lay on a shared broker before do not spoil a figure; those of its own do."""
+    log, topic = MemoryLog(), "choreo.shop.dead-letters"
+    log.create_topics([TopicSpec(topic, 2)])
+    log.append([NewRecord(topic, b"another's", b"")])
+    before = dead_letter_ends(log)
+    refuse_dead_letters(log, before)
+    log.append([NewRecord(topic, b"mine", b"")])
+    with pytest.raises(RuntimeError, match=topic):
+        refuse_dead_letters(log, before)
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

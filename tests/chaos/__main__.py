@@ -23,7 +23,8 @@ from tests.chaos.orders import slice_orders
 from tests.chaos.place import ROOT, Place
 from tests.chaos.recovery import crowded, exact, recover
 from tests.demo.data import BESIDE
-from tests.kafka.broker import Broker, NoBrokerError
+from tests.java import NotHereError
+from tests.kafka.broker import Broker
 
 ALL = 100_000
 BENCH = ROOT.parent / "shared" / "bench"
@@ -133,5 +134,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except NoBrokerError as error:
+    except NotHereError as error:
         sys.exit(f"NO KAFKA, NO CHAOS: {error}")

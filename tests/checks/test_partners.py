@@ -1,5 +1,7 @@
 """Who emits an event and who takes it."""
 
+import pytest
+
 from choreo.checks.every import find_all
 from choreo.service.context import Context
 from choreo.service.handler import Handler
@@ -92,10 +94,30 @@ def test_a_saga_may_take_what_it_emits() -> None:
     assert said(town(hotel, text=text), "nobody-handles") == []
 
 
-def test_a_refusal_may_be_for_nobody() -> None:
-    """The answer to a cancellation that comes too late needs nobody who handles it."""
-    text = changed(("cancels_on: TripCancelled", "cancels_on: {event: TripCancelled, refused: Stray}"))
-    assert said(town(text=text, events=(Stray,)), "nobody-handles") == []
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("cancels_on: TripCancelled", "cancels_on: {event: TripCancelled, refused: Stray}"),
+        ("cancels_on: TripCancelled", "tell: {completed: Stray}"),
+        ("    completes_on: FlightBooked", "    tell: {done: Stray}\n    completes_on: FlightBooked"),
+        ("    completes_on: FlightBooked", "    remind: {every: 10m, emit: Stray}\n    completes_on: FlightBooked"),
+    ],
+    ids=["refused", "tell", "tell of a step", "remind"],
+)
+def test_what_is_only_told_may_be_for_nobody(change: tuple[str, str]) -> None:
+    """What a saga tells, reminds of and refuses asks nobody for an answer: not an error, but said as a warning."""
+    whole = town(text=changed(change), events=(Stray,))
+    assert said(whole, "nobody-handles") == []
+    assert said(whole, "nobody-takes") == ["town.Stray is emitted, and nobody in this project takes it"]
+
+
+def test_a_question_that_nobody_handles() -> None:
+    """What asks after a timeout is a request: without a handler it is an error, also where it is told elsewhere."""
+    asks = "    on_timeout: {ask: {emit: Stray, within: 1m}}\n    tell: {failed: Stray}\n    completes_on: FlightBooked"
+    whole = town(text=changed(("    completes_on: FlightBooked", asks)), events=(Stray,))
+    assert [one.partition(" ")[2] for one in said(whole, "nobody-handles")] == [
+        "saga trip emits town.Stray, which no handler takes"
+    ]
 
 
 def test_an_event_is_shown_in_its_own_step() -> None:

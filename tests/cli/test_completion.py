@@ -21,7 +21,9 @@ TOML = """\
 services = ["shop.py:inventory", "services.orders.service"]
 sagas = "*.yaml"
 """
-SAGA_VERBS = {"deploy", "list", "show", "why", "retry", "skip", "resolve", "cancel", "answer", "schema"}
+SAGA_VERBS = {
+    *("deploy", "list", "show", "tasks", "form", "why", "retry", "skip", "resolve", "cancel", "answer", "schema"),
+}
 PATIENCE_S = 60.0
 
 

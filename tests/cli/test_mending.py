@@ -1,13 +1,15 @@
 """Run, see, mend: sagas are found by filters, looked at, and mended by orders that lie on the log with who and why."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from choreo.cli import emitters
 from choreo.cli.saga_steps import awaited_by
-from tests.cli.conftest import Choreo, process
+from tests.cli.conftest import Choreo, process, read_until
 from tests.saga.shop import spec_of
 
 SETTINGS = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
@@ -91,9 +93,54 @@ def test_why_tells_what_keeps_a_service_from_answering(ran: Path, choreo: Choreo
     lines = choreo("sagas", "why", "q1").stdout.splitlines()
     assert "(59 min " in lines[1] or "(1 h left)" in lines[1]
     assert lines[2].startswith("    payments gave up on shop.OrderPlaced of this key at 20")
+    held = "    payments holds the later events of this key back, since shop.OrderPlaced could not be handled: "
+    assert lines[3] == held + "GiveUp: no such card"
     choreo("emit", "shop.py:OrderPlaced", "order_id=q2", "total=5")
     (wait,) = objects(choreo("sagas", "why", "q1", "--json").stdout)[0]["waits"]
     assert wait["emitters"][0]["lag"] > 0
+
+
+def test_why_tells_what_a_service_fails_at(ran: Path, choreo: Choreo) -> None:
+    """A handling that failed and is to be tried again is told: its error, how often it failed, when it is due."""
+    shop = (ran / "shop.py").read_text(encoding="utf-8")
+    head, fails = (
+        "class TakePayment(Handler[OrderPlaced]):\n",
+        'if order.total == 1:\n            raise OSError("away")',
+    )
+    broken = shop.replace(head, f"{head}    retry = Retry(wait_s=5000, max_wait_s=5000)\n").replace(
+        "if order.total == 0:", f"{fails}\n        if order.total == 0:"
+    )
+    (ran / "shop.py").write_text(broken.replace("import Context,", "import Retry, Context,"), encoding="utf-8")
+    choreo("emit", "shop.py:OrderPlaced", "order_id=q1", "total=1")
+    choreo("run", "shop.py:inventory", "order.yaml", "--until-idle")
+    running = process("run", "shop.py:payments")
+    read_until(running, "attempt 2 at")
+    running.send_signal(signal.SIGTERM)
+    running.communicate()
+    (wait,) = objects(choreo("sagas", "why", "q1", "--json").stdout)[0]["waits"]
+    (emitter,) = wait["emitters"]
+    failing = emitter["failing"]
+    assert (failing["event"], failing["attempts"], failing["held"]) == ("shop.OrderPlaced", 2, False)
+    assert failing["error"] == "OSError: away"
+    assert failing["again_at"] > wait["until"]  # 5000 s; the step has an hour
+    assert emitter["dead_letter"] is None
+    said = "payments failed 2 times at shop.OrderPlaced of this key: OSError: away; it is tried again at 20"
+    assert said in choreo("sagas", "why", "q1").stdout
+    assert "failed" not in choreo("sagas", "why", "p3").stdout
+
+
+def test_why_looks_at_a_service_once(ran: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many events a service should emit, how it stands is read from the log once."""
+    text = (ran / "order.yaml").read_text(encoding="utf-8").replace("version: 1", "version: 2")
+    text = text.replace("completes_on: PaymentTaken\n    fails_on:", "completes_on: [PaymentTaken, PaymentDeclined]\n#")
+    (ran / "order.yaml").write_text(text, encoding="utf-8")
+    choreo("emit", "shop.py:OrderPlaced", "order_id=r1", "total=0")
+    choreo("run", "--until-idle")
+    looked: list[str] = []
+    monkeypatch.setattr(emitters, "lag_of", lambda log, plan, topics: looked.append(plan.service.name) or ())
+    waits = objects(choreo("sagas", "why", "r1", "--json").stdout)[0]["waits"]
+    assert [wait["emitted_by"] for wait in waits] == [["payments"], ["payments"]]
+    assert looked == ["payments"]
 
 
 def test_why_names_the_step_that_is_stuck() -> None:

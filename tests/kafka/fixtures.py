@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.kafka.broker import Broker, NoBrokerError, any_broker
+from tests.java import NotHereError
+from tests.kafka.broker import Broker, any_broker
 
 _said: list[str] = []
 
@@ -32,9 +33,9 @@ def kafka_bootstrap() -> Iterator[str]:
     try:
         reason = os.environ.get("CHOREO_NO_KAFKA")
         if reason:
-            raise NoBrokerError(reason)
+            raise NotHereError(reason)
         broker = any_broker()
-    except NoBrokerError as error:
+    except NotHereError as error:
         no_broker(str(error))
         return
     try:
@@ -54,7 +55,7 @@ def own_broker() -> Iterator[Broker]:
     """A broker that the test may kill and start again."""
     try:
         broker = Broker().__enter__()
-    except NoBrokerError as error:
+    except NotHereError as error:
         no_broker(str(error))
         return
     try:

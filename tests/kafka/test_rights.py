@@ -18,7 +18,8 @@ from choreo.log.kafka import KafkaLog, KafkaReader
 from choreo.log.kafka_settings import KafkaSettings
 from choreo.record import NewRecord, TopicPartition
 from choreo.testing.log_bench import eventually
-from tests.kafka.broker import Broker, NoBrokerError
+from tests.java import NotHereError
+from tests.kafka.broker import Broker
 from tests.kafka.fixtures import no_broker
 
 USER, PASSWORD = "shop", "secret"
@@ -29,7 +30,7 @@ def guarded() -> Iterator[Broker]:
     """A broker with a password, whose user `shop` has no rights but those that a test grants."""
     try:
         broker = Broker(USER, PASSWORD).__enter__()
-    except NoBrokerError as error:
+    except NotHereError as error:
         no_broker(str(error))
         return
     try:

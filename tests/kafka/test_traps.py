@@ -16,6 +16,7 @@ from choreo.log.interface import Membership, TopicSpec, Writer
 from choreo.log.kafka import KafkaLog
 from choreo.log.kafka_settings import KafkaSettings
 from choreo.log.kafka_writer import KafkaTransaction
+from choreo.log.up_to import read_up_to
 from choreo.record import NewRecord, TopicPartition
 from choreo.state.keys import key_codec
 from choreo.state.memory import MemoryBackends
@@ -87,6 +88,25 @@ def test_a_restore_waits_for_what_an_open_transaction_holds(log: KafkaLog) -> No
     transaction.commit()
     eventually(lambda: restore.step(100, 0.05))
     assert dict(backend.scan(entry("a"))) == {entry("a"): b"1"}
+    writer.close()
+
+
+def test_a_look_does_not_wait_for_an_open_transaction(log: KafkaLog) -> None:
+    """Who only looks gets what is committed: the end counts an open transaction, what is settled does not."""
+
+    def seen() -> list[bytes | None]:
+        return [record.value for records, _ in read_up_to(log, {ZERO: 0}, log.ends([ZERO])) for record in records]
+
+    log.append([NewRecord("t", None, b"there", (), 0)])
+    writer = log.writer("w")
+    transaction = writer.begin()
+    transaction.append([NewRecord("t", None, b"open", (), 0)])
+    eventually(lambda: log.ends([ZERO])[ZERO] == 2)
+    assert log.settled([ZERO]) == {ZERO: 1}
+    assert seen() == [b"there"]
+    transaction.commit()
+    eventually(lambda: log.settled([ZERO])[ZERO] > 1)
+    assert seen() == [b"there", b"open"]
     writer.close()
 
 

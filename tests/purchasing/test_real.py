@@ -23,12 +23,14 @@ from tests.purchasing.expected import DELETED, REACTIVATED, cases, expected
 from tests.purchasing.standing import stage, standing
 
 GOODS = "purchasing.GoodsReceived"
+SOME_GOODS = ("Record Goods Receipt", "Record Service Entry Sheet")
+INVOICE = "Record Invoice Receipt"
 AT_ONCE_S = 20.0
-"""Generous, for a machine that does other things too: it takes about 3 s."""
+"""For the whole command, a process of its own, on a machine that does other things too."""
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)  # three minutes of CPU, on a machine that may be shared
 @pytest.mark.parametrize("partitions", [4, 1])
 def test_every_item_stands_where_its_lines_say(partitions: int) -> None:
     """Status, what it waits for and what counts as done: equal for each of 11,973 items; nothing is a dead letter."""
@@ -40,22 +42,37 @@ def test_every_item_stands_where_its_lines_say(partitions: int) -> None:
     wrong = {key: (found.get(key), case) for key, case in due.items() if found.get(key) != case}
     assert wrong == {}
     assert found.keys() == due.keys()
-    assert dict(summary.statuses) == {"completed": 6841, "waiting": 4860, "cancelled": 272}
+    assert dict(summary.statuses) == {"completed": 6831, "waiting": 4870, "cancelled": 272}
     assert dead_letters(at) == []
 
 
-def test_how_many_items_the_language_can_not_follow() -> None:
-    """Of those that a deletion ended some were wanted again later: for the saga they stay ended. Said in the docs."""
-    told = cases(bpic_directory())
-    ended = {key for key, case in expected(bpic_directory()).items() if case.status == "cancelled"}
-    again = [key for key in ended if REACTIVATED in told[key][0][told[key][0].index(DELETED) :]]
-    assert (len(ended), len(again)) == (272, 134)
+def test_what_the_language_can_not_follow() -> None:
+    """Of the items that a deletion ended many were wanted again later: for the saga they stay ended. Others wait though
+    more receipts than cancellations were recorded. docs/purchasing.md says how many.
+    """
+    directory = bpic_directory()
+    told = {key: activities for key, (activities, _) in cases(directory).items()}
+    due = expected(directory)
+    ended = [key for key, case in due.items() if case.status == "cancelled"]
+    again = [key for key in ended if REACTIVATED in told[key][told[key].index(DELETED) :]]
+    assert (len(ended), len(again)) == (272, 136)
+    assert sum(_taken_back_though_there(one, {*SOME_GOODS}, "Cancel Goods Receipt") for one in told.values()) == 230
+    assert sum(_taken_back_though_there(one, {INVOICE}, "Cancel Invoice Receipt") for one in told.values()) == 587
+    page = (Path(__file__).parents[2] / "docs" / "purchasing.md").read_text()
+    for said in ("Of 272 items", "136 were reactivated", "of 230 items", "of 587 the last word", "2,452 items"):
+        assert said in page
+    assert sum(case.there == {"goods_receipt"} and case.status == "waiting" for case in due.values()) == 2452
+
+
+def _taken_back_though_there(activities: list[str], brings: set[str], takes: str) -> bool:
+    words = [activity for activity in activities if activity in brings or activity == takes]
+    return words[-1:] == [takes] and len(words) > 2 * words.count(takes)
 
 
 def choreo(*words: str, cwd: Path) -> list[Any]:
     """Run a command; the JSON objects that it prints."""
     command = [sys.executable, "-m", "choreo", *words, "--json"]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=800, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=1700, check=False)
     assert done.returncode == 0, done.stderr
     found, rest = [], done.stdout.strip()
     while rest:
@@ -66,7 +83,7 @@ def choreo(*words: str, cwd: Path) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)  # three minutes of CPU, on a machine that may be shared
 def test_the_command_answers_which_items_wait_for_goods(tmp_path: Path) -> None:
     """`choreo demo purchasing` on the embedded log; then `choreo sagas` names at once the items that wait for goods,
     and a rebuilt store equals the live one.

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from tests.cli.conftest import choreo, directory, project
-from tests.registry.apicurio import Apicurio, NoRegistryError
+from tests.java import NotHereError
+from tests.registry.apicurio import Apicurio
 
 __all__ = ["choreo", "directory", "prefix", "project", "registry_url"]
 
@@ -23,7 +24,7 @@ def registry_url() -> Iterator[str]:
         return
     try:
         registry = Apicurio().__enter__()
-    except NoRegistryError as error:
+    except NotHereError as error:
         line = f"NO REGISTRY: the tests against a real schema registry do not run here: {error}"
         if not _said:
             _said.append(line)

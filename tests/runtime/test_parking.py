@@ -4,7 +4,9 @@ import pytest
 
 from choreo.errors import StateError
 from choreo.record import Record
-from choreo.runtime.parking import FLYING, Waiting, load
+from choreo.runtime.entries import Entries
+from choreo.runtime.parking import FLYING, Parking, Waiting, head_of, load
+from choreo.state.memory import MemoryBackends
 
 RECORD = Record("topic", 0, 17, 123456, b"key", b"\xff\xfbvalue", [("choreo", b"\x01\xff")])
 FIRST = (
@@ -37,3 +39,22 @@ def test_a_later_version_is_refused() -> None:
     """With what to do."""
     with pytest.raises(StateError, match="version 9"):
         load(b"\x09[]")
+
+
+def test_who_only_looks_finds_the_first_of_a_line() -> None:
+    """The entries tell what is at the head of a key's line: of this key, also where it was put in front of others."""
+    backend = MemoryBackends().open("s-0")
+    entries = Entries(backend)
+    parking = Parking(entries)
+    for key, error in ((b"k", "first"), (b"k", "second"), (b"k\x00l", "another's")):
+        parking.append(key, Waiting(RECORD, error=error))
+    parking.put_first(b"k", Waiting(RECORD, error="overtook"))
+    changed, index = entries.take()
+    backend.write(changed | index)
+    assert [
+        waiting and waiting.error for waiting in (head_of(backend, key) for key in (b"k", b"k\x00l", b"k\x00"))
+    ] == [
+        "overtook",
+        "another's",
+        None,
+    ]

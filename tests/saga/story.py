@@ -31,7 +31,7 @@ class Story:
     def received(self, event: str, event_id: bytes | None = None, **fields: Any) -> Received:
         """An event as `decide` gets it; each has an id of its own unless one is given."""
         self._count += 1
-        name = f"{self._namespace}.{event}"
+        name = event if "." in event else f"{self._namespace}.{event}"
         wanted = self.spec.needs.get(name, ())
         told = {**FIELDS.get(event, {}), **fields}
         return Received(

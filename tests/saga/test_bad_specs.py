@@ -14,11 +14,14 @@ from choreo.checks.every import find_all
 from choreo.checks.finding import Finding, Spot, in_order
 from choreo.errors import SpecError
 from choreo.events.event import Event, Value
-from choreo.saga.spec import examine_spec, parse_spec
+from choreo.saga.offers import Offers
+from choreo.saga.spec import examine_spec, folder_of, parse_spec
 from tests.saga.shop import EVENTS, OrderEvent
 
 FOLDER = Path(__file__).parent / "bad_specs"
 SPECS = sorted(FOLDER.glob("*.yaml"))
+OFFERS = Offers(folder_of(FOLDER / "nested" / "*"))
+"""What the specs with mistakes may nest."""
 LEAST = 60
 
 
@@ -71,7 +74,7 @@ CATALOGUE: dict[str, type[Event]] = {**EVENTS, **WEIGHED, **PACKED}
 def findings(file: Path) -> list[Finding]:
     """What is found in a spec without its services."""
     source, name = file.read_text(encoding="utf-8"), file.name
-    spec, problems = examine_spec(source, name, CATALOGUE)
+    spec, problems = examine_spec(source, name, CATALOGUE, OFFERS)
     if spec is None or problems.found:
         return in_order(Finding(one.code, one.text, Spot(name, *one.place), one.cure) for one in problems.found)
     return in_order(find_all(Choreography(specs=(SpecFile(name, source, spec),), catalogue=CATALOGUE)))
@@ -93,7 +96,7 @@ def test_each_mistake_is_said_word_by_word(file: Path) -> None:
 def test_a_run_refuses_it_with_the_same_words(file: Path) -> None:
     """What is wrong with the spec by itself stops a run too, with the text that `choreo check` prints."""
     try:
-        parse_spec(file.read_text(encoding="utf-8"), file.name, CATALOGUE)
+        parse_spec(file.read_text(encoding="utf-8"), file.name, CATALOGUE, OFFERS)
     except SpecError as error:
         refused = f"{error.message}\n"
     else:

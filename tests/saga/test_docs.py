@@ -9,6 +9,7 @@ import pytest
 
 from choreo.events.event import Event, Value
 from choreo.saga import shapes
+from choreo.saga.offers import Offers
 from choreo.saga.shapes import Key
 from choreo.saga.spec import parse_spec
 
@@ -30,6 +31,7 @@ class TravelEvent(Event, namespace="travel", topic="travel.trips", key="trip_id"
     customer: str = ""
     nights: int = 1
     room: str = ""
+    stay_id: str = ""
     price: float = 0
     leg: str = ""
     legs: tuple[Leg, ...] = ()
@@ -47,7 +49,7 @@ CATALOGUE = _known()
 @pytest.mark.parametrize("block", BLOCKS)
 def test_each_spec_of_the_page_is_one(block: str) -> None:
     """What a reader copies has no mistake."""
-    assert parse_spec(block, "docs/sagas.md", CATALOGUE).steps
+    assert parse_spec(block, "docs/sagas.md", CATALOGUE, Offers(lambda: BLOCKS)).steps
 
 
 def test_the_page_names_every_key() -> None:

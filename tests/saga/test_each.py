@@ -8,6 +8,7 @@ from choreo.errors import SpecError
 from choreo.events.event import Event, Value
 from choreo.saga.decision import Answer, Resolve, Retry, Skip
 from choreo.saga.items import MAX_ITEMS
+from choreo.saga.people import questions_of
 from choreo.saga.spec import Spec, parse_spec
 from tests.saga.story import Story
 
@@ -354,3 +355,29 @@ def test_an_item_that_can_not_be_undone_is_mended_while_the_saga_goes_forward() 
     story.when("LineStays", sku="b").stands("stuck", "LineRecalled")
     story.orders(Retry("ship[b]")).then("RecallLine").when("LineStays", sku="b").stands("stuck", "LineRecalled")
     story.orders(Skip("ship[b]")).stands("completed")
+
+
+def test_people_decide_item_by_item() -> None:
+    """Each item is a question of its own, with its own values, and is answered under its name."""
+    human = 'human: {role: packer, asks: "Ship {item.quantity} of {item.sku}?"}'
+    story = placed(spec(human, text=SPEC.replace("    emit: ShipLine\n", "")), "a", "b")
+    assert story.instance is not None
+    asked = list(questions_of(story.spec, story.instance))
+    assert [(one.step, one.text) for one in asked] == [("ship[a]", "Ship 1 of a?"), ("ship[b]", "Ship 2 of b?")]
+    story.orders(Answer("ship[b]", "each.LineShipped", {}, "packer")).then("LineShipped")
+    assert story.last.emits[0].fields == {"order": "o1", "sku": "b"}
+
+
+def test_policies_go_by_the_item_that_an_event_speaks_of() -> None:
+    """What is late, or said twice, is so for one item; an item that is known is a duplicate."""
+    rules = "{LineShipped: {late: dead-letter, duplicate: dead-letter}, LineAdded: {duplicate: dead-letter}}"
+    text = SPEC.replace("within: 1h\n", f"within: 1h\nevents: {rules}\n")
+    story = placed(spec("complete: 1", "adds_on: LineAdded", text=text), "a", "b").when("LineLost", sku="b")
+    story.when("LineShipped", sku="b")
+    assert [reason for _, reason in story.last.letters] == [
+        "saga each o1: each.LineShipped came late, ship[b] is failed"
+    ]
+    story.when("LineAdded", sku="a", quantity=1)
+    assert len(story.last.letters) == 1
+    story.when("LineShipped", sku="a")
+    assert story.state("ship[a]") == "done"

@@ -1,8 +1,14 @@
 """The wider language keeps the promises of `decide` in every run, too."""
 
+from dataclasses import replace
+
 import pytest
 
+from choreo.saga.decide import decide
+from choreo.saga.decision import Decision, Input
 from choreo.saga.explore import Bounds, explore
+from choreo.saga.instance import Instance
+from choreo.saga.rules import Spec
 from tests.saga.flow import flow, step
 
 SPECS = {
@@ -28,3 +34,30 @@ def test_what_is_left_out_is_said() -> None:
     """Steps that are done again are explored as done once, and the answer says so."""
     spec = flow(step("a", "reopens_on: Told1"), step("b", "repeat: {until: steps.b.n > 1, at_most: 3}"))
     assert explore(spec, None, Bounds(states=50)).left_out == ("reopens_on of a", "repeat of b")
+
+
+def test_policies_of_events_are_left_out() -> None:
+    """Events are explored as taken whenever they come: the same states as without `events`, and the answer says so."""
+    steps, bounds = (step("a"), step("b", "after: a", "emit: AskB")), Bounds(states=300)
+    policies = '{"*": {early: keep, late: fail, duplicate: fail, unexpected: fail}}'
+    plain, said = explore(flow(*steps), None, bounds), explore(flow(*steps, events=policies), None, bounds)
+    assert said.counterexample is None
+    assert (said.states, said.depth, said.ends) == (plain.states, plain.depth, plain.ends)
+    assert (plain.left_out, said.left_out) == ((), ("policies of events",))
+
+
+@pytest.mark.parametrize(
+    "policies",
+    ["{late: fail, duplicate: fail, unexpected: fail}", "{early: fail, late: take, duplicate: dead-letter}"],
+)
+def test_a_saga_that_policies_fail_keeps_every_promise(policies: str) -> None:
+    """Where an event fails its saga, and where a dead letter says nothing new, all is undone as ever, in every run."""
+    steps = (step("a"), step("b", "after: a", "emit: AskB"))
+    events = flow(*steps, events=f'{{"*": {policies}}}').events
+
+    def with_policies(spec: Spec, instance: Instance | None, given: Input) -> Decision:
+        return decide(replace(spec, events=events), instance, given)
+
+    found = explore(flow(*steps), None, Bounds(states=1_500), with_policies)
+    assert (found.counterexample, found.bound) == (None, None)
+    assert {"completed", "compensated", "cancelled"} <= set(found.ends)

@@ -250,7 +250,9 @@ def test_answer_is_refused_where_nobody_waits(desk: Desk) -> None:
     desk.when("OrderPlaced", "StockReserved")
     why = "step pay does not wait for shop.ParcelHandedOver, but for shop.PaymentTaken or shop.PaymentDeclined or "
     desk.refuses(Answer("pay", "shop.ParcelHandedOver", {}), why + "shop.PaymentUnknown")
-    desk.refuses(Answer("reserve", "shop.StockReserved", {}), "step reserve is done: it waits for no event")
+    desk.refuses(
+        Answer("reserve", "shop.StockReserved", {}), "step reserve is done (shop.StockReserved): it waits for no event"
+    )
     desk.refuses(Answer("ship", "shop.ParcelHandedOver", {}), "step ship is idle: it waits for no event")
 
 

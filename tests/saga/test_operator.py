@@ -11,8 +11,9 @@ from choreo.replay.verify import verify
 from choreo.resilience.dead_letter import read
 from choreo.saga.commands import command_event, command_of, order_of
 from choreo.saga.coordinator import coordinator
-from choreo.saga.decision import Answer, Cancel, Order, Resolve, Retry, Skip
+from choreo.saga.decision import Answer, Cancel, Migrate, Order, Resolve, Retry, Skip
 from choreo.saga.index import INDEX
+from choreo.saga.instance import Instance
 from choreo.saga.lifecycle import lifecycle_event
 from tests.runtime.town import Town
 from tests.saga.shop import (
@@ -37,6 +38,7 @@ ORDERS: list[Order] = [
     Resolve("pay", "failed"),
     Cancel(),
     Answer("pay", "shop.PaymentTaken", {"amount": "9.00"}),
+    Migrate(2, "d1", "r1", Instance(saga="order", key="o1", version=2, digest="d1"), {"pay": "charge", "gift": None}),
 ]
 
 

@@ -136,6 +136,21 @@ def test_16_deferred_choice() -> None:
         Story(spec).when("Started").stands("waiting", "ADone", "BDone").when(event).then("AskC")
 
 
+def test_17_interleaved_parallel_routing() -> None:
+    """Steps in any order, but never two of them at a time."""
+    asked = {name: f"emit: Ask{name.upper()}" for name in "abc"}
+    steps = (step("a", asked["a"], "excludes: [b, c]"), step("b", asked["b"], "excludes: c"), step("c", asked["c"]))
+    story = Story(flow(*steps)).when("Started").then("AskA").when("ADone").then("AskB").when("BDone").then("AskC")
+    story.when("CDone").stands("completed")
+
+
+def test_18_milestone() -> None:
+    """A step may begin only as long as another one is under way."""
+    spec = flow(step("a"), step("b"), step("c", "after: b", "while: a", "emit: AskC"))
+    Story(spec).when("Started").then().when("BDone").then("AskC").when("ADone", "CDone").stands("completed")
+    Story(spec).when("Started").when("ADone").then().when("BDone").then().stands("completed")
+
+
 def test_19_cancel_activity() -> None:
     """An event takes one step out; the rest goes on."""
     spec = flow(step("a", "skips_on: Told1"), step("b"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from choreo.errors import SpecError
-from choreo.saga.rules import Computed, OnTimeout, Reference, SagaKey
+from choreo.saga.clauses import Computed, OnTimeout, Reference, SagaKey
 from choreo.saga.spec import load_spec
 from tests.saga.shop import EVENTS, ORDER, changed, problems, spec_of
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from choreo.errors import StateError
-from choreo.log.interface import Reader, TopicSpec
+from choreo.log.interface import TopicSpec
 from choreo.log.memory import MemoryLog
-from choreo.record import NewRecord, Record, TopicPartition
+from choreo.record import NewRecord, TopicPartition
 from choreo.state.backend import Backend
 from choreo.state.changelog import changelog_records, entries
 from choreo.state.memory import MemoryBackends
@@ -18,6 +18,7 @@ from choreo.state.meta import TaskMeta, meta_entry, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends
 from choreo.state.timers import INDEX_PREFIX, DueIndex, timer_entry
+from tests.log.held_back import HeldBack
 
 CHANGELOG = TopicPartition("s.changelog", 1)
 META = TaskMeta("s", "c1", "t1", 4, changelog_offset=0, checkpoint=3, last_now=4, written_at=5, build="b1")
@@ -137,30 +138,6 @@ def test_interrupted_restores_end_where_one_restore_ends(
     before = list(whole.scan(INDEX_PREFIX))
     DueIndex(whole).rebuild()
     assert list(whole.scan(INDEX_PREFIX)) == before
-
-
-class HeldBack(MemoryLog):
-    """A log whose readers see nothing from offset `stable` on: a transaction of somebody else is open there."""
-
-    stable = 2
-
-    def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
-        return HeldBackReader(self, super().reader(start))
-
-
-class HeldBackReader(Reader):
-    def __init__(self, log: HeldBack, inner: Reader) -> None:
-        self.log, self.inner = log, inner
-
-    def read(self, timeout_s: float, limit: int = 5000) -> list[Record]:
-        room = self.log.stable - self.inner.position(CHANGELOG)
-        return self.inner.read(timeout_s, min(limit, room)) if room > 0 else []
-
-    def position(self, partition: TopicPartition) -> int:
-        return min(self.inner.position(partition), self.log.stable)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def test_an_open_transaction_is_waited_for() -> None:

@@ -17,14 +17,15 @@ from choreo.state.memory import MemoryBackends
 from choreo.state.meta import Facts, TaskMeta, meta_entry
 from choreo.state.rocks import RocksBackends, glimpse
 from choreo.state.view import Layered, view
+from tests.log.held_back import HeldBack
 
 CHANGELOG = TopicPartition("s.changelog", 0)
 KEYS = st.sampled_from([b"\x01" + bytes([number]) for number in range(97, 105)])
 
 
-def log_of(*batches: dict[bytes, bytes | None]) -> MemoryLog:
+def log_of(*batches: dict[bytes, bytes | None], log: MemoryLog | None = None) -> MemoryLog:
     """A changelog with one transaction a batch, which leaves a marker each."""
-    log = MemoryLog()
+    log = MemoryLog() if log is None else log
     log.create_topics([TopicSpec(CHANGELOG.topic, 1)])
     for batch in batches:
         transaction = log.writer("w").begin()
@@ -79,6 +80,12 @@ def test_a_store_that_can_not_be_trusted_is_left_out() -> None:
     store = put(MemoryBackends().open("s-0"), {b"\x01y": b"old"}, 3)
     late = facts(log, now=100_000_000_000)
     assert list(entries(view(log, CHANGELOG, store, late))) == [(b"\x01b", b"1"), (b"\x01c", b"2")]
+
+
+def test_an_open_transaction_is_not_true_yet() -> None:
+    """What a dead worker left open does not keep the view from what is committed."""
+    log = log_of(*BATCHES, log=HeldBack())
+    assert list(entries(view(log, CHANGELOG, None, facts(log)))) == list(BATCHES[0].items())
 
 
 def test_what_is_not_there_can_not_be_glimpsed(tmp_path: Path) -> None:

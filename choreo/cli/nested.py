@@ -1,0 +1,23 @@
+"""The sagas that the specs of a project may nest: its own, then those that lie on the log, whoever deployed them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from choreo.log.interface import Log
+from choreo.saga.offers import Offers
+from choreo.saga.shelf import whole_shelf
+
+
+def offers_of(paths: Iterable[Path], log: Callable[[], Log] | None) -> Offers:
+    """What these files and a log offer; the log is opened for a saga that no file has. None: no log is asked."""
+
+    def files() -> Iterator[str]:
+        for path in paths:
+            with suppress(OSError, UnicodeDecodeError):
+                yield path.read_bytes().decode()
+
+    def deployed() -> Iterator[str]:
+        return (one.source for one in whole_shelf(log())) if log is not None else iter(())
+
+    return Offers(files, deployed)

@@ -1,0 +1,55 @@
+"""What steps have to do with others that are under way: `excludes` and `while`, looked up in the spec as written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from choreo.saga.order import Order
+from choreo.saga.problems import Problems, did_you_mean
+from choreo.saga.raw import RawStep
+
+
+def excluded(step: RawStep, steps: Iterable[RawStep]) -> tuple[str, ...]:
+    """The steps that this one and `steps` exclude: to exclude is mutual, whoever says it."""
+    name = step.name.value
+    by_others = [one.name.value for one in steps if name in [text.value for text in one.excludes]]
+    return tuple(dict.fromkeys([*(text.value for text in step.excludes), *by_others]))
+
+
+def check_meanwhile(steps: Sequence[RawStep], order: Order, problems: Problems) -> None:
+    """Every other step that is named is there, and none waits for what can't come. Fills `problems`."""
+    by_name = {step.name.value: step for step in steps}
+    for step in steps:
+        name = step.name.value
+        for text in (*step.excludes, *([step.during] if step.during else [])):
+            if text.value not in by_name or text.value == name:
+                others = [one for one in by_name if one != name]
+                cure = did_you_mean(text.value, others, f"the other steps are {', '.join(others)}")
+                problems.add(text.place, "unknown-step", f"there is no other step {text.value}", cure)
+        if (step.during or excluded(step, steps)) and not step.emit:
+            said = f"step {name} has no emit, so nothing can be put off"
+            problems.add(step.name.place, "nothing-to-hold", said, "add emit: the event that asks for the step")
+        if step.during and step.during.value in by_name:
+            _check_during(step, step.during.value, by_name, order, problems)
+
+
+def _check_during(step: RawStep, during: str, by_name: Mapping[str, RawStep], order: Order, problems: Problems) -> None:
+    name, place = step.name.value, step.during.place if step.during else step.name.place
+    if during in order.before.get(name, ()):
+        said = f"step {name} comes after {during}, which is over by then"
+        problems.add(place, "never-begins", said, f"leave {during} out of what comes before")
+    elif during in excluded(step, by_name.values()):
+        problems.add(place, "never-begins", f"step {name} excludes {during}, and begins only while that is under way")
+    elif name in _needed(during, by_name, order, frozenset()):
+        problems.add(place, "cycle", f"these steps wait for each other: {name} while {during}, which needs {name}")
+
+
+def _needed(name: str, by_name: Mapping[str, RawStep], order: Order, seen: frozenset[str]) -> frozenset[str]:
+    """All that must have begun, or be over, before a step is under way."""
+    direct = set(order.before.get(name, ()))
+    during = by_name[name].during
+    if during is not None and during.value in by_name:
+        direct.add(during.value)
+    new = direct - seen
+    found = seen | new
+    for one in sorted(new):
+        found |= _needed(one, by_name, order, found)
+    return found

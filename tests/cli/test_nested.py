@@ -1,0 +1,180 @@
+"""Nested sagas at the console: checked, run, shown and explained; also where another team deployed the nested one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Choreo
+
+MALL = '''
+"""An order ships; the warehouse answers nothing for those that are slow, and can not unpick those that are stuck."""
+
+from choreo import Context, Event, Handler, Service
+
+
+class OrderEvent(Event, namespace="mall", topic="orders", key="order_id", abstract=True):
+    order_id: str
+
+
+class OrderPlaced(OrderEvent): ...
+
+
+class OrderCancelled(OrderEvent): ...
+
+
+class ShipmentEvent(Event, namespace="mall", topic="shipments", key="shipment_id", abstract=True):
+    shipment_id: str
+    order_id: str
+
+
+class ShipmentWanted(ShipmentEvent): ...
+
+
+class ShipmentUndone(ShipmentEvent): ...
+
+
+class ShipmentReady(ShipmentEvent): ...
+
+
+class ShipmentDropped(ShipmentEvent): ...
+
+
+class PickWanted(ShipmentEvent): ...
+
+
+class Picked(ShipmentEvent): ...
+
+
+class UnpickWanted(ShipmentEvent): ...
+
+
+class Unpicked(ShipmentEvent): ...
+
+
+class UnpickFailed(ShipmentEvent): ...
+
+
+class Pick(Handler[PickWanted]):
+    def handle(self, wanted: PickWanted, ctx: Context) -> Picked | None:
+        if "slow" in wanted.order_id:
+            return None
+        return Picked(shipment_id=wanted.shipment_id, order_id=wanted.order_id)
+
+    def compensate(self, wanted: UnpickWanted, ctx: Context) -> Unpicked | UnpickFailed:
+        undone = UnpickFailed if "stuck" in wanted.order_id else Unpicked
+        return undone(shipment_id=wanted.shipment_id, order_id=wanted.order_id)
+
+
+warehouse = Service("warehouse", handlers=[Pick])
+'''
+ORDER = """
+saga: order
+version: 1
+namespace: mall
+starts_on: OrderPlaced
+correlate_by: order_id
+within: 1h
+cancels_on: OrderCancelled
+steps:
+  - {name: ship, saga: shipping@1, with: {shipment_id: "'S-' + saga.order_id"}}
+"""
+SHIPPING = """
+saga: shipping
+version: 1
+namespace: mall
+starts_on: ShipmentWanted
+correlate_by: shipment_id
+within: 1d
+compensates_on: ShipmentUndone
+tell: {completed: ShipmentReady, compensated: ShipmentDropped, cancelled: ShipmentDropped}
+steps:
+  - {name: pick, emit: PickWanted, completes_on: Picked,
+     compensate: {emit: UnpickWanted, done_on: Unpicked, fails_on: UnpickFailed, attempts: 1}}
+"""
+LOG = "embedded:.choreo/log"
+
+
+@pytest.fixture
+def mall(directory: Path) -> Path:
+    """A project with one service and two sagas, each in a folder of its own."""
+    (directory / "mall.py").write_text(MALL, encoding="utf-8")
+    (directory / "choreo.toml").write_text('[project]\nservices = ["mall"]\nsagas = "*/*.yaml"\n', encoding="utf-8")
+    for name, text in (("order", ORDER), ("shipping", SHIPPING)):
+        (directory / name).mkdir()
+        (directory / name / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return directory
+
+
+def test_a_project_of_nested_sagas_is_clean(mall: Path, choreo: Choreo) -> None:
+    """Check finds the nested spec among those of the project; exploring and drawing know what a nested saga is."""
+    choreo("check", "--strict", "--diagram", "drawn")
+    explored = choreo("check", "mall.py", "order/order.yaml", "--explore", "--states", "300").stdout
+    assert "what happens within saga shipping" in explored
+    drawn = (mall / "drawn" / "order.mmd").read_text(encoding="utf-8")
+    assert "is saga shipping" in drawn
+    assert "also what was complete" in (mall / "drawn" / "shipping.mmd").read_text(encoding="utf-8")
+
+
+def test_show_and_why_name_the_nested_saga(mall: Path, choreo: Choreo) -> None:
+    """Which it is, under which key, how it stands, and where to read on."""
+    choreo("emit", "mall.py:OrderPlaced", "order_id=slow")
+    choreo("run", "--until-idle")
+    assert "  ship is saga shipping S-slow" in choreo("sagas", "show", "slow").stdout.splitlines()
+    row = json.loads(choreo("sagas", "show", "slow", "--json").stdout)
+    assert row["nested"] == [{"step": "ship", "saga": "shipping", "key": "S-slow"}]
+    said = choreo("sagas", "why", "slow").stdout.splitlines()
+    assert said[1].startswith("  waits for ShipmentReady (step ship): saga.shipping should emit it")
+    stands = "saga shipping S-slow is waiting: pick waits for Picked"
+    assert said[2] == f"    {stands} (choreo sagas why S-slow --saga shipping)"
+    assert choreo("sagas", "why", "S-slow", "--saga", "shipping").stdout.startswith("shipping S-slow is waiting")
+    choreo("check", "--strict", "--log", LOG)  # those under way can go on
+
+
+def test_why_follows_a_stuck_saga_down(mall: Path, choreo: Choreo) -> None:
+    """The order is cancelled, what it nests can't be undone: why says what holds it up, and where."""
+    choreo("emit", "mall.py:OrderPlaced", "order_id=slow-stuck")
+    choreo("run", "--until-idle")
+    choreo("emit", "mall.py:OrderCancelled", "order_id=slow-stuck")
+    choreo("run", "--until-idle")
+    said = choreo("sagas", "why", "slow-stuck").stdout
+    assert said.startswith("order slow-stuck is compensating: cancelled (OrderCancelled)\n")
+    assert "waits for ShipmentDropped (step ship): saga.shipping should emit it" in said
+    stands = "stuck: taken back (ShipmentUndone), pick can't be undone (UnpickFailed), waits for Unpicked"
+    assert f"    saga shipping S-slow-stuck is {stands} (choreo sagas why" in said
+
+
+def test_a_saga_that_has_not_started_is_said_to(mall: Path, choreo: Choreo) -> None:
+    """Its coordinator never ran: the order waits for it, and why knows that."""
+    choreo("emit", "mall.py:OrderPlaced", "order_id=o1")
+    choreo("run", "mall.py", "order/order.yaml", "--until-idle")
+    said = choreo("sagas", "why", "o1").stdout
+    assert "    saga shipping S-o1 has not started\n" in said
+    assert "    saga.shipping has never run on this log\n" in said
+
+
+def test_a_key_that_was_used_before_is_told(mall: Path, choreo: Choreo) -> None:
+    """The nested saga refuses to start a second time; why finds the dead letter under its key, not the order's."""
+    choreo("emit", "mall.py:ShipmentWanted", "shipment_id=S-slow", "order_id=other")
+    choreo("run", "--until-idle")
+    choreo("emit", "mall.py:OrderPlaced", "order_id=slow")
+    choreo("run", "--until-idle")
+    said = choreo("sagas", "why", "slow").stdout
+    assert "saga.shipping gave up on mall.ShipmentWanted of this key" in said
+    assert "saga shipping S-slow has been started before" in said
+
+
+def test_another_team_deploys_the_nested_saga(mall: Path, choreo: Choreo) -> None:
+    """Its spec is read from the log where the project has none; without it the step is a mistake."""
+    choreo("sagas", "deploy", "shipping/shipping.yaml")
+    (mall / "shipping" / "shipping.yaml").unlink()
+    events = ("PickWanted", "Picked", "UnpickWanted", "Unpicked", "UnpickFailed")  # of the other team's steps
+    outside = ", ".join(f'"mall.{event}"' for event in events)
+    settings = f'[project]\nservices = ["mall"]\nsagas = "*/*.yaml"\noutside = [{outside}]\n'
+    (mall / "choreo.toml").write_text(settings, encoding="utf-8")
+    assert "there is no saga shipping" in choreo("check", code=1).stdout
+    choreo("check", "--strict", "--log", LOG)
+    choreo("sagas", "deploy")
+    choreo("emit", "mall.py:OrderPlaced", "order_id=o1")
+    choreo("run", "--until-idle")
+    assert choreo("sagas", "show", "o1").stdout.startswith("waiting: ship waits for ShipmentReady")
