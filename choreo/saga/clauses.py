@@ -1,4 +1,4 @@
-"""The clauses of a spec as values: what is emitted and from where its fields come, time limits, how a step is undone."""
+"""The clauses of a spec as values: what is emitted and whence its fields come, time limits, how a step is undone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
