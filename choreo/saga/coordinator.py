@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import HandlingError, SpecError
@@ -157,7 +158,8 @@ class Coordinator(Handler[Event]):
         found = {field: getattr(event, field) for field in wanted}
         if all(type(value) in PLAIN for value in found.values()):
             return found
-        return event.model_dump(mode="json", include=set(wanted))
+        told: dict[str, Any] = from_json(event.model_dump_json(include=set(wanted)))
+        return told
 
     # -- early events --------------------------------------------------------------------------------------------------
 

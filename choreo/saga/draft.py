@@ -55,7 +55,7 @@ class Draft:
     @property
     def pivoted(self) -> bool:
         """Whether there is only forward: a pivot is done, or was and was reopened."""
-        return self.cause is None and any(step.pivot and self._passed(step) for step in self.spec.steps)
+        return self.cause is None and any(self._passed(step) for step in self.spec.pivots)
 
     @property
     def too_late_to_cancel(self) -> str | None:

@@ -19,6 +19,8 @@ ITEMS = "items"
 
 def lay_out(draft: Draft) -> None:
     """Give each item a record, once its list is known. What the list was then is what counts."""
+    if not draft.spec.fans_out:
+        return
     for step in draft.spec.steps:
         if not step.fans_out or draft.steps[step.name].items is not None:
             continue
@@ -62,6 +64,8 @@ def parts_of(draft: Draft, given: Received) -> tuple[Part, ...]:
     """What an event means, of a step that is done for each to the item that it speaks of; where there is no such item,
     the event is of no use.
     """
+    if not draft.spec.fans_out:
+        return draft.spec.parts.get(given.event, ())
     found = []
     for part in draft.as_written.parts.get(given.event, ()):
         step = draft.spec.by_name.get(part.step)
@@ -86,6 +90,8 @@ def _addressed(draft: Draft, step: Step, given: Received) -> Step | None:
 def settle(draft: Draft) -> bool:
     """Let each step go by what its items have come to. False where nothing changed."""
     changed = False
+    if not draft.spec.fans_out:
+        return changed
     for step in draft.spec.steps:
         record = draft.steps[step.name]
         if not step.fans_out or record.items is None or record.by == ITEMS:
@@ -169,7 +175,7 @@ def clear_up(draft: Draft) -> None:
 
 
 def _items(draft: Draft) -> Iterator[Step]:
-    return (step for step in draft.spec.steps if step.item_of)
+    return (step for step in draft.spec.steps if step.item_of) if draft.spec.fans_out else iter(())
 
 
 def under_way(draft: Draft) -> bool:

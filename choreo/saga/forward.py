@@ -20,11 +20,13 @@ BAD = (StepState.FAILED, StepState.UNKNOWN)
 
 def go_forward(draft: Draft) -> None:
     """Begin what can begin. A failure before the pivot makes it a matter of going back: it sets the cause."""
-    lay_out(draft)
-    while settle(draft) or (not _failed(draft) and any(_begin(draft, step) for step in draft.steps_in(StepState.IDLE))):
+    moved = True
+    while moved:
         lay_out(draft)
-    if _failed(draft):
-        return
+        moved = settle(draft)
+        if _failed(draft):
+            return
+        moved = any(_begin(draft, step) for step in draft.steps_in(StepState.IDLE)) or moved
     clear_up(draft)
     if draft.ended_at is not None and not under_way(draft):
         return

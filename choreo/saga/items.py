@@ -29,7 +29,7 @@ def whole_in(name: str) -> str:
 
 def with_items(spec: Spec, records: Mapping[str, StepRecord]) -> Spec:
     """The spec with a step for each item that is known: those are asked for, time out and are undone one by one."""
-    if not any(step.for_each for step in spec.steps):
+    if not spec.fans_out:
         return spec
     steps: list[Step] = []
     for step in spec.steps:

@@ -167,6 +167,16 @@ class Spec:
         return {step.name: step for step in self.steps}
 
     @cached_property
+    def fans_out(self) -> bool:
+        """Whether any step is done for each item of a list."""
+        return any(step.for_each for step in self.steps)
+
+    @cached_property
+    def pivots(self) -> tuple[Step, ...]:
+        """The steps from which on there is only forward."""
+        return tuple(step for step in self.steps if step.pivot)
+
+    @cached_property
     def parts(self) -> Mapping[str, tuple[Part, ...]]:
         """What each event that the spec names means to it."""
         found: dict[str, list[Part]] = {self.starts_on: [Part(Role.STARTS, "")]}

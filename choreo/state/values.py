@@ -6,7 +6,6 @@ the same value is the same bytes in every process.
 
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
 
@@ -76,14 +75,53 @@ def value_codec(annotation: Any) -> ValueCodec:
 
 
 def remembering_codec(model: type[BaseModel], last: int) -> ValueCodec:
-    """The codec of a frozen model that nobody changes within: the same bytes are the same object, for as long as they
-    are among the `last` different ones that were read.
+    """The codec of a frozen model of which nothing is ever changed within and all content is as JSON has it, for values
+    that are read soon after they were written: the same bytes are the same object, among at least the `last` different
+    ones that were written or read. Fields at their defaults are not written, so a default stays what it is for ever.
     """
-    return _adapted(model, lru_cache(last))
+    adapter: TypeAdapter[Any] = TypeAdapter(model)
+    write, read = adapter.serializer.to_json, adapter.validator.validate_json
+    known = _Remembered(last)
+
+    def dump(value: Any) -> bytes:
+        if type(value) is not model:
+            raise _exactly(model, value)
+        body = write(value, by_alias=False, exclude_defaults=True, warnings="error")
+        known.put(body, value)
+        return VALUE_VERSION + body
+
+    def load(body: bytes) -> Any:
+        found = known.get(body)
+        if found is None:
+            found = read(body, by_alias=False, by_name=True)
+            known.put(body, found)
+        return found
+
+    return ValueCodec(model.__name__, dump, load)
 
 
-def _adapted(annotation: Any, around: Callable[[Load], Load] = lambda load: load) -> ValueCodec:
-    """By pydantic's own serializer and validator, called directly. `around` is what reading is wrapped in."""
+class _Remembered:
+    """Two generations of objects by their bytes: when the young one is full it becomes the old one. Threads share it:
+    each step is one that the interpreter does not divide.
+    """
+
+    def __init__(self, last: int) -> None:
+        self._last = last
+        self._young: dict[bytes, Any] = {}
+        self._old: dict[bytes, Any] = {}
+
+    def get(self, body: bytes) -> Any:
+        found = self._young.get(body)
+        return self._old.get(body) if found is None else found
+
+    def put(self, body: bytes, value: Any) -> None:
+        if len(self._young) >= self._last:
+            self._old, self._young = self._young, {}
+        self._young[body] = value
+
+
+def _adapted(annotation: Any) -> ValueCodec:
+    """By pydantic's own serializer and validator, called directly."""
     name = _name(annotation)
     try:
         config = None if _has_config(annotation) else _EXACT
@@ -107,10 +145,9 @@ def _adapted(annotation: Any, around: Callable[[Load], Load] = lambda load: load
         except PydanticSerializationError as error:
             raise because(TypeError(f"{value!r} can't be stored as {name}: {error}"), error)
 
-    def load_plain(body: bytes) -> Any:
+    def load(body: bytes) -> Any:
         return read(body, by_alias=False, by_name=True)
 
-    load = around(load_plain)
     dump: Dump = dump_plain
     kinds = set(_schema_types(schema))
     if kinds & {"set", "frozenset"}:

@@ -82,6 +82,8 @@ class Story:
     def _apply(self, decision: Decision) -> None:
         self.last = decision
         self.instance = decision.instance
+        if decision.instance is not None:  # the store trusts it to be as JSON has it
+            assert Instance.model_validate_json(decision.instance.model_dump_json()) == decision.instance
         for name, due in decision.timers:
             self.timers.pop(name, None)
             if due is not None:
