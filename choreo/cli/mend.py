@@ -130,7 +130,7 @@ def cancel_saga(project: Project, ids: Sequence[str], desk: Desk) -> int:
 @click.argument("step")
 @click.argument("event")
 @click.argument("given", nargs=-1, metavar="[ID...] [FIELD=VALUE...]")
-@click.option("--role", default="", help="For a step that a person decides: in which role you do.")
+@click.option("--role", default="", metavar="ROLE", help="In which role you decide, where the step is one for people.")
 @orders
 def answer_step(project: Project, step: str, event: str, given: Sequence[str], role: str, desk: Desk) -> int:
     """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in.

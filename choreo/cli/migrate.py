@@ -64,7 +64,7 @@ class Judged:
 @command("migrate")
 @click.argument("saga")
 @click.option("--to", "version", type=int, required=True, help="The version to go on with; it must be deployed.")
-@click.option("--mapping", "file", type=click.Path(path_type=Path), help="Answers to what a first run asked.")
+@click.option("--mapping", "file", type=click.Path(path_type=Path), help="The answers to what a first run asked.")
 @click.option("--why", metavar="TEXT", help="Why; it is kept on the log with each order.")
 @click.option("--who", help="Who gives the order. Default: the user of this machine.")
 @click.option("--dry-run", is_flag=True, help="Only say what would become of each.")
@@ -78,7 +78,7 @@ def migrate_sagas(
     filters: Filters,
     **said: Any,
 ) -> int:
-    """Let sagas under way follow another version of their spec.
+    """Take sagas under way over to another version of their spec.
 
     Each one's own events are folded under both versions. Safe are those that stand alike under both: only they are
     taken over. Some need a mapping: a file is written with the questions to fill in. The others stay, and why is said.
