@@ -27,7 +27,7 @@ from choreo.saga.decision import (
     TimerChange,
 )
 from choreo.saga.draft import Draft, short
-from choreo.saga.each import add, lay_out
+from choreo.saga.each import add, lay_out, settle
 from choreo.saga.exclusion import lost, take_again
 from choreo.saga.forward import (
     IN_FLIGHT,
@@ -115,6 +115,7 @@ def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
 
 def _go_on(draft: Draft) -> None:
     if draft.cause is None:
+        settle(draft)  # what its items take back has to be done again, which needs the lock
         take_again(draft)
         go_forward(draft)
     if draft.cause is not None:
