@@ -99,7 +99,7 @@ def test_the_time_of_an_item_counts_by_the_calendar_of_its_step() -> None:
 
 
 def test_an_event_of_an_item_waits_for_the_list() -> None:
-    """It is kept until it is known which items there are, and is let in for its own; the line is not asked for."""
+    """It is kept until it is known which items there are, and is let in for its own."""
     story = Story(packed()).when("Ordered").when("LineShipped", sku="a").then()
     assert story.last.changes == ("kept for its turn: each.LineShipped came early, ship is idle",)
     story.when("Packed", lines=lines("a", "b"))
