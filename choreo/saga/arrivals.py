@@ -5,6 +5,7 @@ Where the spec has a policy, something of the event is left in any case: a chang
 """
 
 from collections.abc import Callable
+from typing import assert_never
 
 from choreo.saga.backward import UNDOING
 from choreo.saga.decision import Decision, Received
@@ -254,9 +255,11 @@ def timing_of(draft: Draft, part: Part, given: Received) -> Timing | None:
         return _of_skip(draft, part.step)
     if role is Role.REOPENS:
         return _of_reopening(draft, part.step, given.at)
-    if role in (Role.UNDONE, Role.UNDO_FAILS):
+    if role is Role.UNDONE or role is Role.UNDO_FAILS:
         return _of_undo(draft, part, given.at)
-    return _of_outcome(draft, part, given.at)
+    if role is Role.COMPLETES or role is Role.FAILS or role is Role.UNKNOWN:
+        return _of_outcome(draft, part, given.at)
+    assert_never(role)
 
 
 def _of_outcome(draft: Draft, part: Part, at: int) -> Timing | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 from choreo.saga.adopt import adopt
 from choreo.saga.arrivals import (
@@ -129,6 +129,7 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
     if part.role is Role.COMPENSATES:
         take_back(draft, given)
         return
+    assert part.role is not Role.STARTS
     step = draft.spec.by_name[part.step]
     if part.role is Role.ADDS:
         add(draft, step, given)
@@ -149,6 +150,8 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:
         undo_failed(draft, step, given.event)
+    else:
+        assert_never(part.role)
 
 
 def _completed(draft: Draft, step: Step, given: Received) -> None:
