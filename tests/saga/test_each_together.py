@@ -5,10 +5,16 @@ from typing import Any
 import pytest
 
 from choreo.errors import SpecError
+from choreo.events.codec import Codec
+from choreo.replay.verify import verify
+from choreo.resilience.dead_letter import read
+from choreo.saga.coordinator import coordinator
+from choreo.saga.lifecycle import lifecycle_event
 from choreo.saga.policies import Timing
 from choreo.saga.spec import Spec, parse_spec
+from tests.runtime.town import Town
 from tests.saga.story import Story
-from tests.saga.test_each import CATALOGUE, SPEC, Line, Parcel
+from tests.saga.test_each import CATALOGUE, SPEC, Line, LineShipped, Parcel
 
 
 class Ordered(Parcel):
@@ -168,6 +174,22 @@ def test_what_came_before_the_saga_and_speaks_of_no_item_is_itself_the_dead_lett
     assert story.last.dead_letter is None
     assert ["the list of its items is not known yet" in reason for _, reason in story.last.letters] == [True]
     assert story.last.letters[0][0] == (1).to_bytes(8, "big") + bytes(8)
+
+
+def test_at_work_a_kept_event_of_no_item_is_buried_with_its_body() -> None:
+    """Over a restart, kept for the saga and for the list: the other one is let in, the log verifies."""
+    town = Town(coordinator(packed(), EVENTS))
+    town.tell(LineShipped(order="o1", sku="z"), LineShipped(order="o1", sku="a"), Ordered(order="o1"))
+    town.crash()
+    town.tell(Packed(order="o1", lines=(Line(sku="a"),)))
+    (record,) = town.records("choreo.saga.each.dead-letters")
+    codec = Codec(town.registry, [LineShipped], town.log.cluster_id())
+    assert codec.event(record._replace(topic=read(record).origin.topic)) == LineShipped(order="o1", sku="z")
+    last = town.events("choreo.saga.each.lifecycle", [lifecycle_event("each")])[-1]
+    assert (last.status, last.steps["ship[a]"]) == ("completed", "done")
+    backend = town.workers[0].tasks[0].task.entries.backend
+    verdict = verify(town.services[0], town.log, town.registry, lambda partition: backend)
+    assert [str(found) for found in (*verdict.differences, *verdict.divergences)] == []
 
 
 def test_there_is_nothing_to_merge_of_an_item() -> None:
