@@ -4,12 +4,13 @@ Without a policy an event is taken as ever, at whatever time: each role knows wh
 Where the spec has a policy, something of the event is left in any case: a change, a note in the history, or a letter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import assert_never
 
 from choreo.saga.backward import UNDOING
 from choreo.saga.decision import Decision, Received
 from choreo.saga.draft import Draft
-from choreo.saga.each import parts_of
+from choreo.saga.each import parts_of, takes_items, unknown_in
 from choreo.saga.instance import IN_FLIGHT, Cause, Held, Instance, StepState
 from choreo.saga.policies import Policy, Timing
 from choreo.saga.rules import Part, Role, Spec
@@ -31,10 +32,11 @@ def arrive(draft: Draft, given: Received, apply: Apply) -> None:
         return
     if any(one.event_id == given.event_id.hex() for one in draft.held):
         return
-    parts = parts_of(draft, given)
-    if not parts:
+    found = _timing(draft, given)
+    if found is None:
+        _take(draft, given, apply)
         return
-    timing, part = _timing(draft, given, parts)
+    timing, part = found
     policy = None if timing is None else policies.get(timing)
     if timing is None or policy is None:
         _take(draft, given, apply)
@@ -49,6 +51,7 @@ def arrive_after_the_start(draft: Draft, given: Received, apply: Apply) -> None:
         _fail(draft, policy, draft.as_written.parts[given.event][0], given, apply)
     else:
         arrive(draft, given, apply)
+    _bury_itself(draft, given)
 
 
 def arrive_before_the_start(spec: Spec, given: Received) -> Decision:
@@ -90,18 +93,31 @@ def let_in(draft: Draft, apply: Apply) -> bool:
     """
     for held in draft.held:
         given = _received(draft, held)
-        timing, part = _timing(draft, given, parts_of(draft, given))
-        if timing is Timing.EARLY:
+        found = _timing(draft, given)
+        if found is not None and found[0] is Timing.EARLY:
             continue
         draft.hold(one for one in draft.held if one is not held)
         draft.note(f"no longer kept: {given.event}")
+        decided_upon, draft.dead_letter = draft.dead_letter, None
+        timing, part = found or (None, None)
         policy = None if timing is None else draft.spec.policies.get(given.event, {}).get(timing)
-        if policy is not None:
+        if part is None:
+            _take(draft, given, apply)
+        elif policy is not None:
             _obey(draft, policy, part, given, apply)
         else:
             _take_or_say(draft, timing, part, given, apply)
+        _bury_itself(draft, given)
+        draft.dead_letter = decided_upon
         return True
     return False
+
+
+def _bury_itself(draft: Draft, given: Received) -> None:
+    """Where a kept event is of no use, it is the dead letter, and not the event that is decided upon."""
+    if draft.dead_letter is not None:
+        _bury(draft, given, f"{given.event}: {draft.dead_letter}")
+        draft.dead_letter = None
 
 
 def expire(draft: Draft) -> None:
@@ -144,6 +160,9 @@ def _obey(draft: Draft, policy: Policy, part: Part, given: Received, apply: Appl
 
 
 def _take(draft: Draft, given: Received, apply: Apply) -> None:
+    unknown = unknown_in(draft, given)
+    if unknown is not None:
+        draft.dead_letter = unknown.why
     for part in parts_of(draft, given):
         if part.role is not Role.STARTS:
             apply(draft, part, given)
@@ -153,7 +172,7 @@ def _take_or_say(draft: Draft, timing: Timing | None, part: Part, given: Receive
     """Take it; where it changes nothing, the history says that it came."""
     before, says = len(draft.changes), f"{given.event} {_says(draft, timing, part)}"
     _take(draft, given, apply)
-    if len(draft.changes) == before:
+    if len(draft.changes) == before and draft.dead_letter is None:
         draft.note(f"ignored: {says}")
 
 
@@ -205,11 +224,15 @@ def _says(draft: Draft, timing: Timing | None, part: Part) -> str:
 # -- when it comes -----------------------------------------------------------------------------------------------------
 
 
-def _timing(draft: Draft, given: Received, parts: Sequence[Part]) -> tuple[Timing | None, Part]:
+def _timing(draft: Draft, given: Received) -> tuple[Timing | None, Part] | None:
     """How an event comes, and to what. None: at a good time, which for several roles is that of any of them; else the
-    timings count in the order in which they are declared.
+    timings count in the order in which they are declared. An item that may be known some day is early; nothing at all
+    is found where an event speaks only of what there is not, and will not be.
     """
-    found = [(timing_of(draft, part, given), part) for part in parts]
+    found = [(timing_of(draft, part, given), part) for part in parts_of(draft, given)]
+    if not found:
+        unknown = unknown_in(draft, given)
+        return (Timing.EARLY, unknown.part) if unknown is not None and unknown.to_come else None
     good = next((one for one in found if one[0] is None), None)
     order = list(Timing)
     return good or min(found, key=lambda one: order.index(one[0]) if one[0] is not None else 0)
@@ -232,9 +255,11 @@ def timing_of(draft: Draft, part: Part, given: Received) -> Timing | None:
         return _of_skip(draft, part.step)
     if role is Role.REOPENS:
         return _of_reopening(draft, part.step, given.at)
-    if role in (Role.UNDONE, Role.UNDO_FAILS):
+    if role is Role.UNDONE or role is Role.UNDO_FAILS:
         return _of_undo(draft, part, given.at)
-    return _of_outcome(draft, part, given.at)
+    if role is Role.COMPLETES or role is Role.FAILS or role is Role.UNKNOWN:
+        return _of_outcome(draft, part, given.at)
+    assert_never(role)
 
 
 def _of_outcome(draft: Draft, part: Part, at: int) -> Timing | None:
@@ -257,13 +282,15 @@ def _of_outcome(draft: Draft, part: Part, at: int) -> Timing | None:
     return Timing.LATE
 
 
-def _of_addition(draft: Draft, step: str, given: Received) -> Timing | None:
+def _of_addition(draft: Draft, name: str, given: Received) -> Timing | None:
     """One more item."""
-    rule = draft.spec.by_name[step].for_each
-    assert rule is not None
-    if str(given.fields.get(rule.key)) in (draft.steps[step].items or ()):
+    step, items = draft.spec.by_name[name], draft.steps[name].items
+    assert step.for_each is not None
+    if items is not None and str(given.fields.get(step.for_each.key)) in items:
         return Timing.DUPLICATE
-    return None if draft.cause is None and draft.state(step) in (*NOT_BEGUN, StepState.WAITING) else Timing.LATE
+    if not takes_items(draft, step):
+        return Timing.LATE
+    return Timing.EARLY if items is None else None
 
 
 def _of_skip(draft: Draft, step: str) -> Timing | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 from choreo.saga.adopt import adopt
 from choreo.saga.arrivals import (
@@ -27,7 +27,7 @@ from choreo.saga.decision import (
     TimerChange,
 )
 from choreo.saga.draft import Draft, short
-from choreo.saga.each import add, lay_out
+from choreo.saga.each import add, lay_out, settle
 from choreo.saga.exclusion import lost, take_again
 from choreo.saga.forward import (
     IN_FLIGHT,
@@ -115,6 +115,7 @@ def _settled(draft: Draft, given: Received | Command | None = None) -> Decision:
 
 def _go_on(draft: Draft) -> None:
     if draft.cause is None:
+        settle(draft)  # what its items take back has to be done again, which needs the lock
         take_again(draft)
         go_forward(draft)
     if draft.cause is not None:
@@ -128,6 +129,7 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
     if part.role is Role.COMPENSATES:
         take_back(draft, given)
         return
+    assert part.role is not Role.STARTS
     step = draft.spec.by_name[part.step]
     if part.role is Role.ADDS:
         add(draft, step, given)
@@ -148,6 +150,8 @@ def _apply(draft: Draft, part: Part, given: Received) -> None:
         undone(draft, step, given.event, given.at)
     elif part.role is Role.UNDO_FAILS:
         undo_failed(draft, step, given.event)
+    else:
+        assert_never(part.role)
 
 
 def _completed(draft: Draft, step: Step, given: Received) -> None:

@@ -3,6 +3,7 @@ the rest.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from choreo.saga.backward import UNDOING, undo_now
 from choreo.saga.decision import Received
@@ -48,7 +49,7 @@ def add(draft: Draft, step: Step, given: Received) -> None:
             return
         if items is None:
             raise ValueError("the list of its items is not known yet")
-        if draft.cause is not None or draft.state(step) not in (*NOT_BEGUN, StepState.WAITING):
+        if not takes_items(draft, step):
             raise ValueError(f"it is {draft.state(step)}, and {key} comes too late")
         known = [{**one, step.for_each.key: one[""]} for one in items.values()]
         items = listed(step.for_each, [*known, given.fields])
@@ -60,31 +61,52 @@ def add(draft: Draft, step: Step, given: Received) -> None:
     draft.note(f"{step.name}: one more item, {key} ({given.event})")
 
 
+class Unknown(NamedTuple):
+    """A part of an event, as its step has it, that speaks of no known item: why, and whether it may be one yet."""
+
+    part: Part
+    why: str
+    to_come: bool
+
+
 def parts_of(draft: Draft, given: Received) -> tuple[Part, ...]:
-    """What an event means, of a step that is done for each to the item that it speaks of; where there is no such item,
-    the event is of no use.
+    """What an event means, of a step that is done for each to the item that it speaks of. Items that are not known are
+    left out.
     """
     if not draft.spec.fans_out:
         return draft.spec.parts.get(given.event, ())
-    found = []
+    return tuple(part for part in _parts(draft, given) if isinstance(part, Part))
+
+
+def unknown_in(draft: Draft, given: Received) -> Unknown | None:
+    """The first part of an event that means nothing, for there is no such item."""
+    return next((part for part in _parts(draft, given) if isinstance(part, Unknown)), None)
+
+
+def _parts(draft: Draft, given: Received) -> Iterator[Part | Unknown]:
     for part in draft.as_written.parts.get(given.event, ()):
         step = draft.spec.by_name.get(part.step)
         if step is None or not step.fans_out or part.role is Role.ADDS:
-            found.append(part)
-        elif (item := _addressed(draft, step, given)) is not None:
-            found.append(Part(part.role, item.name))
-    return tuple(found)
+            yield part
+        else:
+            yield _addressed(draft, step, part, given)
 
 
-def _addressed(draft: Draft, step: Step, given: Received) -> Step | None:
+def _addressed(draft: Draft, step: Step, part: Part, given: Received) -> Part | Unknown:
     assert step.for_each is not None
     key = given.fields.get(step.for_each.key)
     found = draft.spec.by_name.get(name_of(step, str(key)))
-    if found is None:
-        known = draft.steps[step.name].items
-        why = "the list of its items is not known yet" if known is None else f"it has no item {key}"
-        draft.dead_letter = f"step {step.name} can't take it: {why}"
-    return found
+    if found is not None:
+        return Part(part.role, found.name)
+    known = draft.steps[step.name].items
+    why = "the list of its items is not known yet" if known is None else f"it has no item {key}"
+    to_come = takes_items(draft, step) and (known is None or bool(step.for_each.adds_on))
+    return Unknown(part, f"step {step.name} can't take it: {why}", to_come)
+
+
+def takes_items(draft: Draft, step: Step) -> bool:
+    """Whether there may be more items yet."""
+    return draft.cause is None and draft.state(step) in (*NOT_BEGUN, StepState.WAITING)
 
 
 def settle(draft: Draft) -> bool:

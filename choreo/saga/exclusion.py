@@ -42,12 +42,17 @@ def take_again(draft: Draft) -> None:
     """Where there is more to begin, a lock that was lost, or given back at an end from which the saga goes on now, is
     asked for again first.
     """
-    if not any(draft.steps_in(*BEGUN_LATER)):
+    if not any(_may_begin(draft, step) for step in draft.steps_in(*BEGUN_LATER)):
         return
     goes_on = draft.before.ended_at is not None and draft.ended_at is None
     for lock in draft.spec.steps:
         if lock.lost_on and draft.state(lock) is StepState.DONE and (goes_on or draft.steps[lock.name].problem):
             _begin_again(draft, lock)
+
+
+def _may_begin(draft: Draft, step: Step) -> bool:
+    """An item that its step did not need does not begin any more."""
+    return not step.item_of or draft.state(step.item_of) not in SETTLED
 
 
 def _begin_again(draft: Draft, lock: Step) -> None:

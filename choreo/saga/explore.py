@@ -15,7 +15,7 @@ from choreo.saga.decision import Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Move, Surroundings, World, left_out, variants
 from choreo.saga.instance import Instance, StepRecord
-from choreo.saga.promises import Broken, Witness, at_rest, hear, judge, start
+from choreo.saga.promises import Broken, Witness, at_rest, hear, hear_again, judge, start
 from choreo.saga.rules import Role, Spec
 
 Decide = Callable[[Spec, Instance | None, Input], Decision]
@@ -226,8 +226,9 @@ class _Run:
             if isinstance(given, Received):
                 if later.keep:
                     return world._replace(early=(*world.early, given)), witness, decision
-                fresh = before is None or short(given.event_id) not in before.seen
-                witness = hear(self._around.spec, witness, given) if fresh and move.kind != "again" else witness
+                if before is None or short(given.event_id) not in before.seen:
+                    heard = hear_again if move.kind == "again" else hear
+                    witness = heard(self._around.spec, witness, given)
             if judged:
                 received = given if isinstance(given, Received) else None
                 witness = judge(self._around.spec, witness, before, received, later)

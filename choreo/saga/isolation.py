@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from choreo.saga.clauses import Computed, Emission, Reference, SagaKey, Source, Telling
 from choreo.saga.conditions import Kind, Language
 from choreo.saga.lock_events import answering, asking
+from choreo.saga.offers import scope_of
 from choreo.saga.problems import Problems
 from choreo.saga.raw import RawIsolation, RawSpec
 from choreo.saga.rules import Spec, Step
@@ -45,7 +46,7 @@ def check_isolation(raw: RawSpec, words: Vocabulary, starts_on: str, problems: P
         cure = "isolate_on: {by: ..., within: 1h}, or within: none to say so on purpose"
         problems.add(found.by.place, "no-time-limit", "the lock may be waited for for ever", cure)
     kind = _lockable(found, words, starts_on, problems)
-    scope = found.scope.value if found.scope else raw.name.value
+    scope = scope_of(raw) or raw.name.value
     expires = found.expires.micros if found.expires else None
     return Isolation(found.by.value, kind, scope, within.micros if within else None, expires) if kind else None
 

@@ -117,7 +117,13 @@ def _is_the_same(live: Instance, folded: Instance) -> bool:
     """Whether folding brought out what is there, but for moments that the log tells only roughly."""
     mine = {name: _held(record) for name, record in live.steps.items()}
     theirs = {name: _held(record) for name, record in folded.steps.items()}
-    return (live.status, live.cause, mine) == (folded.status, folded.cause, theirs)
+    kept = _kept(live).keys() == _kept(folded).keys()
+    return kept and (live.status, live.cause, mine) == (folded.status, folded.cause, theirs)
+
+
+def _kept(instance: Instance) -> dict[str, str]:
+    """The events that wait for their turn, by id."""
+    return {one.event_id: one.event for one in instance.held}
 
 
 def _held(record: StepRecord) -> dict[str, Any]:
@@ -149,6 +155,7 @@ def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
     cause, its_cause = _cause(live, names), _cause(folded, {})
     if live.status == folded.status and cause != its_cause:
         yield f"it is undone because of {cause}, under version {version} it would be because of {its_cause}"
+    yield from _kept_apart(live, folded)
     met: set[str] = set()
     for name, record in live.steps.items():
         other = called(name, names)
@@ -164,6 +171,17 @@ def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
         # One that would be requested is told of by its request.
         if name not in met and its.state not in (*NOT_BEGUN, StepState.DONE, StepState.REQUESTED):
             yield f"{name} would be {its.state} under version {version}: it is past the turn of that step"
+
+
+def _kept_apart(live: Instance, folded: Instance) -> Iterator[str]:
+    """An event is kept whole beside its instance: it can't be dropped in silence, nor be brought back."""
+    mine, theirs, version = _kept(live), _kept(folded), folded.version
+    for event_id, event in mine.items():
+        if event_id not in theirs:
+            yield f"it keeps {event} for its turn, version {version} would not"
+    for event_id, event in theirs.items():
+        if event_id not in mine:
+            yield f"version {version} would keep {event} for its turn, and it is not kept"
 
 
 def _cause(instance: Instance, names: Names) -> str:

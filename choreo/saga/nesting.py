@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from choreo.saga.clauses import Cancellation, Nested
 from choreo.saga.draft import Draft
 from choreo.saga.instance import Instance
-from choreo.saga.offers import Offer, Offers
+from choreo.saga.offers import Offer, Offers, scope_of
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import RawCompensation, RawEmission, RawSpec, RawStep
 from choreo.saga.rules import Spec, Step
@@ -78,7 +78,18 @@ class _Filler:
             cure = f"deploy that version of it, or write {name}@{offer.version} where that will do"
             self.problems.add(written.place, "saga-too-old", said, cure)
             return None
+        self._check_locks(written, name)
         return offer
+
+    def _check_locks(self, written: Text, name: str) -> None:
+        """A saga that waits for one that waits for its lock, or for another of its scope, gets no further."""
+        scope = scope_of(self.raw)
+        way = self.offers.locked_in(name, scope) if scope else ()
+        if way:
+            chain = " nests ".join((self.raw.name.value, *way))
+            said = f"{chain}, and both take locks of the scope {scope}: the one below may wait for what is held above"
+            cure = "give one of them a scope of its own, or leave out the isolate_on below"
+            self.problems.add(written.place, "shared-lock", said, cure)
 
     def _fits(self, step: RawStep, written: Text, offer: Offer) -> bool:
         """Whether the saga says all that a step has to know of it."""

@@ -20,7 +20,7 @@ class Offer:
     """One version of a saga. Events by full name; `key` is the field of its start event that holds its key.
 
     `tells` gives the event of each moment of its `tell`. `kept` answers where it can't be taken back any more. `nests`
-    are the sagas that it nests itself.
+    are the sagas that it nests itself, `lock_scope` among which sagas it holds a lock, if it does.
     """
 
     saga: str
@@ -32,6 +32,7 @@ class Offer:
     compensates_on: str | None
     kept: str | None
     nests: tuple[str, ...]
+    lock_scope: str | None = None
 
 
 class Offers:
@@ -77,6 +78,23 @@ class Offers:
                     ways.append((*way, name))
         return ()
 
+    def locked_in(self, saga: str, scope: str) -> tuple[str, ...]:
+        """The way from a saga down to the first one, itself or nested in it, that takes a lock of this scope; () where
+        there is none.
+        """
+        ways: list[tuple[str, ...]] = [(saga,)]
+        seen = {saga}
+        while ways:
+            way = ways.pop(0)
+            offer = self.of(way[-1])
+            if offer is not None and offer.lock_scope == scope:
+                return way
+            for name in offer.nests if offer else ():
+                if name not in seen:
+                    seen.add(name)
+                    ways.append((*way, name))
+        return ()
+
 
 NOBODY = Offers()
 
@@ -100,6 +118,13 @@ def nested_in(source: str) -> tuple[str, ...]:
     return offer.nests if offer else ()
 
 
+def scope_of(raw: RawSpec) -> str | None:
+    """Among which sagas the lock of a spec excludes; None where it isolates nothing."""
+    if raw.isolate_on is None:
+        return None
+    return raw.isolate_on.scope.value if raw.isolate_on.scope else raw.name.value
+
+
 def _offer(raw: RawSpec) -> Offer:
     def full(name: Text) -> str:
         return name.value if "." in name.value or not raw.namespace else f"{raw.namespace}.{name.value}"
@@ -116,6 +141,7 @@ def _offer(raw: RawSpec) -> Offer:
         compensates_on=full(raw.compensates_on) if raw.compensates_on else None,
         kept=full(raw.kept.event) if raw.kept else None,
         nests=tuple(dict.fromkeys(_names(raw))),
+        lock_scope=scope_of(raw),
     )
 
 

@@ -120,6 +120,8 @@ def _senseless(spec: Spec, event: str, timing: Timing, does: str) -> tuple[str, 
         return f"{event} {roles}: it is never {timing}", f"it may be {can_be}"
     if does == "merge" and not any(part.role is Role.COMPLETES for part in parts):
         return f"only what completes a step has fields to merge, {event} does not", "ignore, dead-letter or fail"
+    if does == "merge" and all(spec.by_name[part.step].for_each for part in parts if part.role is Role.COMPLETES):
+        return f"{event} completes items, of which no fields are kept to merge", "ignore, dead-letter or fail"
     for part in parts:
         if does == "fail" and part.role in (Role.CANCELS, Role.COMPENSATES):
             return f"{event} cancels the saga, so it can't fail it", "ignore or dead-letter"

@@ -25,6 +25,8 @@ class Told(NamedTuple):
     fresh: bool = False
     """No undo has been asked for since a success was heard. One that is heard after the answer to its undo, but was
     said before it, counts too: `decide` does not trust the order of two topics and undoes it once more."""
+    refused: bool = False
+    """Its undo was asked for as often as it may be, and the answer was no: that is for an operator now."""
     request: bytes = b""
     attempt: int = 0
 
@@ -76,10 +78,30 @@ def hear(spec: Spec, witness: Witness, given: Received) -> Witness:
             told = told._replace(failed=told.success_at is None)
         elif role is Role.UNKNOWN:
             told = told._replace(begun=True)
-        elif role is Role.UNDONE and (told.success_at is None or given.at > told.success_at):
-            told = told._replace(undone=True, fresh=False)
+        elif role is Role.UNDONE:
+            told = _answered(told, given)
+        elif role is Role.UNDO_FAILS and told.request and told.attempt >= _most(spec.by_name[name]):
+            told = told._replace(refused=True)
         steps[name] = told
     return witness._replace(steps=steps)
+
+
+def hear_again(spec: Spec, witness: Witness, given: Received) -> Witness:
+    """The coordinator is told again of an event that meant nothing before. An answer to an undo may mean something by
+    now: what it says was so when it was said.
+    """
+    steps = dict(witness.steps)
+    for role, name in spec.parts.get(given.event, ()):
+        if role is Role.UNDONE and steps[name].request:
+            steps[name] = _answered(steps[name], given)
+    return witness._replace(steps=steps)
+
+
+def _answered(told: Told, given: Received) -> Told:
+    """An undo is answered: a success that was said later is not undone by it."""
+    if told.success_at is not None and given.at <= told.success_at:
+        return told
+    return told._replace(undone=True, fresh=False)
 
 
 def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received | None, decision: Decision) -> Witness:
@@ -126,10 +148,10 @@ def _not_after_the_end(
 def _undo(spec: Spec, steps: dict[str, Told], step: Step, emit: Emit) -> Told:
     told, name = steps[step.name], step.name
     if told.request == emit.request_id:
-        most = step.compensate.attempts if step.compensate else 1
+        most = _most(step)
         if emit.attempt != told.attempt + 1 or emit.attempt > most:
             raise Broken(ONCE, f"{name}: its undo is requested again as attempt {emit.attempt} of {most}")
-        return told._replace(attempt=emit.attempt)
+        return told._replace(attempt=emit.attempt, fresh=False)
     if told.request and not told.fresh:
         raise Broken(ONCE, f"{name} is undone a second time")
     if told.success_at is None and (told.failed or (step.emit is not None and not told.asked)):
@@ -137,7 +159,12 @@ def _undo(spec: Spec, steps: dict[str, Told], step: Step, emit: Emit) -> Told:
     for later in spec.steps:
         if later.name in spec.undone_first[name] and later.compensate and steps[later.name].to_undo:
             raise Broken(ORDER, f"{name} is undone before {later.name}, which must be undone first")
-    return told._replace(request=emit.request_id, attempt=emit.attempt, fresh=False)
+    return told._replace(request=emit.request_id, attempt=emit.attempt, fresh=False, refused=False)
+
+
+def _most(step: Step) -> int:
+    """How often the undo of a step may be asked for."""
+    return step.compensate.attempts if step.compensate else 1
 
 
 def _begun(spec: Spec, steps: dict[str, Told], after: Instance) -> None:
@@ -191,7 +218,9 @@ def _waits_rightly(spec: Spec, steps: dict[str, Told], instance: Instance, world
     if not open_steps | asked:
         raise Broken(ENDS, f"the saga is {instance.status} for ever, though nothing is left to undo")
     for name in sorted(open_steps - asked):
-        if (not steps[name].request or steps[name].fresh) and not open_steps & spec.undone_first[name]:
+        told = steps[name]
+        unasked = not told.request or (told.fresh and not told.refused)
+        if unasked and not open_steps & spec.undone_first[name]:
             raise Broken(ONCE, f"the saga is {instance.status} for ever, and nobody is asked to undo {name}")
 
 

@@ -30,6 +30,34 @@ def test_every_way_of_the_language_keeps_every_promise(steps: tuple[str, ...]) -
     assert {"completed", "compensated"} <= set(found.ends)
 
 
+@pytest.mark.parametrize("keys", ["attempts: 1", "attempts: 2", "attempts: 1, within: 1h", "attempts: 2, within: 1h"])
+def test_an_undo_that_fails_for_good_leaves_the_saga_visibly_stuck(keys: str) -> None:
+    """Whatever crosses the undo, a late success, another answer or an answer heard twice: no run breaks a promise, and
+    none is left out.
+    """
+    undo = f"compensate: {{emit: UndoA, done_on: AUndone, fails_on: Told1, {keys}}}"
+    found = explore(flow(f"{{name: a, completes_on: ADone, fails_on: AFailed, {undo}}}"))
+    assert (found.counterexample, found.bound) == (None, None)
+    assert {"completed", "compensated", "cancelled", "stuck"} <= set(found.ends)
+
+
+def test_who_was_never_asked_to_undo_is_not_taken_for_one_who_refused() -> None:
+    """A decide that forgets the undo of a success, where the undo might have failed, is still found out."""
+
+    def forgets(spec: Spec, instance: Instance | None, given: Input) -> Decision:
+        decision = decide(spec, instance, given)
+        after = decision.instance
+        if instance is None or after is None or not any(emit.kind == "undo" for emit in decision.emits):
+            return decision
+        stuck = after.model_copy(update={"status": "stuck", "steps": instance.steps})
+        return replace(decision, emits=(), instance=stuck)
+
+    undo = "compensate: {emit: UndoA, done_on: AUndone, fails_on: Told1, attempts: 1}"
+    found = explore(flow(f"{{name: a, completes_on: ADone, {undo}}}", step("b", "after: a")), None, Bounds(), forgets)
+    assert found.counterexample is not None
+    assert "nobody is asked to undo a" in found.counterexample.says
+
+
 def test_what_is_left_out_is_said() -> None:
     """Steps that are done again are explored as done once, and the answer says so."""
     spec = flow(step("a", "reopens_on: Told1"), step("b", "repeat: {until: steps.b.n > 1, at_most: 3}"))

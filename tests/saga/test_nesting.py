@@ -132,6 +132,26 @@ def test_a_circle_over_several_sagas_is_named_whole() -> None:
     assert "saga order would never end: order nests shipping nests delivery nests order" in found
 
 
+def test_sagas_that_nest_each_other_share_no_lock() -> None:
+    """Whoever holds a lock while it waits for a saga that wants one of the same scope waits in vain, at any depth; each
+    with a scope of its own is no mistake.
+    """
+
+    def with_lock(text: str, by: str, scope: str = "desk") -> str:
+        return text.replace("steps:", f"isolate_on: {{by: {by}, scope: {scope}, within: 1h}}\nsteps:")
+
+    order, below = with_lock(ORDER, "order_id"), with_lock(DELIVERY, "delivery_id")
+    found = said(order, SHIPPING, below)
+    assert "order.yaml:10:24: error[shared-lock]" in found
+    assert "order nests shipping nests delivery, and both take locks of the scope desk" in found
+    assert "order nests shipping, and both" in said(order, with_lock(SHIPPING, "order_id"), DELIVERY)
+    named = ORDER.replace("steps:", "isolate_on: {by: order_id}\nsteps:")
+    assert "locks of the scope order" in said(named, with_lock(SHIPPING, "order_id", "order"))
+    for apart in (with_lock(SHIPPING, "order_id", "dock"), SHIPPING):
+        assert parse_spec(order, "o", CATALOGUE, offers(apart, DELIVERY)).lock_scope == "desk"
+    assert parse_spec(ORDER, "o", CATALOGUE, offers(with_lock(SHIPPING, "order_id"), below)).lock_scope is None
+
+
 def test_instances_keep_the_events_with_which_they_began() -> None:
     """A later version of the nested saga tells its end by another event: the spec above is another one then. The older
     one is read with the version that it was deployed with, also once the later one lies on the shelf.
