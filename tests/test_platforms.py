@@ -168,7 +168,7 @@ def test_a_first_run_needs_none_of_it(tmp_path: Path) -> None:
 
 
 def test_a_planted_crash_works_without_sigkill(tmp_path: Path) -> None:
-    """CHOREO_FAULT ends the process at its place, without a last commit; it is not asked to drain, which takes its time."""
+    """CHOREO_FAULT ends the process at its place, without a last commit, and is not asked to drain."""
     write_project(tmp_path)
     assert elsewhere(tmp_path, "emit", "shop.py:OrderPlaced", "order_id=o1", "total=5").returncode == 0
     died = elsewhere(tmp_path, "run", "shop.py", "--until-idle", CHOREO_FAULT="checkpoint.committed:1")
