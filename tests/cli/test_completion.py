@@ -22,7 +22,8 @@ services = ["shop.py:inventory", "services.orders.service"]
 sagas = "*.yaml"
 """
 SAGA_VERBS = {
-    *("deploy", "list", "show", "tasks", "form", "why", "retry", "skip", "resolve", "cancel", "answer", "schema"),
+    *("deploy", "list", "show", "tasks", "form", "why", "retry", "skip", "resolve", "cancel", "answer", "migrate"),
+    "schema",
 }
 PATIENCE_S = 60.0
 
