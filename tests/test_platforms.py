@@ -168,13 +168,14 @@ def test_a_first_run_needs_none_of_it(tmp_path: Path) -> None:
 
 
 def test_a_planted_crash_works_without_sigkill(tmp_path: Path) -> None:
-    """CHOREO_FAULT ends the process at its place, without a last commit."""
+    """CHOREO_FAULT ends the process at its place, without a last commit, and is not asked to drain."""
     write_project(tmp_path)
     assert elsewhere(tmp_path, "emit", "shop.py:OrderPlaced", "order_id=o1", "total=5").returncode == 0
     died = elsewhere(tmp_path, "run", "shop.py", "--until-idle", CHOREO_FAULT="checkpoint.committed:1")
-    assert died.returncode != 0
+    assert died.returncode == 137
     assert "fault checkpoint.committed: kill -9" in died.stderr
     assert "handled" not in died.stderr
+    assert "gives back" not in died.stderr
 
 
 def test_schemas_are_registered_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

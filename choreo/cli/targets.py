@@ -98,7 +98,8 @@ class Finder:
         module = sys.modules.get(cls.__module__)
         if module is None or cls.__module__.partition(".")[0] not in self._modules.packages:
             return False
-        return getattr(module, cls.__qualname__, cls) is cls
+        named = cls.__qualname__.isidentifier()  # else made within a function, or of a generic one
+        return getattr(module, cls.__qualname__, None if named else cls) is cls
 
     def _add(self, target: str, found: Targets) -> None:
         if target == SAMPLE_SHOP:

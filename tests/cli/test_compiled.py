@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,15 +18,30 @@ from tests.cli.conftest import ROOT
 pytestmark = pytest.mark.xdist_group("compiled")
 TREE = ("tests", "services", "saga_specs", "schemas", "starter", "benchmarks", "docs", "pyproject.toml", "README.md")
 """What those tests read of a checkout; `choreo` itself must not be among it."""
-SUITES = ("events", "state", "runtime", "saga", "log", "replay", "kafka/test_contract.py")
+SUITES = ("events", "state", "runtime", "log", "replay", "kafka/test_contract.py")
+LEANS_ON = re.compile(
+    r"^from (choreo\.(testing|service|state|log|events\.codec)|tests\.runtime)\b.* import ", re.MULTILINE
+)
+"""Rooms with compiled modules, and what drives them."""
 KNOWN = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MODULES: list[str] = KNOWN["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
+
+
+def sagas_at_work() -> list[str]:
+    """Of the tests of sagas those that run them. No module of `choreo/saga` is compiled: what asks `decide` alone would
+    run the same code once more.
+    """
+    assert not [module for module in MODULES if module.startswith("choreo/saga/")], "take all tests of sagas, then"
+    found = sorted((ROOT / "tests" / "saga").glob("test_*.py"))
+    return [f"saga/{path.name}" for path in found if LEANS_ON.search(path.read_text())]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_compiled_wheel_passes_the_same_tests(tmp_path: Path) -> None:
-    """Formats, stores, runtime, sagas, logs and replay: nothing differs but the speed."""
+    """Formats, stores, runtime, sagas at work, logs and replay: nothing differs but the speed."""
+    suites = [*SUITES, *sagas_at_work()]
+    assert "saga/test_coordinator.py" in suites
     site = compiled_site()
     for name in TREE:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
@@ -36,7 +52,7 @@ def test_the_compiled_wheel_passes_the_same_tests(tmp_path: Path) -> None:
         "assert not choreo.runtime.task.__file__.endswith('.py')\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHOREO_", "PYTEST_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/{suite}" for suite in SUITES)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/{suite}" for suite in suites)]
     environment["PYTHONPATH"] = str(site)
     if data := os.environ.get("CHOREO_DATA") or (str(BESIDE) if BESIDE.is_dir() else None):
         environment["CHOREO_DATA"] = data

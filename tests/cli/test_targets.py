@@ -1,5 +1,6 @@
 """A TARGET leads to what it names, or says what was looked for and where."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def test_paths_begin_here_and_then_at_the_project(project: Path, monkeypatch: py
     monkeypatch.chdir(below)
     found = finder(below).find(["shop.py", "order.yaml"])
     assert (len(found.services), len(found.specs)) == (2, 1)
+
+
+def test_what_a_module_does_not_say_any_more_is_gone(project: Path) -> None:
+    """A class that somebody still holds counts no more once its module was loaded again without it."""
+    source = (project / "shop.py").read_text()
+    (project / "shop.py").write_text(source + "\n\nclass Approved(OrderEvent): ...\n")
+    before = finder(project)
+    before.find(["shop.py"])
+    held = before.catalogue()["shop.Approved"]
+    (project / "shop.py").write_text(source)
+    del sys.modules["shop"]
+    after = finder(project)
+    after.find(["shop.py"])
+    assert held.contract.full_name not in after.catalogue()
+    assert "shop.OrderPlaced" in after.catalogue()
 
 
 def test_the_catalogue_holds_what_was_loaded(project: Path) -> None:

@@ -10,7 +10,8 @@ stays.
 
 import csv
 import gzip
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,19 @@ def cases(directory: Path) -> dict[str, tuple[list[str], str]]:
         )
         for case_id, rows in found.items()
     }
+
+
+def one_of_each_way(told: Mapping[str, tuple[list[str], str]]) -> dict[str, tuple[list[str], str]]:
+    """Of all cases that went the same way the first by its id. A way is what happened of that which counts here: in its
+    order, whatever else happened between, and the same again at once being the same.
+    """
+    counts = {CREATED, DELETED, REACTIVATED, *BRINGS, *TAKES}
+    ways: dict[tuple[str, ...], str] = {}
+    for case_id in sorted(told):
+        activities, category = told[case_id]
+        way = (category, *(activity for activity, _ in groupby(one for one in activities if one in counts)))
+        ways.setdefault(way, case_id)
+    return {case_id: told[case_id] for case_id in ways.values()}
 
 
 def stands(activities: Iterable[str], category: str) -> Expected:
