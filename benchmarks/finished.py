@@ -53,7 +53,7 @@ def figures(size: Size) -> Iterator[Figure]:
                 lasted, used = perf_counter() - began, sum(map(cpu_s, processes)) - used
                 rate = size.count / lasted
                 times = orders.feed_steadily(max(size.count // 2, 1), rate / 2)
-            refuse_dead_letters(log)
+            refuse_dead_letters(log, {})
     terms = {
         "n": size.count,
         "commit_interval_ms": RunOptions().checkpoint_interval_s * 1000,

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from choreo.demo.files import find_file
 from choreo.errors import ConfigError
 
 NAMES = ("events.csv.gz", "events.csv")
@@ -60,15 +61,7 @@ def read_deeds(directory: Path) -> list[Deed]:
 
 def find(directory: Path) -> Path:
     """The event log in a directory. Raises ConfigError."""
-    for name in NAMES:
-        if (directory / name).is_file():
-            return directory / name
-    raise ConfigError(
-        f"no event log in {directory}",
-        at=directory,
-        why=f"neither {NAMES[0]} nor {NAMES[1]} is there" if directory.is_dir() else "the directory does not exist",
-        hint="--events DIR: the directory with the events of BPI Challenge 2019",
-    )
+    return find_file(directory, NAMES, "event log", "--events DIR: the directory with the events of BPI Challenge 2019")
 
 
 def read_lines(path: Path) -> Iterator[Deed]:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from choreo.demo.files import find_file
 from choreo.demo.rows import Row, RowLine, RowPart
 from choreo.errors import ConfigError
 
@@ -172,12 +173,5 @@ def read_parts(directory: Path) -> dict[str, list[tuple[int, RowPart]]]:
 def find(directory: Path, subject: str) -> Path:
     """The file of `orders`, `order_items` or `order_payments` under either of its names."""
     names = [f"{prefix}_{subject}{'_dataset' if prefix == 'olist' else ''}.csv" for prefix in PREFIXES]
-    for name in names:
-        if (directory / name).is_file():
-            return directory / name
-    raise ConfigError(
-        f"no file with {subject.replace('_', ' ')} in {directory}",
-        at=directory,
-        why=f"neither {names[0]} nor {names[1]} is there" if directory.is_dir() else "the directory does not exist",
-        hint="--orders DIR: the directory with Olist's orders, order items and order payments",
-    )
+    hint = "--orders DIR: the directory with Olist's orders, order items and order payments"
+    return find_file(directory, names, f"file with {subject.replace('_', ' ')}", hint)

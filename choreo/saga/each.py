@@ -14,6 +14,8 @@ from choreo.saga.rules import Part, Role, Step
 
 NOT_BEGUN = (StepState.IDLE, StepState.HELD)
 PASSED = (StepState.DONE, StepState.SKIPPED)
+LOST = (StepState.FAILED, StepState.UNKNOWN, *UNDOING, StepState.COMPENSATED)
+"""An item that came to nothing: it failed, or may have happened and is undone."""
 ITEMS = "items"
 """What settled a step whose list of items was of no use."""
 
@@ -138,11 +140,8 @@ def _counts(draft: Draft, items: Sequence[Step]) -> dict[str, int]:
     return {
         "items": len(states),
         "done": states.count(StepState.DONE),
-        "failed": sum(state in (StepState.FAILED, StepState.UNKNOWN, *UNDONE) for state in states),
+        "failed": sum(state in LOST for state in states),
     }
-
-
-UNDONE = (*UNDOING, StepState.COMPENSATED)
 
 
 def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
@@ -163,7 +162,7 @@ def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
     if now is StepState.DONE:
         draft.move(step, now, said, by=said, done_at=draft.now, problem="")
     elif now is StepState.FAILED:
-        bad = [item for item in items if item not in passed and item not in open_]
+        bad = [item for item in items if draft.state(item) in LOST]
         problem = f"{said} done, {enough} wanted" + "".join(f", {_ended(draft, item)}" for item in bad[:3])
         by = next((draft.steps[item.name].by for item in bad), "")
         draft.move(step, now, problem, by=by, problem=problem)

@@ -1,15 +1,14 @@
 """docs/mending.md: every command on it can be given, and its tables name every filter and every order."""
 
 import re
-import shlex
 from pathlib import Path
 
 import click
 import pytest
 
-from choreo.cli.main import cli
 from choreo.cli.saga_filters import OPTIONS
 from choreo.saga.decision import Order
+from tests.cli.given import can_be_given
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mending.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(choreo .+)$", PAGE, re.MULTILINE) + re.findall(r"`(choreo sagas [^`]+ --[^`]+)`", PAGE)
@@ -18,13 +17,7 @@ COMMANDS = re.findall(r"^(choreo .+)$", PAGE, re.MULTILINE) + re.findall(r"`(cho
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_on_the_page_can_be_given(line: str) -> None:
     """Its words, options and arguments are understood; nothing is run."""
-    command: click.Command = cli
-    words = shlex.split(line)[1:]
-    while isinstance(command, click.Group):
-        found = command.get_command(click.Context(command), words.pop(0))
-        assert found is not None
-        command = found
-    command.make_context(line, words)
+    can_be_given(line)
 
 
 def test_every_filter_and_every_order_is_on_the_page() -> None:

@@ -1,15 +1,13 @@
 """docs/people.md: what waits for people is listed, its form is shown, and an answer is taken or refused."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
-from choreo.cli.main import cli
 from tests.cli.conftest import Choreo
+from tests.cli.given import can_be_given
 from tests.cli.people_page import BLOCKS, COMMANDS, write_office
 from tests.testing.test_plugin import run
 
@@ -73,13 +71,7 @@ def test_the_page_runs_as_pasted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_on_the_page_can_be_given(line: str) -> None:
     """Its words, options and arguments are understood; nothing is run."""
-    command: click.Command = cli
-    words = shlex.split(line)[1:]
-    while isinstance(command, click.Group):
-        found = command.get_command(click.Context(command), words.pop(0))
-        assert found is not None
-        command = found
-    command.make_context(line, words)
+    can_be_given(line)
 
 
 def test_check_takes_decisions_for_what_people_emit(directory: Path, choreo: Choreo) -> None:

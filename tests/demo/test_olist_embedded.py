@@ -1,11 +1,7 @@
 """All real orders on the embedded log, as a user runs them: by the command line, each step a process of its own."""
 
-import json
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,24 +10,13 @@ from choreo.demo.run import Stage
 from choreo.events.open import open_registry
 from choreo.log.embedded import EmbeddedLog
 from choreo.service.client import default_registry
+from tests.demo.command import choreo
 from tests.demo.data import olist_directory
 from tests.demo.expected import expected
 from tests.demo.outcome import dead_letters, outcome
 
+WITHIN_S = 600.0
 PARTITIONS = 4
-
-
-def choreo(*words: str, cwd: Path) -> list[Any]:
-    """Run a command; the JSON objects that it prints."""
-    command = [sys.executable, "-m", "choreo", *words, "--json"]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    found, rest = [], done.stdout.strip()
-    while rest:
-        value, end = json.JSONDecoder().raw_decode(rest)
-        found.append(value)
-        rest = rest[end:].lstrip()
-    return found
 
 
 @pytest.mark.slow
@@ -42,14 +27,14 @@ def test_every_order_ends_as_its_row_says(tmp_path: Path) -> None:
     """
     directory = olist_directory()
     url = f"embedded:{tmp_path / 'log'}"
-    (summary,) = choreo("demo", "--orders", str(directory), "--log", url, cwd=tmp_path)
+    (summary,) = choreo("demo", "--orders", str(directory), "--log", url, cwd=tmp_path, within_s=WITHIN_S)
     assert summary["orders"] == 8135
     due = expected(directory)
-    listed = {saga["key"]: saga for saga in choreo("sagas", "list", "--log", url, cwd=tmp_path)}
+    listed = {saga["key"]: saga for saga in choreo("sagas", "list", "--log", url, cwd=tmp_path, within_s=WITHIN_S)}
     assert {saga["saga"] for saga in listed.values()} == {"order_fulfilment"}
     found = {key: (saga["status"], tuple(saga["waits_for"])) for key, saga in listed.items()}
     assert found == {key: (order.status, order.waits_for) for key, order in due.orders.items()}
-    verdicts = choreo("replay", "verify", "demo", "--log", url, cwd=tmp_path)
+    verdicts = choreo("replay", "verify", "demo", "--log", url, cwd=tmp_path, within_s=WITHIN_S)
     assert {verdict["service"]: verdict["clean"] for verdict in verdicts} == dict.fromkeys(SERVICES, True)
     with EmbeddedLog(tmp_path / "log") as log, closing(ProjectBackends(tmp_path / "log" / "state")) as backends:
         stage = Stage(log, open_registry(default_registry(url)), backends, PARTITIONS)

@@ -1,13 +1,9 @@
 """All real items of purchase orders: each stands where a calculation from the CSV alone says, on every log."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,11 +14,13 @@ from choreo.demo.run import Stage
 from choreo.events.open import open_registry
 from choreo.log.embedded import EmbeddedLog
 from choreo.service.client import default_registry
+from tests.demo.command import choreo
 from tests.demo.data import bpic_directory
 from tests.demo.outcome import dead_letters
 from tests.purchasing.expected import DELETED, REACTIVATED, Expected, cases, expected, one_of_each_way, stands
 from tests.purchasing.standing import stage, standing
 
+WITHIN_S = 1700.0
 GOODS = "purchasing.GoodsReceived"
 SOME_GOODS = ("Record Goods Receipt", "Record Service Entry Sheet")
 INVOICE = "Record Invoice Receipt"
@@ -80,19 +78,6 @@ def _taken_back_though_there(activities: list[str], brings: set[str], takes: str
     return words[-1:] == [takes] and len(words) > 2 * words.count(takes)
 
 
-def choreo(*words: str, cwd: Path) -> list[Any]:
-    """Run a command; the JSON objects that it prints."""
-    command = [sys.executable, "-m", "choreo", *words, "--json"]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=1700, check=False)
-    assert done.returncode == 0, done.stderr
-    found, rest = [], done.stdout.strip()
-    while rest:
-        value, end = json.JSONDecoder().raw_decode(rest)
-        found.append(value)
-        rest = rest[end:].lstrip()
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # three minutes of CPU, on a machine that may be shared
 def test_the_command_answers_which_items_wait_for_goods(tmp_path: Path) -> None:
@@ -100,7 +85,7 @@ def test_the_command_answers_which_items_wait_for_goods(tmp_path: Path) -> None:
     then `choreo sagas` names at once the items that wait for goods, and a rebuilt store equals the live one.
     """
     directory, url = bpic_directory(), f"embedded:{tmp_path / 'log'}"
-    (summary,) = choreo("demo", "purchasing", "--events", str(directory), "--log", url, cwd=tmp_path)
+    (summary,) = choreo("demo", "purchasing", "--events", str(directory), "--log", url, cwd=tmp_path, within_s=WITHIN_S)
     due = expected(directory)
     assert (len(due), summary["cases"]) == (11_973, 11_973)
     assert (summary["events"], summary["events_new"]) == (338_247, 338_247)
@@ -108,10 +93,10 @@ def test_the_command_answers_which_items_wait_for_goods(tmp_path: Path) -> None:
     for_goods = {key for key, case in due.items() if GOODS in case.waits_for}
     assert summary["waiting"][GOODS] == len(for_goods)
     began = time.monotonic()
-    listed = choreo("sagas", "list", "--step", "goods_receipt=waiting", "--log", url, cwd=tmp_path)
+    listed = choreo("sagas", "list", "--step", "goods_receipt=waiting", "--log", url, cwd=tmp_path, within_s=WITHIN_S)
     assert time.monotonic() - began < AT_ONCE_S
     assert {row["key"] for row in listed} == for_goods
-    (verdict,) = choreo("replay", "verify", "demo:purchasing", "--log", url, cwd=tmp_path)
+    (verdict,) = choreo("replay", "verify", "demo:purchasing", "--log", url, cwd=tmp_path, within_s=WITHIN_S)
     assert verdict["clean"]
     with EmbeddedLog(tmp_path / "log") as log, closing(ProjectBackends(tmp_path / "log" / "state")) as backends:
         at = Stage(log, open_registry(default_registry(url)), backends, 4)

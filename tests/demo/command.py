@@ -1,0 +1,20 @@
+"""The command line at work, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def choreo(*words: str, cwd: Path, within_s: float) -> list[Any]:
+    """Run a command; the JSON objects that it prints."""
+    command = [sys.executable, "-m", "choreo", *words, "--json"]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=within_s, check=False)
+    assert done.returncode == 0, done.stderr
+    found, rest = [], done.stdout.strip()
+    while rest:
+        value, end = json.JSONDecoder().raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].lstrip()
+    return found
