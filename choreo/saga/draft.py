@@ -231,6 +231,8 @@ class Draft:
 
     def decision(self) -> Decision:
         """What was written down. An instance that has not changed is the very one that came in."""
+        if not self.changes:
+            return Decision(self.before, dead_letter=self.dead_letter)
         told = {
             "status": self.status,
             "cause": self.cause,
@@ -243,8 +245,6 @@ class Draft:
         }
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
-        if not self.changes:
-            return Decision(self.before, dead_letter=self.dead_letter)
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
         emits, changes, letters = tuple(self.emits), tuple(self.changes), tuple(self.letters)
