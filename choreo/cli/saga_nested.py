@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 from choreo.cli.project import Project
 from choreo.cli.saga_rows import one_instance
 from choreo.errors import ConfigError
-from choreo.saga.instance import Instance, StepState
+from choreo.saga.instance import UNTOUCHED, Instance
 from choreo.saga.nesting import nested_key
 from choreo.saga.rules import Spec
-
-NOT_BEGUN = (StepState.IDLE, StepState.HELD, StepState.SKIPPED)
 
 
 class Nesting(NamedTuple):
@@ -28,7 +26,7 @@ def nested_in(instance: Instance | None, spec: Spec | None) -> list[Nesting]:
     found = []
     for step in spec.steps:
         key = nested_key(spec, instance, step)
-        if step.nested is not None and key is not None and instance.steps[step.name].state not in NOT_BEGUN:
+        if step.nested is not None and key is not None and instance.steps[step.name].state not in UNTOUCHED:
             found.append(Nesting(step.name, step.nested.saga, key))
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from choreo.cli.saga_rows import short_names
-from choreo.saga.instance import Instance
+from choreo.saga.instance import OPEN, Instance
 from choreo.saga.items import whole_in
 from choreo.saga.rules import Part, Role, Spec, Step
 
@@ -17,7 +17,6 @@ WAITS_FOR = {
     "compensation_failed": Role.UNDONE,
 }
 """What an event that a step waits for means to it, by the step's state."""
-UNSETTLED = ("idle", "held", "waiting", "requested")
 
 
 def diagram(row: Mapping[str, Any], spec: Spec | None) -> Iterator[str]:
@@ -59,7 +58,7 @@ def remaining(row: Mapping[str, Any]) -> list[str]:
     """The steps that are still to come, or under way; none while a saga is undone, and none after its end."""
     if row["status"] not in ("waiting", "stuck") or "compensation_failed" in row["steps"].values():
         return []
-    return [name for name, state in row["steps"].items() if state in UNSETTLED]
+    return [name for name, state in row["steps"].items() if state in OPEN]
 
 
 def data_of(instance: Instance) -> dict[str, Any]:

@@ -8,12 +8,11 @@ import csv
 import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from choreo.demo.files import find_file
+from choreo.demo.files import columns_in, find_file
 from choreo.errors import ConfigError
 
 NAMES = ("events.csv.gz", "events.csv")
@@ -88,16 +87,7 @@ def _opened(path: Path) -> IO[str]:
 def _places(path: Path, header: list[str]) -> list[int]:
     """Where each column stands; the last is -1 where nobody says the category."""
     found = [name.strip() for name in header]
-    for name in COLUMNS:
-        if name not in found:
-            close = get_close_matches(name, found, n=1)
-            raise ConfigError(
-                f"{path.name} has no column {name}",
-                at=f"{path}:1",
-                why=f"its columns are {', '.join(found) or 'none: the file is empty'}",
-                hint=f"rename {close[0]} to {name}" if close else f"add the column {name}",
-            )
-    return [*(found.index(name) for name in COLUMNS), found.index(CATEGORY) if CATEGORY in found else -1]
+    return [*columns_in(path, header, COLUMNS), found.index(CATEGORY) if CATEGORY in found else -1]
 
 
 def _deed(values: list[str], places: list[int], at: str) -> Deed:

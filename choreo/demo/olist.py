@@ -7,11 +7,10 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from choreo.demo.files import find_file
+from choreo.demo.files import columns_in, find_file
 from choreo.demo.rows import Row, RowLine, RowPart
 from choreo.errors import ConfigError
 
@@ -75,7 +74,7 @@ class Table(NamedTuple):
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
-                places = self.places(next(reader, []))
+                places = columns_in(self.path, next(reader, []), self.columns)
                 for values in reader:
                     line = reader.line_num
                     if not values:
@@ -88,19 +87,6 @@ class Table(NamedTuple):
                     )
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise ConfigError(f"can't read {self.path.name}", at=f"{self.path}:{line}", why=str(error)) from error
-
-    def places(self, header: list[str]) -> list[int]:
-        found = [name.strip() for name in header]
-        for name in self.columns:
-            if name not in found:
-                close = get_close_matches(name, found, n=1)
-                raise ConfigError(
-                    f"{self.path.name} has no column {name}",
-                    at=f"{self.path}:1",
-                    why=f"its columns are {', '.join(found) or 'none: the file is empty'}",
-                    hint=f"rename {close[0]} to {name}" if close else f"add the column {name}",
-                )
-        return [found.index(name) for name in self.columns]
 
 
 def read_orders(directory: Path) -> list[Row]:

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from choreo.demo.show import print_next
 from choreo.demo.summary import STATUSES, readable
 
 
@@ -70,11 +71,7 @@ def print_purchases(found: Purchases, next_commands: Sequence[tuple[str, str]], 
     console.print(table)
     pace = f"{readable(found.wall_s)} ({readable(found.cpu_s)} of CPU): {found.events_per_s:,.0f} events/s"
     console.print(f"{'events new':<22}{found.new:,} in {pace}", markup=False)
-    if next_commands:
-        console.print("\nTry next:")
-        for command, shows in next_commands:
-            console.print(f"  {command}", markup=False)
-            console.print(f"      {shows}", markup=False, style="dim")
+    print_next(console, next_commands)
 
 
 def _add(table: Table, what: str, count: int, cases: int) -> None:

@@ -78,9 +78,14 @@ def print_summary(summary: Summary, next_commands: Sequence[tuple[str, str]], st
     console.print(outcomes)
     for name, fact in _facts(summary):
         console.print(f"{name:<22}{fact}", markup=False)
-    if next_commands:
+    print_next(console, next_commands)
+
+
+def print_next(console: Console, commands: Sequence[tuple[str, str]]) -> None:
+    """Commands that go on from here, each with what it shows; nothing where there are none."""
+    if commands:
         console.print("\nTry next:")
-        for command, shows in next_commands:
+        for command, shows in commands:
             console.print(f"  {command}", markup=False)
             console.print(f"      {shows}", markup=False, style="dim")
 

@@ -7,11 +7,10 @@ Where the spec has a policy, something of the event is left in any case: a chang
 from collections.abc import Callable
 from typing import assert_never
 
-from choreo.saga.backward import UNDOING
 from choreo.saga.decision import Decision, Received
 from choreo.saga.draft import Draft
 from choreo.saga.each import parts_of, takes_items, unknown_in
-from choreo.saga.instance import IN_FLIGHT, Cause, Held, Instance, StepState
+from choreo.saga.instance import NOT_BEGUN, OPEN, UNDOING, Cause, Held, Instance, StepState
 from choreo.saga.policies import Policy, Timing
 from choreo.saga.rules import Part, Role, Spec
 
@@ -20,13 +19,12 @@ Apply = Callable[[Draft, Part, Received], None]
 
 MAX_HELD = 100
 """Events that an instance keeps for their turn; more than that are dead letters at once."""
-NOT_BEGUN = (StepState.IDLE, StepState.HELD)
 TO_UNDO = (StepState.DONE, StepState.UNKNOWN)
 
 
 def arrive(draft: Draft, given: Received, apply: Apply) -> None:
     """Take an event, or do with it what the spec says of one that comes at this time."""
-    policies = draft.spec.policies.get(given.event)
+    policies = draft.as_written.policies.get(given.event)
     if policies is None:
         _take(draft, given, apply)
         return
@@ -46,7 +44,7 @@ def arrive(draft: Draft, given: Received, apply: Apply) -> None:
 
 def arrive_after_the_start(draft: Draft, given: Received, apply: Apply) -> None:
     """Take an event that was kept because it came before the saga: one that must not fails it now."""
-    policy = draft.spec.policies.get(given.event, {}).get(Timing.EARLY)
+    policy = draft.as_written.policies.get(given.event, {}).get(Timing.EARLY)
     if policy is not None and policy.does == "fail":
         _fail(draft, policy, draft.as_written.parts[given.event][0], given, apply)
     else:
@@ -100,7 +98,7 @@ def let_in(draft: Draft, apply: Apply) -> bool:
         draft.note(f"no longer kept: {given.event}")
         decided_upon, draft.dead_letter = draft.dead_letter, None
         timing, part = found or (None, None)
-        policy = None if timing is None else draft.spec.policies.get(given.event, {}).get(timing)
+        policy = None if timing is None else draft.as_written.policies.get(given.event, {}).get(timing)
         if part is None:
             _take(draft, given, apply)
         elif policy is not None:
@@ -266,7 +264,7 @@ def _of_outcome(draft: Draft, part: Part, at: int) -> Timing | None:
     """An event that ends a step: well, badly, or nobody knows."""
     record = draft.steps[part.step]
     state = record.state
-    if state in (*NOT_BEGUN, *IN_FLIGHT):
+    if state in OPEN:
         if record.since is not None and at < record.since:
             return Timing.OUT_OF_ORDER
         if state in NOT_BEGUN:
@@ -297,21 +295,21 @@ def _of_skip(draft: Draft, step: str) -> Timing | None:
     state = draft.state(step)
     if state is StepState.SKIPPED:
         return Timing.DUPLICATE
-    return None if draft.cause is None and state in (*NOT_BEGUN, *IN_FLIGHT) else Timing.LATE
+    return None if draft.cause is None and state in OPEN else Timing.LATE
 
 
 def _of_reopening(draft: Draft, step: str, at: int) -> Timing | None:
     """An event that takes a done step back."""
     record = draft.steps[step]
-    state, begun = record.state, (*NOT_BEGUN, *IN_FLIGHT)
+    state = record.state
     if draft.cause is not None:
         if state is StepState.COMPENSATED:
             return Timing.DUPLICATE
         return None if state in (StepState.DONE, *UNDOING) else Timing.UNEXPECTED
-    older = record.done_at if state is StepState.DONE else record.since if state in begun else None
+    older = record.done_at if state is StepState.DONE else record.since if state in OPEN else None
     if older is not None and at < older:
         return Timing.OUT_OF_ORDER
-    if state in begun:
+    if state in OPEN:
         return Timing.EARLY
     return None if state is StepState.DONE else Timing.UNEXPECTED
 

@@ -5,10 +5,8 @@ otherwise, independent steps in parallel.
 """
 
 from choreo.saga.draft import Draft
-from choreo.saga.instance import IN_FLIGHT, StepRecord, StepState
+from choreo.saga.instance import IN_FLIGHT, UNDOING, StepRecord, StepState
 from choreo.saga.rules import Step
-
-UNDOING = (StepState.COMPENSATING, StepState.COMPENSATION_FAILED)
 
 
 def go_back(draft: Draft) -> None:

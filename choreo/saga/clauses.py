@@ -1,5 +1,6 @@
 """The clauses of a spec as values: what is emitted and whence its fields come, time limits, how a step is undone."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,12 +14,23 @@ class SagaKey:
     """The value of `correlate_by`."""
 
 
+_NAMED = re.compile(r"saga\.([A-Za-z_]\w*)|steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
+
+
 @dataclass(frozen=True)
 class Reference:
     """A remembered field, taken over exactly: `step` is None for `saga.FIELD`."""
 
     step: str | None
     field: str
+
+    @classmethod
+    def named(cls, text: str) -> "Reference | None":
+        """What `saga.FIELD` or `steps.NAME.FIELD` names; None for any other text."""
+        found = _NAMED.fullmatch(text)
+        if found is None:
+            return None
+        return cls(None, found[1]) if found[1] else cls(found[2], found[3])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from choreo.saga.arrivals import (
     expire,
     let_in,
 )
-from choreo.saga.backward import UNDOING, go_back, undo_failed, undo_timed_out, undone
+from choreo.saga.backward import go_back, undo_failed, undo_timed_out, undone
 from choreo.saga.decision import (
     HELD_TIMER,
     REMINDS,
@@ -29,21 +29,11 @@ from choreo.saga.decision import (
 from choreo.saga.draft import Draft, short
 from choreo.saga.each import add, lay_out, settle
 from choreo.saga.exclusion import lost, take_again
-from choreo.saga.forward import (
-    IN_FLIGHT,
-    ask,
-    done_again,
-    go_forward,
-    remind,
-    set_deadlines,
-    step_timed_out,
-)
-from choreo.saga.instance import Cause, Instance, StepRecord, StepState
+from choreo.saga.forward import ask, done_again, go_forward, remind, set_deadlines, step_timed_out
+from choreo.saga.instance import IN_FLIGHT, OPEN, UNDOING, Cause, Instance, StepRecord, StepState
 from choreo.saga.operate import as_if_received, obey, refusal, saying
 from choreo.saga.reversal import ends_undone, refuse, take_back
 from choreo.saga.rules import Part, Role, Spec, Step
-
-OPEN = (StepState.IDLE, StepState.HELD, *IN_FLIGHT)
 
 
 def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:

@@ -100,6 +100,10 @@ class Draft:
             raise ValueError(f"{limit.text}: {answer.problem}")
         return to_micros(datetime.fromisoformat(answer.value))
 
+    def deadline(self, step: Step) -> int | None:
+        """When a step must be done at the latest. Raises ValueError where it can't be worked out."""
+        return self.time(step.deadline_us, self.before.started_at)
+
     # -- writing down --------------------------------------------------------------------------------------------------
 
     def put(self, step: Step, **told: Any) -> None:
@@ -121,11 +125,11 @@ class Draft:
         if (moment := _MOMENTS.get(state)) is not None:
             self.tell(moment, step.tells, step.name)
 
-    def begin_again(self, step: Step, why: str) -> None:
+    def begin_again(self, step: Step, why: str, **told: Any) -> None:
         """A step that was done has to be done once more, from its start."""
         run = self.steps[step.name].run + 1
         fresh: dict[str, Any] = {"attempt": 0, "asked": 0, "reminded": 0, "overdue": False, "done_at": None, "by": ""}
-        self.move(step, StepState.IDLE, why, run=run, **fresh)
+        self.move(step, StepState.IDLE, why, run=run, **fresh, **told)
         self.ended_at = None
 
     def add_steps(self, names: Iterable[str]) -> None:

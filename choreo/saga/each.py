@@ -5,15 +5,13 @@ the rest.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from choreo.saga.backward import UNDOING, undo_now
+from choreo.saga.backward import undo_now
 from choreo.saga.decision import Received
 from choreo.saga.draft import NOTHING, Draft
-from choreo.saga.instance import IN_FLIGHT, StepState
+from choreo.saga.instance import IN_FLIGHT, NOT_BEGUN, OPEN, SETTLED, UNDOING, StepState
 from choreo.saga.items import item_of, listed, name_of
 from choreo.saga.rules import Part, Role, Step
 
-NOT_BEGUN = (StepState.IDLE, StepState.HELD)
-PASSED = (StepState.DONE, StepState.SKIPPED)
 LOST = (StepState.FAILED, StepState.UNKNOWN, *UNDOING, StepState.COMPENSATED)
 """An item that came to nothing: it failed, or may have happened and is undone."""
 ITEMS = "items"
@@ -148,8 +146,8 @@ def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
     """Done once enough items are, failed once there can't be enough; an item taken back takes it back."""
     rule, state = step.for_each, draft.state(step)
     assert rule is not None
-    passed = [item for item in items if draft.state(item) in PASSED]
-    open_ = [item for item in items if draft.state(item) in (*NOT_BEGUN, *IN_FLIGHT)]
+    passed = [item for item in items if draft.state(item) in SETTLED]
+    open_ = [item for item in items if draft.state(item) in OPEN]
     enough = rule.enough(len(items))
     more_to_come = bool(rule.adds_on) and len(items) < enough
     if len(passed) >= enough:
@@ -191,7 +189,7 @@ def clear_up(draft: Draft) -> None:
                 draft.move(item, StepState.SKIPPED, "not needed any more", due=None)
             elif state in IN_FLIGHT or late:
                 draft.move(item, StepState.UNKNOWN, "not needed any more", by="rest", due=None, resting=False)
-        if draft.state(item) is StepState.UNKNOWN and item.compensate and whole in (*PASSED, StepState.WAITING):
+        if draft.state(item) is StepState.UNKNOWN and item.compensate and whole in (*SETTLED, StepState.WAITING):
             undo_now(draft, item)
 
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from choreo.saga.draft import Draft
-from choreo.saga.instance import IN_FLIGHT, StepState
+from choreo.saga.instance import IN_FLIGHT, NOT_BEGUN, SETTLED, StepState
 from choreo.saga.rules import Step
 
-SETTLED = (StepState.DONE, StepState.SKIPPED)
 UNDER_WAY = (StepState.HELD, *IN_FLIGHT)
-BEGUN_LATER = (StepState.IDLE, StepState.HELD)
 
 
 def held_back(draft: Draft, step: Step) -> bool:
@@ -42,7 +40,7 @@ def take_again(draft: Draft) -> None:
     """Where there is more to begin, a lock that was lost, or given back at an end from which the saga goes on now, is
     asked for again first.
     """
-    if not any(_may_begin(draft, step) for step in draft.steps_in(*BEGUN_LATER)):
+    if not any(_may_begin(draft, step) for step in draft.steps_in(*NOT_BEGUN)):
         return
     goes_on = draft.before.ended_at is not None and draft.ended_at is None
     for lock in draft.spec.steps:
@@ -56,9 +54,7 @@ def _may_begin(draft: Draft, step: Step) -> bool:
 
 
 def _begin_again(draft: Draft, lock: Step) -> None:
-    told: dict[str, Any] = {"attempt": 0, "asked": 0, "overdue": False, "done_at": None, "by": "", "fields": {}}
-    run = draft.steps[lock.name].run + 1
-    draft.move(lock, StepState.IDLE, "to be asked for again", run=run, due=None, **told)
+    draft.begin_again(lock, "to be asked for again", due=None, fields={})
     for step in draft.steps_in(StepState.HELD):
         draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
 
@@ -66,6 +62,6 @@ def _begin_again(draft: Draft, lock: Step) -> None:
 def _deadline(draft: Draft, step: Step) -> int | None:
     """It holds before the step's turn, too. What can't be worked out fails the step when its turn has come."""
     try:
-        return draft.time(step.deadline_us, draft.before.started_at)
+        return draft.deadline(step)
     except ValueError:
         return None

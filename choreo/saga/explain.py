@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from choreo.saga.forward import BAD, IN_FLIGHT, REPEATED
-from choreo.saga.instance import Instance, StepState
+from choreo.saga.forward import BAD, REPEATED
+from choreo.saga.instance import IN_FLIGHT, Instance, StepState
 from choreo.saga.items import with_items
 from choreo.saga.policies import Timing
 from choreo.saga.rules import Spec

@@ -8,11 +8,9 @@ from typing import Any
 from choreo.saga.draft import Draft
 from choreo.saga.each import clear_up, lay_out, settle, stuck, under_way
 from choreo.saga.exclusion import held_back, missed
-from choreo.saga.instance import IN_FLIGHT as IN_FLIGHT
-from choreo.saga.instance import Asked, Cause, StepRecord, StepState
+from choreo.saga.instance import SETTLED, Asked, Cause, StepRecord, StepState
 from choreo.saga.rules import Step
 
-SETTLED = (StepState.DONE, StepState.SKIPPED)
 REPEATED = "repeat"
 """What settled a step that was repeated in vain: it happened, and has to be undone."""
 BAD = (StepState.FAILED, StepState.UNKNOWN)
@@ -105,7 +103,7 @@ def _begin(draft: Draft, step: Step) -> bool:
     try:
         start = draft.time(step.not_before_us, draft.now)
         if start is not None and start > draft.now:
-            draft.move(step, StepState.HELD, due=_earlier(start, _deadline(draft, step)))
+            draft.move(step, StepState.HELD, due=_earlier(start, draft.deadline(step)))
             return True
     except ValueError as error:
         _refuse(draft, step, "time", str(error))
@@ -144,11 +142,7 @@ def _refuse(draft: Draft, step: Step, by: str, problem: str) -> None:
 
 def _due(draft: Draft, step: Step) -> int | None:
     """When the step's timer fires: its `within` from now or its deadline, whichever is earlier."""
-    return _earlier(draft.time(step.within_us, draft.now), _deadline(draft, step))
-
-
-def _deadline(draft: Draft, step: Step) -> int | None:
-    return draft.time(step.deadline_us, draft.before.started_at)
+    return _earlier(draft.time(step.within_us, draft.now), draft.deadline(step))
 
 
 def _earlier(*times: int | None) -> int | None:
@@ -159,12 +153,12 @@ def set_deadlines(draft: Draft) -> None:
     """A saga starts: a deadline holds before the step's turn, too. One that can't be worked out fails its step then."""
     for step in draft.spec.steps:
         with suppress(ValueError):
-            draft.put(step, due=_deadline(draft, step))
+            draft.put(step, due=draft.deadline(step))
 
 
 def step_timed_out(draft: Draft, step: Step, record: StepRecord) -> None:
     """The time of a step has run out, or its wait before the next request is over."""
-    deadline = _deadline(draft, step)
+    deadline = draft.deadline(step)
     expired = deadline is not None and draft.now >= deadline
     rule = step.on_timeout
     if record.state is StepState.HELD and not expired:
@@ -205,7 +199,7 @@ def _retry(draft: Draft, step: Step, record: StepRecord) -> None:
 def ask(draft: Draft, step: Step, record: StepRecord) -> None:
     """Ask what became of a step; the answer is any of the events that end it."""
     rule = step.on_timeout
-    due = _earlier(draft.time(rule.wait_us, draft.now), _deadline(draft, step))
+    due = _earlier(draft.time(rule.wait_us, draft.now), draft.deadline(step))
     draft.put(step, asked=record.asked + 1, due=due)
     draft.note(f"{step.name}: asked what became of it, {record.asked + 1} of {rule.attempts}")
     assert rule.ask is not None
@@ -241,7 +235,7 @@ def request_again(draft: Draft, step: Step) -> None:
     """Ask once more, whatever the answer or the silence was: `within` begins anew, a passed deadline is over."""
     assert step.emit is not None
     record = draft.steps[step.name]
-    limits = (draft.time(step.within_us, draft.now), _deadline(draft, step))
+    limits = (draft.time(step.within_us, draft.now), draft.deadline(step))
     told: dict[str, Any] = {
         "attempt": record.attempt + 1,
         "asked": 0,

@@ -41,7 +41,14 @@ class StepState(StrEnum):
     COMPENSATION_FAILED = "compensation_failed"
 
 
+NOT_BEGUN = (StepState.IDLE, StepState.HELD)
 IN_FLIGHT = (StepState.WAITING, StepState.REQUESTED)
+OPEN = (*NOT_BEGUN, *IN_FLIGHT)
+"""Nobody knows yet what becomes of it."""
+SETTLED = (StepState.DONE, StepState.SKIPPED)
+"""What comes after it need not wait any more."""
+UNTOUCHED = (*NOT_BEGUN, StepState.SKIPPED)
+UNDOING = (StepState.COMPENSATING, StepState.COMPENSATION_FAILED)
 
 
 class Copied:

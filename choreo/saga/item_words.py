@@ -1,6 +1,5 @@
 """What a step that is done for each item of a list knows of one: its fields, and the field that tells items apart."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
@@ -13,7 +12,6 @@ from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawFanOut, RawSpec, RawStep
 from choreo.saga.vocabulary import Vocabulary
 
-_LIST = re.compile(r"saga\.([A-Za-z_]\w*)|steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 KEYS = (Kind.STRING, Kind.INT)
 
 
@@ -61,12 +59,11 @@ def _check_company(raw: RawStep, problems: Problems) -> None:
 
 
 def _source(rule: RawFanOut, problems: Problems) -> Reference | None:
-    found = _LIST.fullmatch(rule.items.value.strip())
+    found = Reference.named(rule.items.value.strip())
     if found is None:
         said = f"for_each takes a list that is remembered, not {rule.items.value}"
         problems.add(rule.items.place, "not-a-list", said, "for_each: saga.FIELD or steps.NAME.FIELD")
-        return None
-    return Reference(None, found[1]) if found[1] else Reference(found[2], found[3])
+    return found
 
 
 def _kinds(

@@ -13,8 +13,6 @@ from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
 from choreo.saga.yaml import Text
 
 _ITEM = re.compile(r"item(?:\.([A-Za-z_]\w*))?")
-_SAGA = re.compile(r"saga\.([A-Za-z_]\w*)")
-_STEP = re.compile(r"steps\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,7 @@ class Mapper:
         if isinstance(source, Reference):
             return source.step is not None and source.field != "status" and source.step not in certain
         if isinstance(source, Computed):
-            steps = (_STEP.fullmatch(name) for name in source.expression.reads)
-            return any(found and found[2] != "status" and found[1] not in certain for found in steps)
+            return any(self._may_be_missing(reference, certain) for reference in references_in(source.expression))
         return False
 
     def _refuse_missing(self, text: Text, event: str, name: str) -> None:
@@ -112,10 +109,8 @@ class Mapper:
 def plain_reference(expression: Expression) -> Reference | Item | None:
     """The field that an expression names and does nothing with; None for any other expression."""
     text = expression.text.strip()
-    if found := _SAGA.fullmatch(text):
-        return Reference(None, found[1])
-    if found := _STEP.fullmatch(text):
-        return Reference(found[1], found[2])
+    if reference := Reference.named(text):
+        return reference
     if found := _ITEM.fullmatch(text):
         return Item(found[1] or "")
     return None
@@ -144,10 +139,4 @@ def references_to(sources: Iterable[Source]) -> tuple[Reference, ...]:
 
 def references_in(expression: Expression) -> list[Reference]:
     """The remembered fields that an expression reads."""
-    found = []
-    for name in expression.reads:
-        if match := _SAGA.fullmatch(name):
-            found.append(Reference(None, match[1]))
-        elif match := _STEP.fullmatch(name):
-            found.append(Reference(match[1], match[2]))
-    return found
+    return [reference for name in expression.reads if (reference := Reference.named(name))]

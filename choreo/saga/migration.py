@@ -10,13 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 from choreo.saga.adopt import called, revision
 from choreo.saga.decision import Emit, Migrate
-from choreo.saga.instance import Instance, StepRecord, StepState
+from choreo.saga.instance import UNTOUCHED, Instance, StepRecord, StepState
 from choreo.saga.refold import History, Names, Run, lacking, refold
 from choreo.saga.rules import Spec
 
 Outcome = Literal["safe", "needs mapping", "stays"]
 
-NOT_BEGUN = (StepState.IDLE, StepState.HELD, StepState.SKIPPED)
 TIMES = frozenset({"due", "remind_due", "since", "resting", "overdue", "question"})
 COUNTS = frozenset({"attempt", "undo_attempt", "asked", "reminded"})
 LOOSE = TIMES | COUNTS | {"fields", "asked_as"}
@@ -144,7 +143,7 @@ def _gaps(to: Spec, folded: Instance) -> Iterator[Question]:
 
 
 def _began(record: StepRecord) -> bool:
-    return record.state not in NOT_BEGUN or record.run > 1
+    return record.state not in UNTOUCHED or record.run > 1
 
 
 def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
@@ -169,7 +168,7 @@ def _apart(live: Instance, folded: Instance, names: Names) -> Iterator[str]:
             yield _difference(name, record, its, version)
     for name, its in folded.steps.items():
         # One that would be requested is told of by its request.
-        if name not in met and its.state not in (*NOT_BEGUN, StepState.DONE, StepState.REQUESTED):
+        if name not in met and its.state not in (*UNTOUCHED, StepState.DONE, StepState.REQUESTED):
             yield f"{name} would be {its.state} under version {version}: it is past the turn of that step"
 
 

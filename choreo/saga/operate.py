@@ -5,7 +5,7 @@ An operator's word of a step (`resolve`, `cancel`) is taken as the event that wo
 
 from typing import Any
 
-from choreo.saga.backward import UNDOING, undo_again
+from choreo.saga.backward import undo_again
 from choreo.saga.decision import (
     Answer,
     Cancel,
@@ -20,12 +20,12 @@ from choreo.saga.decision import (
     request_id,
 )
 from choreo.saga.draft import Draft
-from choreo.saga.forward import IN_FLIGHT, request_again
-from choreo.saga.instance import StepState
+from choreo.saga.forward import request_again
+from choreo.saga.instance import IN_FLIGHT, OPEN, UNDOING, StepState
 from choreo.saga.people import ask_anew, no_decision, take_answer
 from choreo.saga.rules import Part, Role, Step
 
-UNSETTLED = (StepState.IDLE, StepState.HELD, *IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN)
+UNSETTLED = (*OPEN, StepState.FAILED, StepState.UNKNOWN)
 ROLES = {"done": Role.COMPLETES, "failed": Role.FAILS, "compensated": Role.UNDONE}
 
 
@@ -130,7 +130,7 @@ def _no_retry(draft: Draft, step: Step) -> str | None:
             return f"step {step.name} is {state}: no undo has been asked for that could be asked for again"
         return draft.fill(step.compensate.emit, step.name)[1]
     if step.fans_out:
-        return f"step {step.name} is done for each of its items: name one, such as {_an_item(draft, step)}"
+        return _name_an_item(draft, step)
     if state not in (StepState.REQUESTED, StepState.FAILED, StepState.UNKNOWN):
         return f"step {step.name} is {state}: nothing has been asked for that could be asked for again"
     if step.emit is None:
@@ -145,14 +145,15 @@ def _goes_back(draft: Draft, step: Step) -> bool:
     return draft.cause is not None or (bool(step.item_of) and draft.state(step) in UNDOING)
 
 
-def _an_item(draft: Draft, step: Step) -> str:
-    return next((other.name for other in draft.spec.steps if other.item_of == step.name), f"{step.name}[KEY]")
+def _name_an_item(draft: Draft, step: Step) -> str:
+    one = next((other.name for other in draft.spec.steps if other.item_of == step.name), f"{step.name}[KEY]")
+    return f"step {step.name} is done for each of its items: name one, such as {one}"
 
 
 def _no_time(draft: Draft, step: Step) -> str | None:
     try:
         draft.time(step.within_us, draft.now)
-        draft.time(step.deadline_us, draft.before.started_at)
+        draft.deadline(step)
     except ValueError as error:
         return f"how long step {step.name} may take can't be worked out: {error}"
     return None
@@ -171,10 +172,10 @@ def _no_skip(draft: Draft, step: Step) -> str | None:
 def _no_resolve(draft: Draft, step: Step, order: Resolve) -> str | None:
     state = draft.state(step)
     if step.fans_out:
-        return f"step {step.name} is done for each of its items: name one, such as {_an_item(draft, step)}"
+        return _name_an_item(draft, step)
     sensible: dict[str, tuple[StepState, ...]] = {
         "done": (*UNSETTLED, StepState.SKIPPED, StepState.COMPENSATED),
-        "failed": (StepState.IDLE, StepState.HELD, *IN_FLIGHT, StepState.UNKNOWN),
+        "failed": (*OPEN, StepState.UNKNOWN),
         "compensated": UNDOING,
     }
     if state in sensible[order.outcome]:
@@ -188,7 +189,7 @@ def _no_resolve(draft: Draft, step: Step, order: Resolve) -> str | None:
 def _no_answer(draft: Draft, step: Step, order: Answer) -> str | None:
     state, undo = draft.state(step), step.compensate
     if step.fans_out:
-        return f"step {step.name} is done for each of its items: name one, such as {_an_item(draft, step)}"
+        return _name_an_item(draft, step)
     if state in UNDOING and undo is not None:
         awaited = (*undo.done_on, *undo.fails_on)
     elif state in (*IN_FLIGHT, StepState.FAILED, StepState.UNKNOWN) and draft.cause is None:

@@ -107,7 +107,7 @@ def _due(draft: Draft, step: Step, record: StepRecord) -> int | None:
     if record.due is not None and not record.overdue:
         return record.due
     try:
-        times = (draft.time(step.within_us, draft.now), draft.time(step.deadline_us, draft.before.started_at))
+        times = (draft.time(step.within_us, draft.now), draft.deadline(step))
     except ValueError:
         return record.due
     return min((time for time in times if time is not None), default=None)
