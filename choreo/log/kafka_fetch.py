@@ -136,6 +136,10 @@ class Fetch:
         self._paused -= resumed
         with seam("resuming"):
             self._consumer.resume(self._to_kafka(resumed & self._next.keys()))
+        # What was resumed alone is noticed by the client's thread when it next wakes, up to a second later; a seek
+        # wakes it.
+        for name in resumed & self._next.keys():
+            self.seek(name, self._next[name])
 
     def _records(self, messages: Sequence[Message]) -> list[Record]:
         plain = self._plain

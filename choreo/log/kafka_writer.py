@@ -107,6 +107,9 @@ class KafkaWriter(Writer):
             config = {**self._settings.writer(self._id), "error_cb": self._heard}
             producer = Producer(config, logger=clients_log)
             self._heard.serve = partial(producer.poll, 0)
+            # Asked before it is connected, the client looks for the coordinator again half a second later only.
+            with suppress(KafkaException):
+                producer.list_topics(timeout=SLICE_S)
             until = monotonic() + INIT_TIMEOUT_S
             while True:
                 try:

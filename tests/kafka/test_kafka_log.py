@@ -1,6 +1,7 @@
 """What the log on Kafka promises beyond the contract: prefixes, replicas, retention, callbacks that fail."""
 
 from collections.abc import Iterator, Mapping
+from statistics import median
 from time import monotonic
 
 import pytest
@@ -170,3 +171,24 @@ def test_transactions_in_a_row_do_not_wait_for_each_other(log: KafkaLog) -> None
         took.append(monotonic() - began)
     assert sorted(took)[len(took) // 2] < 0.09
     writer.close(), member.close()
+
+
+def test_a_resumed_partition_is_read_at_once(log: KafkaLog) -> None:
+    """What waits on a partition that was paused alone comes soon after `resume`. Left to itself, the client's thread
+    notices up to a second later, half a second in the middle.
+    """
+    diary, waits = Diary(), []
+    member = log.join(Membership("group", ("orders",), "i"), diary)
+    eventually(lambda: diary.owned, lambda: member.poll(0.05))
+    read: list[Record] = []
+    for turn in range(9):
+        member.pause([ZERO])
+        paused_for = monotonic() + 0.13 * turn  # the thread wakes once a second: each turn meets it elsewhere
+        eventually(lambda: monotonic() >= paused_for, lambda: member.poll(0.02))  # noqa: B023  # called at once
+        log.append([NewRecord("orders", b"k", b"v")])
+        began = monotonic()
+        member.resume([ZERO])
+        eventually(lambda: len(read) > turn, lambda: read.extend(member.poll(0.05)))  # noqa: B023  # called at once
+        waits.append(monotonic() - began)
+    member.close()
+    assert median(waits) < 0.2
