@@ -19,7 +19,8 @@ HELD_TIMER = "~held"
 class Received:
     """An event. `event` is its full name, `fields` those that the spec needs, as JSON has them; times in microseconds.
 
-    `at` is when it was emitted, `now` when it is handled.
+    `at` is when it was emitted, `now` when it is handled. `cancelled` is the mark of a request that another saga made
+    after its cancellation.
     """
 
     event: str
@@ -29,6 +30,7 @@ class Received:
     at: int
     fields: Mapping[str, Any]
     correlation_id: str = ""
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)
