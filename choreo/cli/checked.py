@@ -14,13 +14,13 @@ from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.diagram.parts import Parts
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, SpecError
 from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lock_events import lock_events
 from choreo.saga.locks import lock_services
 from choreo.saga.offers import NOBODY
-from choreo.saga.spec import examine_spec, folder_of
+from choreo.saga.spec import examine_spec, folder_of, shared_beside
 from choreo.service.service import Service
 
 
@@ -97,12 +97,16 @@ class Checked:
         self._offers = offers_of([*files, *self._finder.spec_files()], log)
         for path in files:
             try:
-                source = path.read_bytes().decode()
+                source, shared = path.read_bytes().decode(), shared_beside(path)
             except (OSError, UnicodeDecodeError) as error:
                 self._broken = True
                 yield Finding("cannot-load", f"{path} can't be read: {error}", Spot(str(path)))
                 continue
-            spec, problems = examine_spec(source, str(path), catalogue, self._offers.behind(folder_of(path)))
+            except SpecError as error:
+                yield self._failed("cannot-load", error)
+                continue
+            near = self._offers.behind(folder_of(path))
+            spec, problems = examine_spec(source, str(path), catalogue, near, shared)
             for problem in problems.found:
                 yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
             if spec is None or problems.found:

@@ -178,3 +178,22 @@ def test_the_starter_is_clean(directory: Path, choreo: Choreo) -> None:
     """What `choreo init` writes has not even a warning."""
     choreo("init", "made")
     choreo("check", "--strict", "--config", "made/pyproject.toml")
+
+
+def test_calendars_that_specs_share(checked: Path, choreo: Choreo) -> None:
+    """`calendars.yaml` beside the specs is no spec; a run goes by it, and a change of it is one of theirs."""
+    office = (
+        "calendars:\n  office: {zone: Europe/Berlin, open: '* 9-16 * * mon-fri', closed: [2026-12-24..2026-12-31]}\n"
+    )
+    (checked / "calendars.yaml").write_text(office, encoding="utf-8")
+    replaced(checked / "order.yaml", "within: 1h", "within: 1h\ncalendar: office")
+    assert "2 services, 1 sagas, 6 events: all of it fits" in choreo("check").stderr
+    choreo("emit", "shop.py:OrderPlaced", "order_id=o1", "total=50")
+    choreo("run", "--until-idle")
+    assert json.loads(choreo("sagas", "list", "--json").stdout)["status"] == "completed"
+    replaced(checked / "calendars.yaml", "9-16", "8-17")
+    found = json.loads(choreo("check", "--log", LOG, "--json", code=1).stdout)
+    assert (found["code"], found["cure"]) == ("version-taken", "version: 2")
+    replaced(checked / "calendars.yaml", "Europe/Berlin", "Europe/Berlinn")
+    said = choreo("check", code=1).stdout
+    assert "order.yaml:8:11: error[shared-calendars]: calendars.yaml:2:18: there is no time zone Europe/Berlinn" in said
