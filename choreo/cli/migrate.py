@@ -2,13 +2,13 @@
 
 import getpass
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from choreo.cli.judged import Judged, Known, judged_by
 from choreo.cli.mend import confirm, send_orders
 from choreo.cli.migrated import Given, Taken, see_through
 from choreo.cli.options import command
@@ -16,50 +16,15 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.saga_answers import MappingFile, read_mapping
 from choreo.cli.saga_filters import OPEN, Filters, filtered, micros_of, select
-from choreo.cli.saga_past import Pasts
 from choreo.cli.saga_specs import project_parts
-from choreo.cli.saga_view import SagaView
 from choreo.errors import ConfigError
-from choreo.events.event import Event
 from choreo.saga.coordinator import Coordinator
-from choreo.saga.instance import Instance
-from choreo.saga.migration import UNCLEAR, Answers, Question, Verdict, Versions, classify
-from choreo.saga.refold import History
+from choreo.saga.migration import Question
 from choreo.saga.rules import Spec
 from choreo.saga.shelf import shelf
-from choreo.service.service import Service
 
 FOUND = 1
 COLUMNS = ["key", "version", "outcome", "reasons"]
-
-
-@dataclass(frozen=True)
-class Known:
-    """The coordinator of a saga as the project here knows it: its specs by digest, and the classes of its events."""
-
-    service: Service
-    specs: Mapping[str, Spec]
-    events: Mapping[str, type[Event]]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One instance, and what a migration would mean to it."""
-
-    instance: Instance
-    verdict: Verdict
-
-    def row(self) -> dict[str, Any]:
-        """As listings show it."""
-        order = self.verdict.order
-        return {
-            "saga": self.instance.saga,
-            "key": self.instance.key,
-            "version": self.instance.version,
-            "outcome": self.verdict.outcome,
-            "reasons": list(self.verdict.reasons),
-            "steps": {name: record.state.value for name, record in order.instance.steps.items()} if order else None,
-        }
 
 
 @command("migrate")
@@ -95,7 +60,7 @@ def migrate_sagas(
     wait_us = micros_of(said["wait"]) if said["wait"] else 0
 
     def judge(keys: Sequence[str]) -> list[Judged]:
-        return _judged(project, known, to, mapping, keys)
+        return judged_by(project, known, to, mapping, keys)
 
     judged = judge(_meant(project, saga, to, filters))
     safe = [one for one in judged if one.verdict.order is not None]
@@ -182,38 +147,6 @@ def _meant(project: Project, saga: str, to: Spec, filters: Filters) -> list[str]
     """The keys of those under way that follow another version."""
     rows = select(project, [saga], filters)
     return [row["key"] for row in rows if row["status"] in OPEN and row["digest"] != to.digest]
-
-
-def _judged(project: Project, known: Known, to: Spec, mapping: MappingFile, keys: Sequence[str]) -> list[Judged]:
-    """What a migration would mean to each; one that went on while it was looked at is looked at once more."""
-    found = {one.instance.key: one for one in _looked_at(project, known, to, mapping, keys)}
-    unclear = [key for key, one in found.items() if one.verdict.reasons == (UNCLEAR,)]
-    found.update({one.instance.key: one for one in _looked_at(project, known, to, mapping, unclear)})
-    return list(found.values())
-
-
-def _looked_at(project: Project, known: Known, to: Spec, mapping: MappingFile, keys: Sequence[str]) -> list[Judged]:
-    if not keys:
-        return []
-    # The stores are read first: what comes in between makes a history that leads elsewhere, never a wrong order.
-    with SagaView(project, to.name) as seen:
-        instances = [instance for key in keys if (instance := seen.instance(key)) is not None]
-    pasts = Pasts(project, known.service).of([one.key for one in instances]) if instances else {}
-    answers = mapping.answers(to)
-    return [Judged(one, _verdict(one, pasts[one.key], known, to, (mapping, answers))) for one in instances]
-
-
-def _verdict(
-    instance: Instance, past: History | str, known: Known, to: Spec, said: tuple[MappingFile, Answers]
-) -> Verdict:
-    follows = known.specs.get(instance.digest)
-    if isinstance(past, str):
-        return Verdict("stays", (past,))
-    if follows is None or past.digest not in known.specs:
-        return Verdict("stays", (f"version {instance.version}, which it follows, can't be read here",))
-    mapping, answers = said
-    values = mapping.values(instance, (follows, to), known.events)
-    return classify(instance, past, Versions(known.specs, to), answers, values)
 
 
 def _tell(project: Project, judged: Sequence[Judged], none: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from choreo.cli import migrate
+from choreo.cli import judged, migrate
 from choreo.cli.mend import send_orders
 from choreo.cli.saga_answers import KEYS, read_mapping
 from choreo.cli.saga_past import Pasts
@@ -240,7 +240,7 @@ def test_a_saga_that_goes_on_while_it_is_looked_at_is_looked_at_again(
                     pass
             return super().of(keys)
 
-    monkeypatch.setattr(migrate, "Pasts", Late)
+    monkeypatch.setattr(judged, "Pasts", Late)
     with at_work("run"):
         said = choreo("sagas", "migrate", "order", "--to", "2", "--key", "s1", "--dry-run", "--json")
     assert [row["outcome"] for row in objects(said.stdout)] == ["safe"]
