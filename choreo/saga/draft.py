@@ -253,8 +253,15 @@ class Draft:
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        emits, changes, letters = tuple(self.emits), tuple(self.changes), tuple(self.letters)
-        return Decision(instance, emits, timers, changes, letters=letters, dead_letter=self.dead_letter)
+        return Decision(
+            instance,
+            tuple(self.emits),
+            timers,
+            tuple(self.changes),
+            letters=tuple(self.letters),
+            dead_letter=self.dead_letter,
+            spec=self.spec,
+        )
 
 
 def short(event_id: bytes) -> str:
