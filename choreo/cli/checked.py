@@ -9,7 +9,7 @@ from choreo.checks.contracts import find_contracts
 from choreo.checks.emissions import find_emissions
 from choreo.checks.every import find_all
 from choreo.checks.finding import Finding, Spot, spot_of
-from choreo.cli.deployed import deployed_specs
+from choreo.cli.deployed import deployed_specs, with_outcomes
 from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
@@ -65,6 +65,8 @@ class Checked:
         if self._broken:
             yield from find_emissions(whole)
             whole = replace(whole, services=(), whole=False)
+        if whole.deployed:
+            whole = replace(whole, deployed=tuple(with_outcomes(self._project, whole)))
         yield from find_all(whole)
         config = self._project.config
         yield from find_contracts(self._finder.catalogue().values(), config.path(config.project.schemas))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from choreo.demo.shop import CHECKOUT, SERVICES
-from tests.cli.conftest import Choreo
+from tests.cli.conftest import Choreo, process
 from tests.cli.test_check import SETTINGS, replaced
 
 LOG = "embedded:.choreo/log"
@@ -131,6 +131,30 @@ def test_a_spec_that_goes_strands_its_instances(checked: Path, choreo: Choreo) -
     says = "1 instance of saga order (o1) would be followed by nobody: the project has no spec of it"
     assert ("strands-instances", says) in messages(choreo("check", "--json", "--log", LOG, code=1).stdout)
     assert "strands-instances" not in choreo("check").stdout
+
+
+def test_a_spec_that_strands_its_instances_says_where_they_can_go(checked: Path, choreo: Choreo) -> None:
+    """With the log, their own events are folded under the new version: who would be taken over, and how."""
+    started(choreo)
+    replaced(
+        checked / "shop.py", "class PaymentDeclined", "class PaymentBooked(OrderEvent): ...\n\n\nclass PaymentDeclined"
+    )
+    replaced(checked / "shop.py", "PaymentTaken | PaymentDeclined | None", "PaymentBooked | PaymentDeclined | None")
+    replaced(checked / "shop.py", "(PaymentTaken if", "(PaymentBooked if")
+    replaced(checked / "order.yaml", "completes_on: PaymentTaken", "completes_on: PaymentBooked")
+    replaced(checked / "order.yaml", "version: 1", "version: 2")
+    said = process("check", "--json", "--log", LOG).communicate(timeout=60)[0]  # this one has the old code loaded
+    found = [row for row in rows(said) if row["severity"] == "error"]
+    who = "1 instance of saga order (o1) could not go on with version 1"
+    assert [(row["message"], row["cure"]) for row in found] == [
+        (
+            f"{who}: no handler returns shop.PaymentTaken; under version 2: 1 safe",
+            "choreo sagas migrate order --to 2, once it is deployed",
+        )
+    ]
+    process("sagas", "deploy", "--log", LOG).communicate(timeout=60)
+    order = ("sagas", "migrate", "order", "--to", "2", "--dry-run", "--json", "--log", LOG)
+    assert [row["outcome"] for row in rows(process(*order).communicate(timeout=60)[0])] == ["safe"]
 
 
 def test_counts_of_the_settings_and_of_the_log(watching: Path, choreo: Choreo) -> None:
