@@ -138,6 +138,12 @@ def answer_step(project: Project, step: str, event: str, given: Sequence[str], r
     At a terminal the fields that are missing are asked for; choreo sagas form shows them.
     """
     ids = [text for text in given if "=" not in text]
+    if not ids and not desk.filters.given:
+        why = f"{step} was taken for the step and {event} for the event"
+        raise ConfigError("which sagas?", why=why, hint="choreo sagas answer STEP EVENT ID FIELD=VALUE, or filters")
+    for text in given:
+        if text.startswith("="):
+            raise ConfigError(f"{text} names no field", hint="FIELD=VALUE")
     fields = {name: value_in(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
     if at_terminal() and not project.output.as_json and (desk.why or desk.dry_run):
         for one in _meant(project, ids, desk)[:1]:

@@ -16,6 +16,7 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.saga_answers import MappingFile, read_mapping
 from choreo.cli.saga_filters import OPEN, Filters, filtered, micros_of, select
+from choreo.cli.saga_rows import lifecycle_topic
 from choreo.cli.saga_specs import project_parts
 from choreo.errors import ConfigError
 from choreo.saga.coordinator import Coordinator
@@ -115,6 +116,8 @@ def _seen_through(
 def _known(project: Project, saga: str) -> Known:
     """Raises ConfigError where the project here has no such saga."""
     last = next((one.digest for one in reversed(shelf(project.log, saga))), "")
+    if not last and lifecycle_topic(saga) in project.log.topics():
+        raise ConfigError(f"no version of saga {saga} is deployed", at=project.log.url, hint="choreo sagas deploy")
     parts = project_parts(project, last)
     for service in parts.services if parts else ():
         coordinators = [one for one in service.handlers if issubclass(one, Coordinator)]

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -14,11 +14,13 @@ from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import data_of
 from choreo.cli.saga_view import SagaView, row_of
 from choreo.clock import SystemClock, to_datetime
+from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
 from choreo.saga.conditions import BadExpression, Expression, Kind, Language, names_in
 from choreo.saga.durations import parse_duration
 from choreo.saga.index import text_of
-from choreo.saga.instance import Instance
+from choreo.saga.instance import Instance, Status, StepState
+from choreo.saga.items import whole_in
 from choreo.saga.rules import Spec
 
 COLUMNS = ("saga", "key", "status", "waits_for", "explanation", "reason", "version", "digest", "steps")
@@ -57,10 +59,9 @@ class Filters:
         return found
 
 
+STATUSES = get_args(Status)
 OPTIONS = (
-    click.option(
-        "--status", multiple=True, help="Only these: waiting, compensating, stuck, completed, compensated, cancelled."
-    ),
+    click.option("--status", type=click.Choice(STATUSES), multiple=True, help="Only these."),
     click.option("--step", "at_step", multiple=True, metavar="STEP[=STATE]", help="Only those that are at this step."),
     click.option("--key", multiple=True, metavar="KEY", help="Only those whose key begins so."),
     click.option("--field", multiple=True, metavar="NAME=VALUE", help="Only those that remember this, by the index."),
@@ -101,6 +102,7 @@ def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dic
                 hint="run it in the directory of the project",
             )
         rows = [{name: row[name] for name in (*COLUMNS, *TIMES)} for row in instances(project, sagas)]
+    _check_steps(rows, filters)
     now = to_datetime(SystemClock().now())
     chosen = [row for row in rows if _fits(row, filters, now)]
     return sorted(chosen, key=lambda row: (row["saga"], row["key"]))[: filters.limit]
@@ -111,15 +113,34 @@ def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> li
     found: list[dict[str, Any]] = []
     known = KnownSpecs(project)
     fields = filters.wanted_fields()
+    strange = set(fields)
     for saga in sagas:
         with SagaView(project, saga) as seen:
+            strange -= {name for name in strange if seen.remembers(name)}
             for instance in seen.found(fields) if fields else seen.instances():
                 spec = known.of(instance.digest)
                 if spec is None:
                     return None
                 if _remembers(instance, fields) and _true(instance, filters.where, known, spec):
                     found.append(row_of(instance, spec))
+    for name in sorted(strange):
+        why = "found is what remember: names and later steps need, where it is a text, a number or true and false"
+        raise ConfigError(f"no saga here remembers {name}", why=why, hint="choreo sagas show ID tells what one knows")
     return found
+
+
+def _check_steps(rows: Sequence[dict[str, Any]], filters: Filters) -> None:
+    """Raises ConfigError for a step that none of these sagas has, and for a state that there is not."""
+    steps = {step: None for row in rows for step in row["steps"]}
+    for text in filters.at_step:
+        step, mark, state = text.partition("=")
+        if steps and step not in steps and whole_in(step) not in steps:
+            wholes = list(dict.fromkeys(map(whole_in, steps)))
+            hint = did_you_mean(step, wholes) or f"the steps are {', '.join(wholes)}"
+            raise ConfigError(f"--step {text}: no saga here has a step {step}", hint=hint)
+        if mark and state not in [one.value for one in StepState]:
+            hint = f"one of {', '.join(one.value for one in StepState)}"
+            raise ConfigError(f"--step {text}: no step is ever {state or 'nothing'}", hint=hint)
 
 
 def _remembers(instance: Instance, fields: dict[str, str]) -> bool:

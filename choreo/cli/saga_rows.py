@@ -53,6 +53,10 @@ def one_instance(project: Project, instance_id: str, saga: str | None) -> tuple[
     return history[-1], [{name: past[name] for name in ("at", "status", "change", "steps")} for past in history]
 
 
+def lifecycle_topic(saga: str) -> str:
+    return f"{PREFIX}{saga}{SUFFIX}"
+
+
 def lifecycle_topics(project: Project, sagas: Iterable[str]) -> list[str]:
     chosen = list(sagas)
     every = [name for name in project.log.topics() if name.startswith(PREFIX) and name.endswith(SUFFIX)]

@@ -40,6 +40,11 @@ class SagaView:
             for _, value in task.scan(self._keys.prefix(())):
                 yield self._loaded(value)
 
+    def remembers(self, field: str) -> bool:
+        """Whether any of them has this field in the index."""
+        prefix = self._index.prefix((field,))
+        return any(True for task in self._tasks for _ in task.scan(prefix))
+
     def found(self, fields: Mapping[str, str]) -> Iterator[Instance]:
         """Those that remember all of these values, by the index: the others are not looked at."""
         keys: set[str] | None = None

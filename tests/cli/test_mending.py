@@ -58,6 +58,47 @@ def test_sagas_are_filtered(ran: Path, choreo: Choreo) -> None:
     assert keys(choreo, "--key", "o", "--key", "p4", "--limit", "2") == ["o1", "o2"]
 
 
+WRONG_FILTERS = [
+    (("--status", "wating"), "'wating' is not one of 'waiting', 'compensating', 'stuck', 'completed'"),
+    (("--step", "pya"), "no saga here has a step pya"),
+    (("--step", "pya"), "did you mean pay?"),
+    (("--step", "pay=wating"), "no step is ever wating"),
+    (("--step", "pay="), "no step is ever nothing"),
+    (("--field", "sum=3"), "no saga here remembers sum"),
+    (("--field", "total"), "--field total is not NAME=VALUE"),
+    (("--older-than", "soon"), "'soon' is not a duration"),
+]
+
+
+@pytest.mark.parametrize(("filters", "said"), WRONG_FILTERS)
+def test_a_filter_that_can_fit_nothing_is_a_mistake(
+    ran: Path, choreo: Choreo, filters: tuple[str, str], said: str
+) -> None:
+    """A slip of the pen is told from there being no such sagas, for whoever looks and for whoever gives an order."""
+    assert said in choreo("sagas", "list", *filters, code=2).stderr
+    assert said in choreo("sagas", "cancel", *filters, "--yes", "--why", "x", code=2).stderr
+
+
+def test_a_filter_that_fits_nothing_now_is_none(ran: Path, choreo: Choreo) -> None:
+    """A status, step, state or value that there might be is no mistake: nothing is listed."""
+    for filters in (
+        ("--status", "stuck"),
+        ("--step", "reserve=held"),
+        ("--step", "pay[o9]"),
+        ("--field", "total=77"),
+    ):
+        assert keys(choreo, *filters) == []
+
+
+def test_an_answer_says_what_it_took_for_what(ran: Path, choreo: Choreo) -> None:
+    """An ID in the event's place, and a value without a field, are told of as such."""
+    why = ("--why", "seen")
+    said = choreo("sagas", "answer", "pay", "p3", *why, code=2).stderr
+    assert "which sagas?" in said
+    assert "pay was taken for the step and p3 for the event" in said
+    assert "=1 names no field" in choreo("sagas", "answer", "pay", "PaymentTaken", "p3", "=1", *why, code=2).stderr
+
+
 def test_show_draws_the_steps_and_says_where_it_stands(ran: Path, choreo: Choreo) -> None:
     """What comes later stands further in, an arrow points at what is awaited; data and what remains are told."""
     text = (ran / "order.yaml").read_text(encoding="utf-8").replace("version: 1", "version: 2")

@@ -269,6 +269,13 @@ def test_what_makes_no_sense_is_said(ran: Path, choreo: Choreo) -> None:
     assert "this is an order to 1" not in choreo(*to, "--key", "s1", *WHY).stderr
 
 
+def test_a_saga_that_nobody_deployed_is_said(directory: Path, choreo: Choreo) -> None:
+    """There are instances of it and no version to go to: the demo does not deploy its saga."""
+    choreo("demo", "--count", "3")
+    order = ("sagas", "migrate", "order_fulfilment", "--to", "2", "--dry-run", "--log", "embedded:.choreo/demo/log")
+    assert "no version of saga order_fulfilment is deployed" in choreo(*order, code=2).stderr
+
+
 @pytest.mark.parametrize("line", re.findall(r"^choreo .+$|(?<=`)choreo sagas [^`]+(?=`)", PAGE, re.MULTILINE))
 def test_every_command_on_the_page_can_be_given(line: str) -> None:
     """Its words, options and arguments are understood; nothing is run."""
