@@ -129,8 +129,7 @@ def expire(draft: Draft) -> None:
 
 def _received(draft: Draft, held: Held) -> Received:
     event_id, key = bytes.fromhex(held.event_id), draft.before.key
-    story = draft.before.correlation_id
-    return Received(held.event, key, event_id, draft.now, held.at, held.fields, story, held.cancelled)
+    return Received(held.event, key, event_id, draft.now, held.at, held.fields, draft.before.correlation_id)
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
@@ -152,14 +151,8 @@ def _obey(draft: Draft, policy: Policy, part: Part, given: Received, apply: Appl
         _bury(draft, given, f"{says}, and {MAX_HELD} events wait for their turn already")
     else:
         until = None if policy.keep_us is None else draft.now + policy.keep_us
-        held = Held(
-            event=given.event,
-            event_id=given.event_id.hex(),
-            at=given.at,
-            until=until,
-            fields=dict(given.fields),
-            cancelled=given.cancelled,
-        )
+        fields = dict(given.fields)
+        held = Held(event=given.event, event_id=given.event_id.hex(), at=given.at, until=until, fields=fields)
         draft.hold((*draft.held, held))
         draft.note(f"kept for its turn: {says}")
 

@@ -127,7 +127,7 @@ class Cause(Value):
 
 class Held(Value):
     """An event (full name, id in hex) that an instance keeps for its turn, `until` (None: for ever); `fields` are those
-    that decisions need, `at` is when it was emitted, `cancelled` its mark. Times are microseconds since 1970.
+    that decisions need, `at` is when it was emitted. Times are microseconds since 1970.
     """
 
     event: str
@@ -135,7 +135,6 @@ class Held(Value):
     at: int
     until: int | None
     fields: dict[str, Any] = Field(default_factory=dict)
-    cancelled: bool = False
 
 
 class Instance(Copied, Value):

@@ -70,6 +70,7 @@ def test_only_who_can_go_nowhere_is_looked_at() -> None:
     every = (old, deployed(), same, replace(old, saga="journey"))
     assert [one for one, _ in stranded(replace(here, deployed=every))] == [old]
     assert list(stranded(town(deployed=(old,)))) == []
+    assert list(stranded(town(hotel, deployed=(Deployed("trip", 3, NOW.digest, NOW, running=("t3",)),)))) == []
 
 
 def test_instances_whose_version_cannot_be_read_any_more() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from choreo import Context, Handler, Service, Store
 from choreo.saga.coordinator import coordinator
-from choreo.saga.instance import Held
 from choreo.service.client import fresh_ids
 from choreo.testing import Scenario
 from tests.runtime.town import Town
@@ -137,20 +136,6 @@ def test_a_mark_is_kept_with_an_event_that_comes_before_its_saga() -> None:
     town.tell(mall.ShipmentWanted(**SHIPMENT))
     requests = [ids for ids in town.ids("mall.shipments") if ids.saga is not None]
     assert [(ids.saga.step, ids.cancelled) for ids in requests if ids.saga] == [("pick", False), ("pick", True)]
-
-
-def test_a_mark_is_kept_with_an_event_that_waits_for_its_turn() -> None:
-    """An event that a policy holds has its mark when it is let in."""
-    held = Held(event="mall.ShipmentUndone", event_id="00" * 16, at=0, until=None, cancelled=True)
-    story = Story(load("shipping")).when("ShipmentWanted")
-    assert story.instance is not None
-    story.instance = story.instance.model_copy(update={"held": (held,)})
-    story.when("Picked")
-    assert [(emit.event, emit.cancelled) for emit in story.emits] == [
-        ("mall.PickWanted", False),
-        ("mall.DeliveryWanted", False),
-        ("mall.DeliveryUndone", True),
-    ]
 
 
 def test_a_saga_that_takes_too_long_is_taken_back() -> None:
