@@ -11,6 +11,8 @@ from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import RawSpec, RawStep
 from choreo.saga.yaml import Text
 
+KNOWN = "a spec knows the events of the project's packages, and those that its services take and return"
+
 
 class Vocabulary:
     """Looks words up: events by short or full name, fields of events, variables of expressions."""
@@ -26,7 +28,7 @@ class Vocabulary:
             return full
         prefix = f"{self._namespace}." if self._namespace else ""
         short = [name.removeprefix(prefix) for name in self.catalogue]
-        cure = did_you_mean(text.value, short, "is its module among the events of the project?")
+        cure = did_you_mean(text.value, short, KNOWN)
         self._problems.add(text.place, "unknown-event", f"there is no event {full}", cure)
         return None
 
