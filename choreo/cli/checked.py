@@ -46,8 +46,8 @@ class Checked:
 
     def counted(self) -> str:
         """What was looked at."""
-        parts = {"service": self._services, "saga": self._specs, "event": self._finder.catalogue()}
-        return ", ".join(counted(len(found), word) for word, found in parts.items())
+        parts = (len(self._services), "service"), (len(self._specs), "saga"), (len(self._finder.catalogue()), "event")
+        return ", ".join(counted(number, word) for number, word in parts)
 
     def findings(self, targets: Sequence[str]) -> Iterator[Finding]:
         """Everything that is found in these targets; without one, in the whole project."""
