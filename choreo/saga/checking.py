@@ -154,7 +154,7 @@ class _Steps:
         if time is None:
             return None
         if not time.kind.fits(Kind.TIMESTAMP):
-            said = f"a point in time is wanted, this gives a {time.kind}"
+            said = f"a point in time is wanted, this gives {time.kind.one}"
             self.problems.add(written.place, "wrong-type", said, "a duration, or a field that is a datetime")
         self._check_read(raw, time, written, before)
         return time
@@ -207,7 +207,7 @@ class _Steps:
         if when is None:
             return None
         if when.kind is not Kind.BOOL:
-            said = f"a condition is true or false, this gives a {when.kind}"
+            said = f"a condition is true or false, this gives {when.kind.one}"
             self.problems.add(written.place, "not-a-condition", said)
         self._check_read(raw, when, written, before)
         return when

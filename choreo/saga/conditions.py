@@ -37,6 +37,11 @@ class Kind(StrEnum):
         """Whether a value of this kind may stand where `wanted` is asked for; what is dynamic shows when it runs."""
         return self == wanted or Kind.DYN in (self, wanted) or (self == Kind.INT and wanted == Kind.DOUBLE)
 
+    @property
+    def one(self) -> str:
+        """`an int`, `a string`."""
+        return f"an {self}" if self == Kind.INT else f"a {self}"
+
 
 _PLAIN: tuple[tuple[type, Kind], ...] = (
     (bool, Kind.BOOL),

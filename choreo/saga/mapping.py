@@ -66,7 +66,7 @@ class Mapper:
             return None
         wanted = self.words.kind(event, name)
         if not expression.kind.fits(wanted):
-            said = f"{event}.{name} is a {wanted}, this gives a {expression.kind}"
+            said = f"{event}.{name} is {wanted.one}, this gives {expression.kind.one}"
             self.problems.add(text.place, "wrong-type", said)
             return None
         places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
@@ -80,7 +80,7 @@ class Mapper:
         there = self.words.kind(event, name)
         if here.fits(there):
             return True
-        said = f"{event}.{name} is a {there}, but {of}.{name} is a {here}"
+        said = f"{event}.{name} is {there.one}, but {of}.{name} is {here.one}"
         self.problems.add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
         return True
 

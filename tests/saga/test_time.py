@@ -56,7 +56,7 @@ def test_a_time_that_cannot_be_worked_out_fails_the_step() -> None:
 
 
 MISTAKES = [
-    ("emit: AskA, not_before: saga.n", "a point in time is wanted, this gives a int"),
+    ("emit: AskA, not_before: saga.n", "a point in time is wanted, this gives an int"),
     ("deadline: steps.b.at", "reads step b, but does not come after it"),
     ("within: saga.when", "there is no saga.when here"),
     ("not_before: soon, emit: AskA", "not_before: 'soon' is not a duration"),
