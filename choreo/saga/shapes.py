@@ -166,7 +166,7 @@ STEP_KEYS: Keys = {
     "within": Key(Shape.TIME, "How long the step may wait for its answer, or until when; none: for ever, on purpose."),
     "deadline": Key(Shape.TIME, "When the step must be done: so long after the start, or at this point in time."),
     "calendar": Key(Shape.WORD, "The step's durations count the open time of this calendar; none: all time."),
-    "on_timeout": Key(Shape.TIMEOUT, "What a timeout means: fail, escalate, or a table that makes the request again or asks what became of it."),
+    "on_timeout": Key(Shape.TIMEOUT, "What a timeout means: fail, escalate, retry or ask what became of it."),
     "remind": Key(Shape.REMINDER, "Reminders for as long as the step waits."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
     "tell": Key(Shape.STEP_TELLINGS, "Events that tell others what became of the step."),
@@ -221,7 +221,7 @@ STEP_TELL_KEYS: Keys = {
     "failed": Key(Shape.EMISSION, "Emitted when the step certainly did not happen."),
     "unknown": Key(
         Shape.EMISSION,
-        "Emitted when the step may have happened: its time ran out, a service said so, or the saga goes back meanwhile.",
+        "Emitted when the step may have happened: its time ran out, a service said so, or the saga goes back.",
     ),
     "skipped": Key(Shape.EMISSION, "Emitted when the step is skipped."),
     "overdue": Key(Shape.EMISSION, "Emitted when its time has run out and on_timeout: escalate goes on waiting."),
