@@ -75,7 +75,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         isolate_on=_isolation(keys),
         remember=keys.names("remember"),
         within=keys.limit("within"),
-        deadline=keys.limit("deadline"),
+        deadline=keys.time("deadline"),
         calendars=read_calendars(keys),
         calendar=keys.text("calendar"),
         cancels_on=cancels_on,

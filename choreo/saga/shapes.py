@@ -117,7 +117,10 @@ SPEC_KEYS: Keys = {
     ),
     "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
-    "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
+    "deadline": Key(
+        Shape.TIME,
+        "When a step that says nothing else must be done: so long after the start, or a point in time.",
+    ),
     "calendars": Key(Shape.CALENDARS, "Business calendars by name: when somebody is there to do the work."),
     "calendar": Key(Shape.WORD, "The calendar of every step that names none: its durations count open time only."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
