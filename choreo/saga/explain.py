@@ -63,7 +63,7 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
         if step.item_of and state in QUIET:
             continue
         if cause is not None and step.fans_out and state is not StepState.SKIPPED:
-            yield from _items_left(spec.by_name[name], instance)
+            yield from _items_left(spec, step, instance)
         elif state is StepState.COMPENSATED:
             yield f"{name} undone ({_short(record.undone_by)})"
         elif step.compensate and state is StepState.COMPENSATING:
@@ -96,11 +96,11 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
         yield f"{'compensation' if undo else 'cancellation'} refused ({_short(instance.refused)})"
 
 
-def _items_left(step: Step, instance: Instance) -> Iterator[str]:
+def _items_left(spec: Spec, step: Step, instance: Instance) -> Iterator[str]:
     """What is done for items and stands while the saga goes back; items that are being undone are told one by one."""
     items = instance.steps[step.name].items or {}
     done = sum(instance.steps[name_of(step, key)].state is StepState.DONE for key in items)
-    if done and step.compensate:
+    if done and any(one.compensate for one in spec.steps if one.whole == step.name):
         yield f"{step.name} {done} of {len(items)} to be undone"
     elif done:
         yield f"{step.name} done and kept ({done} of {len(items)})"
