@@ -13,6 +13,8 @@ from choreo.saga.yaml import Text
 
 Catalogue = Mapping[str, type[Event]]
 KindOf = Callable[[Any], Kind]
+CLOCKS = ("now", "today", "time")
+"""What others call what no expression can ask for."""
 KNOWN = "a spec knows the events of the project's packages, and those that its services take and return"
 
 
@@ -145,6 +147,8 @@ def _unknown_cure(name: str) -> str:
         return "only a step with for_each knows item.*, the item at hand"
     if name.startswith("event"):
         return "expressions see saga.* and steps.NAME.*, never event: with two causes, which event would it be?"
+    if name in CLOCKS:
+        return "expressions know no clock: within:, deadline: and not_before: say when"
     if "." not in name:
         return f"a text needs quotes of its own: \"'{name}'\""
     return "expressions see saga.FIELD of the start event and steps.NAME.FIELD of the event that completed a step"

@@ -74,6 +74,14 @@ PLANTED = [  # what is replaced, by what, line:column, code, what is said, the c
     ),
     (
         "when: saga.total > 0",
+        "when: saga.total > 0 && now() > saga.total",
+        "23:29",
+        "bad-expression",
+        "there is no now here",
+        "expressions know no clock: within:, deadline: and not_before: say when",
+    ),
+    (
+        "when: saga.total > 0",
         "when: saga.ttal > 0",
         "23:11",
         "bad-expression",
