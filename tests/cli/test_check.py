@@ -79,6 +79,7 @@ def test_drift_of_a_contract_is_found_and_export_mends_it(checked: Path, choreo:
     replaced(published, '"total"', '"sum"')
     said = choreo("check", code=1).stdout
     assert "total was added, sum was removed" in said
+    assert "error[contract-drift]" in said
     assert "contract-breaks" in said  # nobody can read `total` from what has only `sum`
     assert "choreo schemas export" in said
     choreo("schemas", "export")
@@ -120,7 +121,7 @@ def test_events_of_packages_that_services_use_are_known(checked: Path, choreo: C
 def test_a_service_that_cannot_run_is_found(checked: Path, choreo: Choreo) -> None:
     """Two services with one name, or a handler that breaks a rule, are found without a log."""
     replaced(checked / "shop.py", "handlers=[TakePayment]", "handlers=[]")
-    assert "service payments has no handlers" in choreo("check", code=1).stdout
+    assert "error[cannot-run]: service payments has no handlers" in choreo("check", code=1).stdout
 
 
 def test_doctor_is_content_with_a_sound_machine(checked: Path, choreo: Choreo) -> None:
