@@ -1,8 +1,8 @@
 """When a checkpoint is due: soon after the input ran dry, at the latest after a while or so many inputs. Pure.
 
-A transaction costs the broker about the same whatever it holds. Where inputs come one by one, each is committed at once;
-where they keep coming, checkpoints of a few inputs each would take the machine from the work itself, so the next one waits
-in proportion to how long the last one took.
+A transaction costs the broker about the same whatever it holds. Where inputs come one by one, each is committed at
+once; where they keep coming, checkpoints of a few inputs each would take the machine from the work itself, so the next
+one waits in proportion to how long the last one took.
 """
 
 from choreo.clock import NEVER
