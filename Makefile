@@ -32,7 +32,7 @@ demo: $(VENV)/.runs ## the sample shop and its order saga on the embedded log (A
 	$(BIN)/choreo demo $(ARGS)
 
 test: $(VENV)/.tests ## the whole suite; starts a real Kafka by itself (ARGS="-k name ...")
-	$(BIN)/python -m tests.kafka.broker run -- $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m tests.kafka.broker run -- $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=30 --durations-min=5 $(ARGS)
 
 lint: $(VENV)/.tests ## ruff: rules and format
 	$(BIN)/ruff check .
