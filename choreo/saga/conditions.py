@@ -3,7 +3,7 @@
 Variables are `saga.FIELD`, `steps.NAME.FIELD` and, in a step that is done for each item of a list, `item.FIELD`.
 Values come as JSON has them. In CEL a Decimal is a double (exact to 15 digits: compare with it, don't add up money), a
 datetime a timestamp, an Enum, UUID, date or time its text, a nested record a map, and whatever may be None is dynamic,
-so that `saga.x == null` can be asked.
+so that `saga.x == null` can be asked; it is checked a second time as what it is where it is not null.
 """
 
 import re
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
@@ -36,6 +37,11 @@ class Kind(StrEnum):
     def fits(self, wanted: "Kind") -> bool:
         """Whether a value of this kind may stand where `wanted` is asked for; what is dynamic shows when it runs."""
         return self == wanted or Kind.DYN in (self, wanted) or (self == Kind.INT and wanted == Kind.DOUBLE)
+
+    @property
+    def one(self) -> str:
+        """`an int`, `a string`."""
+        return f"an {self}" if self == Kind.INT else f"a {self}"
 
 
 _PLAIN: tuple[tuple[type, Kind], ...] = (
@@ -71,6 +77,14 @@ def kind_of(annotation: Any) -> Kind:
             return Kind.STRING if all(isinstance(member.value, str) for member in annotation) else Kind.DYN
         return next((kind for known, kind in _PLAIN if issubclass(annotation, known)), Kind.DYN)
     return Kind.DYN
+
+
+def present_kind_of(annotation: Any) -> Kind:
+    """The kind of a field's values that are not None."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return kind_of(kinds[0]) if len(kinds) == 1 else Kind.DYN
+    return kind_of(annotation)
 
 
 _CEL_TYPES = {
@@ -112,12 +126,16 @@ class BadExpression(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their kinds."""
+    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their kinds.
+
+    `present` is the kind of what it gives where nothing that it reads is null.
+    """
 
     text: str
     kind: Kind = field(compare=False)
     reads: Mapping[str, Kind] = field(compare=False, repr=False)
     compiled: Any = field(compare=False, repr=False)
+    present: Kind = field(default=Kind.DYN, compare=False, kw_only=True)
 
     def evaluate(self, values: Mapping[str, Any]) -> Answer:
         """The result over these variables, as JSON has them. A missing variable is a problem only where it matters.
@@ -132,10 +150,13 @@ class Expression:
 
 
 class Language:
-    """The variables that the expressions of one spec may read, with their kinds."""
+    """The variables that the expressions of one spec may read, with their kinds; `present` has the kinds of those that
+    may be null, where they are not.
+    """
 
-    def __init__(self, variables: Mapping[str, Kind]) -> None:
+    def __init__(self, variables: Mapping[str, Kind], present: Mapping[str, Kind] | None = None) -> None:
         self.variables = dict(variables)
+        self.present = {name: kind for name, kind in (present or {}).items() if variables.get(name) is not kind}
         self._env = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in variables.items()})
 
     def compile(self, text: str) -> Expression:
@@ -152,12 +173,21 @@ class Language:
                 continue
             kind = _KINDS.get(compiled.return_type().name().partition("<")[0]) or _structure(compiled)
             reads = {name: self.variables[name] for name in names_in(text) if name in self.variables}
-            return Expression(text, kind, reads, compiled)
+            present = self._checked.compile(_without_null(text)).kind if self._may_be_null(text, reads) else kind
+            return Expression(text, kind, reads, compiled, present=present)
         raise BadExpression("this expression mixes int and double too often", 0)
+
+    def _may_be_null(self, text: str, reads: Mapping[str, Kind]) -> bool:
+        return not self.present.keys().isdisjoint(reads) and "null" not in _bare(_without_null(text))
+
+    @cached_property
+    def _checked(self) -> "Language":
+        return Language({**self.variables, **self.present})
 
 
 _STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*|item(?:\.[A-Za-z_]\w*)?)(?!\w)")
+_NULL = re.compile(rf"{_NAMES.pattern}\s*[=!]=\s*null\b|\bnull\s*[=!]=\s*{_NAMES.pattern}")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
 _OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
@@ -168,8 +198,19 @@ _INT_BEFORE = re.compile(r"(?<![\w.])\d+(?=\s*$)")
 
 def names_in(text: str) -> tuple[str, ...]:
     """The variables that an expression names, each once, in order."""
-    bare = _STRINGS.sub(lambda found: " " * len(found[0]), text)
-    return tuple(dict.fromkeys(_NAMES.findall(bare)))
+    return tuple(dict.fromkeys(_NAMES.findall(_bare(text))))
+
+
+def _bare(text: str) -> str:
+    """The text without what stands in quotes; every other character stays where it is."""
+    return _STRINGS.sub(lambda found: " " * len(found[0]), text)
+
+
+def _without_null(text: str) -> str:
+    """The text with something true, and as long, for each question whether a variable is null."""
+    for found in _NULL.finditer(_bare(text)):
+        text = text[: found.start()] + "true".ljust(len(found[0])) + text[found.end() :]
+    return text
 
 
 def _widen(text: str, error: str) -> str | None:

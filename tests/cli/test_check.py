@@ -29,7 +29,7 @@ def test_a_sound_project_passes(checked: Path, choreo: Choreo) -> None:
     """Nothing found: exit code 0, nothing on stdout, a count of what was looked at."""
     result = choreo("check")
     assert result.stdout == ""
-    assert "2 services, 1 sagas, 6 events: all of it fits" in result.stderr
+    assert "2 services, 1 saga, 6 events: all of it fits" in result.stderr
 
 
 def test_an_unknown_event_in_a_spec_has_its_place(checked: Path, choreo: Choreo) -> None:
@@ -98,6 +98,23 @@ def test_one_broken_part_does_not_hide_the_others(checked: Path, choreo: Choreo)
     (checked / "other.yaml").write_text("saga: [\n", encoding="utf-8")
     codes = [json.loads(line)["code"] for line in choreo("check", "--json", code=1).stdout.splitlines()]
     assert codes == ["not-yaml", "cannot-load"]
+
+
+def test_events_of_what_cannot_be_loaded_are_not_missed(checked: Path, choreo: Choreo) -> None:
+    """A spec that speaks of events of a broken module is not told that there are none: that module is the finding."""
+    replaced(checked / "shop.py", "    total: int", "    total: gone")
+    rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
+    assert [row["code"] for row in rows] == ["cannot-load"]
+    replaced(checked / "order.yaml", "compensate: none", "compensat: none")
+    rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
+    assert [row["code"] for row in rows] == ["unknown-key", "cannot-load"]
+
+
+def test_events_of_packages_that_services_use_are_known(checked: Path, choreo: Choreo) -> None:
+    """A spec may speak of what services handle and return, wherever those classes were written: another team's too."""
+    (checked / "desk.py").write_text("from shop import inventory, payments\n", encoding="utf-8")
+    (checked / "choreo.toml").write_text(SETTINGS.replace("shop", "desk"), encoding="utf-8")
+    assert "2 services, 1 saga, 6 events: all of it fits" in choreo("check").stderr
 
 
 def test_a_service_that_cannot_run_is_found(checked: Path, choreo: Choreo) -> None:
