@@ -129,7 +129,8 @@ def expire(draft: Draft) -> None:
 
 def _received(draft: Draft, held: Held) -> Received:
     event_id, key = bytes.fromhex(held.event_id), draft.before.key
-    return Received(held.event, key, event_id, draft.now, held.at, held.fields, draft.before.correlation_id)
+    story = draft.before.correlation_id
+    return Received(held.event, key, event_id, draft.now, held.at, held.fields, story, held.cancelled)
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
@@ -151,8 +152,14 @@ def _obey(draft: Draft, policy: Policy, part: Part, given: Received, apply: Appl
         _bury(draft, given, f"{says}, and {MAX_HELD} events wait for their turn already")
     else:
         until = None if policy.keep_us is None else draft.now + policy.keep_us
-        fields = dict(given.fields)
-        held = Held(event=given.event, event_id=given.event_id.hex(), at=given.at, until=until, fields=fields)
+        held = Held(
+            event=given.event,
+            event_id=given.event_id.hex(),
+            at=given.at,
+            until=until,
+            fields=dict(given.fields),
+            cancelled=given.cancelled,
+        )
         draft.hold((*draft.held, held))
         draft.note(f"kept for its turn: {says}")
 
