@@ -219,19 +219,6 @@ def test_what_is_taken_and_means_nothing_is_noted() -> None:
     assert changes(story) == ["ignored: shop.PaymentDeclined came late, pay is done"]
 
 
-def test_a_second_event_that_says_the_same_is_merged() -> None:
-    """The fields of the one that was emitted last count, in whatever order they arrive; the step stays as it is."""
-    story = shop("{PaymentTaken: {duplicate: merge}}").when("OrderPlaced").after("1s")
-    older = story.received("PaymentTaken", amount="7.00")
-    story.after("1s").when("PaymentTaken", amount="8.00")
-    story.after("1s").when("PaymentTaken", amount="9.50")
-    assert changes(story) == ["pay: its fields are those of a later shop.PaymentTaken"]
-    story.give(older)
-    assert changes(story) == ["ignored: shop.PaymentTaken came again, pay is done by a later one"]
-    story.when("StockRejected").then("RefundRequested")
-    assert story.emits[-1].fields["amount"] == "9.50"
-
-
 def test_a_second_start_is_ignored_a_dead_letter_or_fails_the_saga() -> None:
     """While it runs and, but for failing, when only a mark is left."""
     story = shop("{OrderPlaced: {duplicate: ignore}}").when("OrderPlaced", "OrderPlaced")
