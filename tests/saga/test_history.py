@@ -115,6 +115,30 @@ def test_requests_questions_and_reminders_are_counted() -> None:
     story.says("started", "a: idle -> waiting", "a: reminded, 1 of 2", "a: reminded, 2 of 2")
 
 
+def test_what_cannot_be_said_is_told_instead() -> None:
+    """A question, a reminder or a telling whose fields can't be worked out goes unsaid, and the history says which."""
+    told = "{event: Told, with: {m: 1 / saga.n}}"
+    asks = f"on_timeout: {{ask: {{emit: {told}, within: 10m, attempts: 2}}}}"
+    reminds = f"remind: {{emit: {told}, every: 40m, at_most: 2}}"
+    spec = flow(step("a", "within: 1h", asks, reminds, f"tell: {{done: {told}}}"), tell=f"{{completed: {told}}}")
+    story = Chronicle(spec).when("Started", n=0).after("79m").when("ADone").then()
+    says = "flow.Told.m: divide by zero"
+    story.says(
+        "started",
+        "a: idle -> waiting",
+        "a: reminded, 1 of 2",
+        f"a: reminder 1 goes unsaid: {says}",
+        "a: asked what became of it, 1 of 2",
+        f"a: ask 1 goes unsaid: {says}",
+        "a: asked what became of it, 2 of 2",
+        f"a: ask 2 goes unsaid: {says}",
+        "a: waiting -> done (flow.ADone)",
+        f"a: done goes unsaid: {says}",
+        f"saga: completed goes unsaid: {says}",
+        "waiting -> completed",
+    )
+
+
 def test_the_time_of_a_step_is_told_when_it_is_over() -> None:
     """Overdue, not begun, put off."""
     story = Chronicle(flow(step("a", "within: 1h", "on_timeout: escalate"))).when("Started").after("1h")
