@@ -2,6 +2,7 @@
 
 import pytest
 
+from choreo.saga.instance import Cause
 from tests.saga.shop import ORDER, changed, spec_of
 from tests.saga.story import Story
 
@@ -176,8 +177,7 @@ def test_unknown_is_undone_like_a_timeout(order: Story) -> None:
     order.when("OrderPlaced", "StockReserved", "PaymentUnknown").then("StockReleaseRequested", "RefundRequested")
     order.when("PaymentRefunded", "StockReleased").stands("compensated")
     assert order.instance is not None
-    assert order.instance.cause is not None
-    assert order.instance.cause.kind == "unknown"
+    assert order.instance.cause == Cause(kind="unknown", step="pay", by="shop.PaymentUnknown")
 
 
 def test_a_timer_of_a_step_that_is_done_means_nothing(order: Story) -> None:

@@ -156,7 +156,7 @@ def test_what_cannot_begin_tells_what_there_is_not() -> None:
         ("emit", "{event: Told, with: {m: 1 / saga.n}}", "flow.Told.m: divide by zero"),
         ("for_each", "saga.items, item_key: item", "the list of its items has no value"),
     ):
-        more = ("emit: AskA",) if key != "emit" else ()
+        more = [*(["emit: AskA"] if key != "emit" else []), *(["deadline: 9h"] if key != "deadline" else [])]
         story = Chronicle(flow(step("a", f"{key}: {value}", *more))).when("Started", n=0)
         _, failed, _ = story.last.changes
         assert failed.startswith(f"a: idle -> failed ({says}"), failed
