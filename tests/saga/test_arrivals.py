@@ -105,6 +105,26 @@ def test_events_before_the_start_are_kept_and_replayed(order: Story) -> None:
     assert order.last.changes[0] == "started"
 
 
+def test_an_event_that_was_kept_twice_counts_once(order: Story) -> None:
+    """And those that were kept after it count, too."""
+    taken = order.received("PaymentTaken")
+    order.give(taken).give(taken).when("StockReserved", "OrderPlaced").stands("waiting", "ParcelHandedOver")
+    assert [change for change in order.last.changes if change.startswith("pay:")] == [
+        "pay: idle -> waiting",
+        "pay: waiting -> done (shop.PaymentTaken)",
+    ]
+    assert order.instance is not None
+    assert len(order.instance.seen) == 3
+
+
+def test_what_was_said_before_the_start_is_decided_upon_at_the_start(order: Story) -> None:
+    """It counts as done when it was emitted, and what follows from it begins with the saga."""
+    order.when("PaymentTaken", "StockReserved").after("1h").when("OrderPlaced").then("ShipmentRequested")
+    assert order.instance is not None
+    assert (order.instance.started_at, order.instance.steps["pay"].done_at) == (3_600_000_000, 0)
+    assert order.timers == {"ship": 3_600_000_000 + 2 * 86_400_000_000}
+
+
 def test_a_cancellation_before_the_start_cancels_it(order: Story) -> None:
     """A cancellation may overtake its order: what the order began is undone at once."""
     order.when("OrderCancelled", "OrderPlaced").then("StockReleaseRequested", "RefundRequested")

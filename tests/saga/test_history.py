@@ -203,6 +203,8 @@ def test_what_is_taken_back_or_left_out_tells_by_which_event() -> None:
     assert story.last.changes == ("a: compensating -> compensated (flow.Told1)", "compensating -> compensated")
     story = Chronicle(spec).when("Started", "Told2")
     assert story.last.changes == ("a: requested -> skipped (flow.Told2)",)
+    assert story.instance is not None
+    assert story.instance.steps["a"].by == "flow.Told2"
     story = Chronicle(spec).when("Started", "Told3")
     assert story.last.changes[0] == "a: requested -> unknown (flow.Told3)"
 
