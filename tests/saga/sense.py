@@ -5,6 +5,7 @@ own: no step is left with a timer that nobody set, no request goes without an id
 """
 
 from collections.abc import Iterator, Mapping
+from typing import get_type_hints
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -15,12 +16,14 @@ from choreo.saga.rules import Spec
 TIMED = (*OPEN, StepState.COMPENSATING)
 """Where a step may have a timer."""
 BAD = (StepState.FAILED, StepState.UNKNOWN, StepState.COMPENSATION_FAILED)
-WELL_FORMED = TypeAdapter(Decision)
+TYPES = {one: {name: TypeAdapter(hint) for name, hint in get_type_hints(one).items()} for one in (Decision, Emit)}
 
 
 def makes_sense(spec: Spec, before: Instance | None, given: Input, decision: Decision) -> None:
     """The parts of a decision fit its types, the instance that it leaves, and each other."""
-    WELL_FORMED.validate_python(decision, strict=True)
+    for value in (decision, *decision.emits):
+        for name, hint in TYPES[type(value)].items():
+            hint.validate_python(getattr(value, name), strict=True)
     after = decision.instance
     assert all("None" not in change for change in decision.changes), decision.changes
     if after is None:

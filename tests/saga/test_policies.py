@@ -102,6 +102,7 @@ def test_a_kept_event_whose_turn_does_not_come_in_time_is_a_dead_letter() -> Non
     """The letter says why, the history too; each goes at its own time, and nothing is taken after that."""
     story = shop("{ParcelHandedOver: {early: keep 10m}, OrderDelivered: {early: keep 20m}}").when("OrderPlaced")
     story.when("StockReserved", "ParcelHandedOver", "OrderDelivered").after("10m")
+    assert story.last.letters[0][0] == (3).to_bytes(8, "big") + bytes(8)
     assert letters(story) == ["saga order o1: the turn of shop.ParcelHandedOver did not come in time"]
     assert changes(story) == ["shop.ParcelHandedOver: its turn did not come in time, it is a dead letter"]
     story.after("10m")
