@@ -59,7 +59,7 @@ soak: $(VENV)/.tests ## the same for a long time: make soak ARGS="--minutes 60"
 bench: $(VENV)/.tests ## speed and memory, a line of JSON a figure; starts a Kafka by itself (ONLY="events latency")
 	@$(BIN)/python -m benchmarks $(ARGS) $(ONLY)
 
-mutation: $(VENV)/.tests ## how many mutants of `decide` the tests catch, and which they don't (half an hour; docs/mutation.md)
+mutation: $(VENV)/.tests ## how many mutants of `decide` the tests catch, and which they don't (minutes; docs/mutation.md)
 	$(BIN)/python -m tests.mutation $(ARGS)
 
 wheel: $(VENV)/.tests ## build the wheel into dist/ (COMPILED=1: for this platform, a third less CPU an event)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLACE = ROOT / ".choreo" / "mutation"
 SITE, TREE = PLACE / "site", PLACE / "tree"
 MUTMUT = "mutmut==3.8.1"
@@ -26,8 +26,6 @@ COPIED = (
 CAUGHT = (1, 3, -24, 24, 152, 36, 255)
 """How the tests of a mutant may end that is caught: they failed, or went on for ever and were stopped."""
 WANTED = 0.95
-MUTATE = f"import sys; sys.path.append({str(SITE)!r}); from mutmut.__main__ import cli; cli()"
-"""mutmut behind all else: it asks for a newer click than Choreo's neighbours can have, and runs with theirs."""
 
 
 class Mutant(NamedTuple):
@@ -97,7 +95,7 @@ def main(names: Sequence[str]) -> int:
         shutil.rmtree(TREE, ignore_errors=True)
     copy()
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"CI": "true"}
-    command = ["nice", sys.executable, "-c", MUTATE, "run", *names]
+    command = ["nice", sys.executable, "tests/mutation/standing.py", str(SITE), "run", *names]
     done = subprocess.run(command, cwd=TREE, env=environment, check=False)
     return done.returncode or int(report(list(mutants())) < WANTED)
 
