@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from choreo.saga.decision import Decision, Input
+from choreo.saga.decision import Answer, Cancel, Decision, Input, Resolve, Retry, Skip
 from tests.saga.flow import flow, step
 from tests.saga.story import Story
 
@@ -284,3 +284,24 @@ def test_items_tell_what_they_have_come_to() -> None:
         "a[x]: requested -> failed (flow.AFailed)",
         "a: waiting -> failed (0 of 1 done, 1 wanted, a[x] failed (AFailed))",
     )
+
+
+def test_every_order_tells_who_gave_it_and_why() -> None:
+    """What is ordered, of which step, and what of it."""
+    pivot = step("b", "pivot: true", undone=False)
+    for order, says in (
+        (Retry("a"), "retry a (by ada: seen it)"),
+        (Skip("a"), "skip a (by ada: seen it)"),
+        (Resolve("a", "done"), "resolve a done (by ada: seen it)"),
+        (Answer("a", "flow.ADone", {}), "answer a flow.ADone (by ada: seen it)"),
+        (Answer("a", "flow.ADone", {}, "boss"), "answer a flow.ADone (by ada as boss: seen it)"),
+    ):
+        story = Chronicle(flow(pivot, step("a", "after: b", "emit: AskA"))).when("Started", "BDone").orders(order)
+        assert story.last.changes[0] == says
+        refused = Chronicle(flow(pivot, step("a", "after: b", "emit: AskA"))).when("Started", "BDone", "ADone")
+        refused.orders(order)
+        assert refused.last.changes == (f"{says} refused: the saga has ended (completed)",)
+    story = Chronicle(flow(A)).when("Started").orders(Cancel())
+    assert story.last.changes[:2] == ("cancel (by ada: seen it)", "cancelled (operator ada)")
+    unknown = Chronicle(flow(A)).orders(Cancel())
+    assert unknown.last.dead_letter == "cancel (by ada: seen it) refused: there is no such saga flow"
