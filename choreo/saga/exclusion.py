@@ -55,7 +55,7 @@ def _may_begin(draft: Draft, step: Step) -> bool:
 
 
 def _begin_again(draft: Draft, lock: Step) -> None:
-    draft.begin_again(lock, "to be asked for again", due=None, fields={})
+    draft.begin_again(lock, "to be asked for again", fields={}, problem="")
     for step in draft.steps_in(StepState.HELD):
         draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
 
