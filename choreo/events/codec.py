@@ -276,7 +276,7 @@ class Codec:
         return writing
 
 
-# A worker that starts again in this process, as in a simulation, makes a codec anew, but not its ways to read and write.
+# A worker that starts again in this process, as simulations have it do, makes a codec anew, but not what it goes by.
 
 
 @lru_cache(maxsize=1024)
