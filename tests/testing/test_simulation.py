@@ -16,6 +16,7 @@ from choreo.record import TopicPartition
 from choreo.testing import Faults, Simulation, World
 from choreo.testing.faults import Fault
 from choreo.testing.report import SimulationFailed
+from services.shop.inventory.events import StockCounted
 from services.shop.world.events import Scripted
 from tests.testing import simulated_shop, simulated_till
 from tests.testing.planted import BUGS
@@ -42,6 +43,15 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_shop_holds(seed: int) -> None:
     """Under crashes, lost disks, stalls, rebalances, delays and duplicates every order ends as it should."""
     simulated_shop.simulation.run(seed)
+
+
+@pytest.mark.parametrize("seed", [38, 503])
+def test_a_count_that_comes_again_puts_nothing_back(seed: int) -> None:
+    """Pieces that were held since a shelf was counted stay held where the count comes a second time, 30 s later."""
+    simulation = simulated_shop.simulation
+    again = {type(one.event) for one in simulation.ordeal(seed).told if one.again}
+    assert StockCounted in again
+    simulation.run(seed)
 
 
 @pytest.mark.parametrize("seed", range(25))
