@@ -58,6 +58,10 @@ class Broken(NamedTuple):
     """Microseconds."""
     error: BaseException | None = None
 
+    def same_as(self, other: "Broken") -> bool:
+        """Whether the other is the same finding: an invariant that stumbles does not say that something is wrong."""
+        return self.what == other.what and type(self.error) is type(other.error)
+
 
 Check = tuple[str, Callable[[], None]]
 """An invariant and its name; it raises where it does not hold."""

@@ -249,6 +249,21 @@ def test_an_invariant_that_stumbles_is_a_failure_with_its_error() -> None:
     assert isinstance(failed.value.__cause__, IndexError)
 
 
+def test_a_shorter_run_breaks_as_the_whole_did() -> None:
+    """Where less is left than an invariant needs to be asked at all, its error is another finding: not that little."""
+    simulation = Simulation(simulated_till.kitchen, faults=Faults.none())
+    simulation.workload(simulated_till.guests)
+
+    @simulation.at_rest
+    def the_third_is_nobody(world: World) -> None:
+        assert world.events(Opened)[2].tab == ""
+
+    with pytest.raises(SimulationFailed, match="the_third_is_nobody does not hold") as failed:
+        simulation.run(0)
+    assert isinstance(failed.value.__cause__, AssertionError)
+    assert len(simulation.kept(failed.value.file).told) == 3
+
+
 def test_mistakes_are_said() -> None:
     """Shares beyond 1, a simulation without a workload, partitions of none, and files of something else."""
     with pytest.raises(ConfigError, match=r"Faults\(crash=2\)"):
