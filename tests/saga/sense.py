@@ -134,4 +134,4 @@ def _emit_makes_sense(spec: Spec, after: Instance, emit: Emit) -> None:
     assert emit.attempt == attempt, (emit, record)
     assert emit.round == (record.run if emit.kind == "do" else record.round), (emit, record)
     assert emit.request_id == request_id(spec.name, after.key, record.asked_as or emit.step, emit.kind, emit.round)
-    assert emit.cancelled == (emit.kind == "undo" and after.cancelled), (emit, after.cause)
+    assert emit.cancelled == (after.cancelled_above or (emit.kind == "undo" and after.cancelled)), (emit, after.cause)
