@@ -41,7 +41,7 @@ def makes_sense(spec: Spec, before: Instance | None, given: Input, decision: Dec
         ):  # which tells what it did in its own way
             _is_told(name, before, record, decision)
     for emit in decision.emits:
-        _emit_makes_sense(spec, after, emit)
+        _emit_makes_sense(spec, before, after, emit)
     said = [emit.request_id for emit in decision.emits]
     assert len(set(said)) == len(said), "what is emitted has an id of its own"
 
@@ -123,7 +123,7 @@ def _is_told(name: str, before: Instance | None, record: StepRecord, decision: D
     assert state is record.state, f"{name} is {record.state}, told is {state}"
 
 
-def _emit_makes_sense(spec: Spec, after: Instance, emit: Emit) -> None:
+def _emit_makes_sense(spec: Spec, before: Instance | None, after: Instance, emit: Emit) -> None:
     assert emit.event in spec.emits or emit.kind == "answer", emit
     assert len(emit.request_id) == 16
     if emit.kind not in ("do", "undo"):
@@ -134,4 +134,6 @@ def _emit_makes_sense(spec: Spec, after: Instance, emit: Emit) -> None:
     assert emit.attempt == attempt, (emit, record)
     assert emit.round == (record.run if emit.kind == "do" else record.round), (emit, record)
     assert emit.request_id == request_id(spec.name, after.key, record.asked_as or emit.step, emit.kind, emit.round)
-    assert emit.cancelled == (after.cancelled_above or (emit.kind == "undo" and after.cancelled)), (emit, after.cause)
+    undone_for_it = emit.kind == "undo" and after.cancelled
+    may, must = undone_for_it or after.cancelled_above, undone_for_it or (before is not None and before.cancelled_above)
+    assert must <= emit.cancelled <= may, (emit, after.cause)  # one decision may hear of it after it has asked
