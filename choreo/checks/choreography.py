@@ -76,6 +76,8 @@ class Deployed:
     problem: str = ""
     running: tuple[str, ...] = ()
     """The keys of the instances that follow it and have not ended."""
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """How many of them are safe, need a mapping or stay under the project's own version, where that was worked out."""
 
 
 @dataclass(frozen=True)

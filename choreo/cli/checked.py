@@ -9,18 +9,18 @@ from choreo.checks.contracts import find_contracts
 from choreo.checks.emissions import find_emissions
 from choreo.checks.every import find_all
 from choreo.checks.finding import Finding, Spot, spot_of
-from choreo.cli.deployed import deployed_specs
+from choreo.cli.deployed import deployed_specs, with_outcomes
 from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.diagram.parts import Parts
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, SpecError
 from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lock_events import lock_events
 from choreo.saga.locks import lock_services
 from choreo.saga.offers import NOBODY
-from choreo.saga.spec import examine_spec, folder_of
+from choreo.saga.spec import examine_spec, folder_of, shared_beside
 from choreo.service.service import Service
 
 
@@ -74,6 +74,8 @@ class Checked:
         if self._broken:
             yield from find_emissions(whole)
             whole = replace(whole, services=(), whole=False)
+        if whole.deployed:
+            whole = replace(whole, deployed=tuple(with_outcomes(self._project, whole)))
         yield from find_all(whole)
         config = self._project.config
         yield from find_contracts(self._finder.catalogue().values(), config.path(config.project.schemas))
@@ -106,12 +108,16 @@ class Checked:
         self._offers = offers_of([*files, *self._finder.spec_files()], log)
         for path in files:
             try:
-                source = path.read_bytes().decode()
+                source, shared = path.read_bytes().decode(), shared_beside(path)
             except (OSError, UnicodeDecodeError) as error:
                 self._broken = True
                 yield Finding("cannot-load", f"{path} can't be read: {error}", Spot(str(path)))
                 continue
-            spec, problems = examine_spec(source, str(path), catalogue, self._offers.behind(folder_of(path)))
+            except SpecError as error:
+                yield self._failed("cannot-load", error)
+                continue
+            near = self._offers.behind(folder_of(path))
+            spec, problems = examine_spec(source, str(path), catalogue, near, shared)
             for problem in problems.found:
                 if problem.code == "unknown-event" and self._hidden:
                     continue

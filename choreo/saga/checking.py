@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from choreo.saga.almanac import Almanac
+from choreo.saga.almanac import Almanac, Shared
 from choreo.saga.calendars import Span
 from choreo.saga.clauses import (
     Cancellation,
@@ -38,8 +38,8 @@ DAY = 86_400_000_000
 MAY_BE_NULL = "a condition is true or false, and this may be null"
 
 
-def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | None:
-    """The finished spec; None where problems were found. Fills `problems`."""
+def check_spec(raw: RawSpec, words: Vocabulary, shared: Shared, problems: Problems) -> Spec | None:
+    """The finished spec, which may go by `shared` calendars; None where problems were found. Fills `problems`."""
     starts_on = words.event(raw.starts_on)
     words.learn_variables(raw, starts_on)
     order = Order.of(raw.steps, problems)
@@ -51,7 +51,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         return None
     for text in raw.remember:
         words.has_field(starts_on, text)
-    almanac = Almanac.of(raw, problems)
+    almanac = Almanac.of(raw, shared, problems)
     checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys), almanac)
     steps = tuple(checker.for_items(step).step(step) for step in raw.steps)
     cancels_on = checker.cancellation(raw.cancels_on, raw.refused)

@@ -1,6 +1,7 @@
 """What a saga waits for, and its story in one line, for the person at the console."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from choreo.saga.forward import BAD, REPEATED
 from choreo.saga.instance import IN_FLIGHT, Instance, StepState
@@ -12,13 +13,29 @@ QUIET = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
 """What is not said of an item: its step tells how many there are of each."""
 
 
+class Standing(NamedTuple):
+    """Where a saga stands, in words: the full names of the events that would take it further, and its story."""
+
+    waits_for: tuple[str, ...]
+    explanation: str
+
+
+def standing(spec: Spec, instance: Instance) -> Standing:
+    """Both at once. `spec` has a step for each item (`items.with_items`)."""
+    return Standing(_waits_for(spec, instance), _explain(spec, instance))
+
+
 def waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     """The full names of the events that would take it further, in the order of the steps; () after the end."""
+    return _waits_for(with_items(spec, instance.steps), instance)
+
+
+def _waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     found: list[str] = []
     if instance.ended:
         return ()
     stuck = instance.cause is None and instance.status == "stuck"
-    for step in with_items(spec, instance.steps).steps:
+    for step in spec.steps:
         state = instance.steps[step.name].state
         if state in IN_FLIGHT or (stuck and state in BAD):
             found += step.completes_on
@@ -46,6 +63,10 @@ def reason(instance: Instance) -> str | None:
 
 def explain(spec: Spec, instance: Instance) -> str:
     """`compensated: pay failed (PaymentDeclined), reserve undone (StockReleased)`."""
+    return _explain(spec if instance.forgotten else with_items(spec, instance.steps), instance)
+
+
+def _explain(spec: Spec, instance: Instance) -> str:
     if instance.forgotten:
         return f"{instance.status}, and forgotten but for its key"
     parts = list(_parts(spec, instance))
@@ -57,7 +78,7 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
     why = reason(instance)
     if why is not None:
         yield why
-    for step in with_items(spec, instance.steps).steps:
+    for step in spec.steps:
         record = instance.steps[step.name]
         state, name = record.state, step.name
         if step.item_of and state in QUIET:

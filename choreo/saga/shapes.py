@@ -183,7 +183,10 @@ CALENDAR_KEYS: Keys = {
         required=True,
         cure="add open: '* 9-16 * * mon-fri', or other windows",
     ),
-    "closed": Key(Shape.NAMES, "Days (2026-12-25) and cron windows ('* * 1 jan *') that are closed nevertheless."),
+    "closed": Key(
+        Shape.NAMES,
+        "Days (2026-12-25, 2026-12-24..2026-12-31) and cron windows ('* * 1 jan *') that are closed nevertheless.",
+    ),
 }
 ORDER_KEYS: Keys = {
     "any": Key(Shape.NAMES, "One of these is enough."),
