@@ -209,7 +209,10 @@ class _Steps:
             return None
         if when.kind is not Kind.BOOL:
             said = f"a condition is true or false, this gives {when.kind.one}"
-            said, cure = (said, "") if when.kind is not Kind.DYN else (MAY_BE_NULL, f"compare it: {when.text} == true")
+            cure = ""
+            if when.kind is Kind.DYN:
+                said, cure = MAY_BE_NULL, f"compare it: {when.text} == true"
+                cure = "ask whether it is null: saga.x != null" if "has(" in when.text else cure
             self.problems.add(written.place, "not-a-condition", said, cure)
         self._check_read(raw, when, written, before)
         return when

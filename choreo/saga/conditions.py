@@ -3,7 +3,8 @@
 Variables are `saga.FIELD`, `steps.NAME.FIELD` and, in a step that is done for each item of a list, `item.FIELD`.
 Values come as JSON has them. In CEL a Decimal is a double (exact to 15 digits: compare with it, don't add up money), a
 datetime a timestamp, an Enum, UUID, date or time its text, a nested record a map, and whatever may be None is dynamic,
-so that `saga.x == null` can be asked; it is checked a second time as what it is where it is not null.
+so that `saga.x == null` can be asked. An expression is checked a second time with whatever may be null as what it is
+where it is not, and with the fields of records by their own types.
 """
 
 import re
@@ -87,6 +88,19 @@ def present_kind_of(annotation: Any) -> Kind:
     return kind_of(annotation)
 
 
+def fields_within(name: str, annotation: Any, depth: int = 4) -> dict[str, Kind]:
+    """The fields of a record by name (`saga.address.zip`), and of the records in it; {} for any other type."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
+    record = kinds[0]
+    if len(kinds) > 1 or depth == 0 or not (isinstance(record, type) and issubclass(record, BaseModel)):
+        return {}
+    found: dict[str, Kind] = {}
+    for field_name, info in record.model_fields.items():
+        within = f"{name}.{field_name}"
+        found |= {within: present_kind_of(info.annotation), **fields_within(within, info.annotation, depth - 1)}
+    return found
+
+
 _CEL_TYPES = {
     Kind.BOOL: cel.Type.BOOL,
     Kind.INT: cel.Type.INT,
@@ -151,7 +165,7 @@ class Expression:
 
 class Language:
     """The variables that the expressions of one spec may read, with their kinds; `present` has the kinds of those that
-    may be null, where they are not.
+    may be null, where they are not, and of the fields of records: `saga.address.zip`.
     """
 
     def __init__(self, variables: Mapping[str, Kind], present: Mapping[str, Kind] | None = None) -> None:
@@ -173,21 +187,38 @@ class Language:
                 continue
             kind = _KINDS.get(compiled.return_type().name().partition("<")[0]) or _structure(compiled)
             reads = {name: self.variables[name] for name in names_in(text) if name in self.variables}
-            present = self._checked.compile(_without_null(text)).kind if self._may_be_null(text, reads) else kind
-            return Expression(text, kind, reads, compiled, present=present)
+            return Expression(text, kind, reads, compiled, present=self._looked_at_again(text, kind))
         raise BadExpression("this expression mixes int and double too often", 0)
 
-    def _may_be_null(self, text: str, reads: Mapping[str, Kind]) -> bool:
-        return not self.present.keys().isdisjoint(reads) and "null" not in _bare(_without_null(text))
+    def _looked_at_again(self, text: str, kind: Kind) -> Kind:
+        """The kind where nothing is null. Raises BadExpression for what does not fit then, and for unknown fields."""
+        bare = _bare(text)
+        for found in _WITHIN.finditer(bare):
+            names = found[0].split(".")
+            for depth in range(2, len(names)):
+                record, name = ".".join(names[:depth]), ".".join(names[: depth + 1])
+                if name not in self.known and any(one.startswith(f"{record}.") for one in self.present):
+                    raise BadExpression(f"there is no {name} here", found.start(), name)
+        asked = _without_null(text)
+        if "null" in _bare(asked) or not any(name in bare for name in self.present):
+            return kind
+        return self._checked.compile(asked).kind
+
+    @cached_property
+    def known(self) -> Mapping[str, Kind]:
+        """Everything that an expression may name."""
+        return {**self.variables, **self.present}
 
     @cached_property
     def _checked(self) -> "Language":
-        return Language({**self.variables, **self.present})
+        return Language(self.known)
 
 
 _STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*|item(?:\.[A-Za-z_]\w*)?)(?!\w)")
-_NULL = re.compile(rf"{_NAMES.pattern}\s*[=!]=\s*null\b|\bnull\s*[=!]=\s*{_NAMES.pattern}")
+_DEEP = rf"{_NAMES.pattern}(?:\.\w+)*"
+_NULL = re.compile(rf"{_DEEP}\s*[=!]=\s*null\b|\bnull\s*[=!]=\s*{_DEEP}|\bhas\s*\(\s*{_DEEP}\s*\)")
+_WITHIN = re.compile(rf"{_NAMES.pattern}(?:\.[A-Za-z_]\w*\b(?!\s*\())+")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
 _OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
@@ -207,7 +238,7 @@ def _bare(text: str) -> str:
 
 
 def _without_null(text: str) -> str:
-    """The text with something true, and as long, for each question whether a variable is null."""
+    """The text with something true, and as long, for each question whether a variable is null or there."""
     for found in _NULL.finditer(_bare(text)):
         text = text[: found.start()] + "true".ljust(len(found[0])) + text[found.end() :]
     return text

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from choreo.events.event import Event
-from choreo.saga.conditions import BadExpression, Expression, Kind, Language, kind_of, present_kind_of
+from choreo.saga.conditions import BadExpression, Expression, Kind, Language, fields_within, kind_of, present_kind_of
 from choreo.saga.problems import Place, Problems, did_you_mean
 from choreo.saga.raw import RawSpec, RawStep
 from choreo.saga.yaml import Text
@@ -63,7 +63,22 @@ class Vocabulary:
 
     def learn_variables(self, raw: RawSpec, starts_on: str | None) -> None:
         """Make `saga.*` and `steps.*.*` known to expressions, with the types of the events' fields."""
-        self.language = Language(*(self._variables(raw, starts_on, kinds) for kinds in (kind_of, present_kind_of)))
+        variables = self._variables(raw, starts_on, kind_of)
+        present = self._variables(raw, starts_on, present_kind_of) | self._within(raw, starts_on)
+        self.language = Language(variables, present)
+
+    def _within(self, raw: RawSpec, starts_on: str | None) -> dict[str, Kind]:
+        """The fields of records, where one event alone says what a variable is."""
+        told = [("saga", starts_on)] if starts_on else []
+        for step in raw.steps:
+            ends = self.quiet().events(step.completes_on)
+            if len(ends) == 1 and step.for_each is None and step.name.value.isidentifier():
+                told.append((f"steps.{step.name.value}", ends[0]))
+        found: dict[str, Kind] = {}
+        for whose, event in told:
+            for name, info in self.fields(event).items():
+                found |= fields_within(f"{whose}.{name}", info.annotation)
+        return found
 
     def _variables(self, raw: RawSpec, starts_on: str | None, kinds: KindOf) -> dict[str, Kind]:
         variables: dict[str, Kind] = {}
@@ -97,7 +112,7 @@ class Vocabulary:
         except BadExpression as error:
             place, cure = _inside(text, error.offset, len(error.name or " ")), ""
             if error.name:
-                cure = did_you_mean(error.name, self.language.variables, _unknown_cure(error.name))
+                cure = did_you_mean(error.name, self.language.known, _unknown_cure(error.name))
             self._problems.add(place, "bad-expression", str(error), cure)
             return None
 

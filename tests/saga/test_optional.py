@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from choreo.errors import SpecError
-from choreo.events.event import Event
+from choreo.events.event import Event, Value
 from choreo.saga.spec import parse_spec
 from tests.saga.story import Story
 
@@ -14,7 +14,19 @@ class Tour(Event, namespace="tour", topic="tours", key="tour", abstract=True):
     tour: str
 
 
+class Place(Value):
+    town: str
+    zip: int | None = None
+
+
+class Home(Value):
+    place: Place
+    floor: int = 0
+
+
 class TourWanted(Tour):
+    home: Home | None = None
+    place: Place = Place(town="Bonn")
     note: str | None = None
     people: int | None = None
     weight: float | None = None
@@ -68,6 +80,10 @@ def guide(key: str) -> str:
         "deadline: saga.until",
         "with: {extra: saga.people, note: \"saga.note == null ? 'none' : saga.note\"}",
         "with: {note: saga.either}",
+        "when: saga.place.town.startsWith('B') && saga.place.zip == null",
+        "when: saga.home != null && saga.home.place.town == 'Bonn' && saga.home.floor > 3",
+        "when: has(saga.place.zip) && size(saga.place) > 1",
+        "with: {note: saga.home.place.town}",
     ],
 )
 def test_what_a_field_can_be_is_sound(key: str) -> None:
@@ -81,7 +97,12 @@ def test_what_a_field_can_be_is_sound(key: str) -> None:
         ("when: saga.note > 3", "12:21", "'>' does not take (string, int)"),
         ("when: saga.people != null && saga.people == 'x'", "12:46", "'==' does not take (int, string)"),
         ("when: saga.quiet", "12:11", "a condition is true or false, and this may be null"),
+        ("when: has(saga.note)", "12:11", "ask whether it is null: saga.x != null"),
         ("deadline: saga.note", "12:15", "a point in time is wanted, this gives a string"),
+        ("when: saga.place.town > 3", "12:27", "'>' does not take (string, int)"),
+        ("when: saga.place.twon == 'Bonn'", "12:11", "there is no saga.place.twon here"),
+        ("when: saga.home.place.zpi == 3", "12:11", "did you mean saga.home.place.zip?"),
+        ("with: {people: saga.place.town}", "9:46", "tour.GuideAsked.people is an int, this gives a string"),
         ("within: steps.guide.tour", "12:13", "a point in time is wanted, this gives a string"),
         ("with: {people: saga.note}", "9:46", "tour.GuideAsked.people is an int, this gives a string"),
         ("with: {extra: saga.note}", "9:45", "tour.GuideAsked.extra is an int, this gives a string"),
