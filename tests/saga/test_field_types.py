@@ -1,4 +1,4 @@
-"""Fields that may be null keep their type otherwise: what can't be done with it is a mistake of the spec."""
+"""Types of fields that may be null and of fields of records: what can't be done with them is a mistake of the spec."""
 
 from datetime import datetime
 
