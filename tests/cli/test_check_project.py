@@ -211,7 +211,7 @@ def test_calendars_that_specs_share(checked: Path, choreo: Choreo) -> None:
     )
     (checked / "calendars.yaml").write_text(office, encoding="utf-8")
     replaced(checked / "order.yaml", "within: 1h", "within: 1h\ncalendar: office")
-    assert "2 services, 1 sagas, 6 events: all of it fits" in choreo("check").stderr
+    assert "2 services, 1 saga, 6 events: all of it fits" in choreo("check").stderr
     choreo("emit", "shop.py:OrderPlaced", "order_id=o1", "total=50")
     choreo("run", "--until-idle")
     assert json.loads(choreo("sagas", "list", "--json").stdout)["status"] == "completed"
