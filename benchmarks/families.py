@@ -59,7 +59,7 @@ FAMILIES = {
         Family("sagas", "sagas", "a coordinator with a million sagas in flight", kafka=True),
         Family("finished", "finished", "order sagas a second from start to end, one in ten compensated", kafka=True),
         Family("items", "items", "CPU an event of a saga with a step for each of many items"),
-        Family("simulation", "simulation", "sagas/s simulated with faults, one core"),
+        Family("simulation", "simulation", "sagas/s simulated with faults, by one core and by all"),
         Family("restore", "restore", "keys/s from a changelog into RocksDB", kafka=True),
         Family("imports", "imports", "CPU of `import choreo`, a first event class, `choreo --help`"),
         Program("calls", "calls", "recorded calls in flight, against the ideal rate"),

@@ -24,6 +24,11 @@ from choreo.saga.spec import examine_spec, folder_of, shared_beside
 from choreo.service.service import Service
 
 
+def counted(number: int, word: str) -> str:
+    """`1 service`, `2 services`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 class Checked:
     """One look at a project."""
 
@@ -36,10 +41,13 @@ class Checked:
         self._offers = NOBODY
         self._broken = False
         """Whether a part could not be loaded: what it would have said is not known, so nobody is told to lack it."""
+        self._hidden = False
+        """Whether that part was code: its events are not known."""
 
     def counted(self) -> str:
         """What was looked at."""
-        return f"{len(self._services)} services, {len(self._specs)} sagas, {len(self._finder.catalogue())} events"
+        parts = (len(self._services), "service"), (len(self._specs), "saga"), (len(self._finder.catalogue()), "event")
+        return ", ".join(counted(number, word) for number, word in parts)
 
     def findings(self, targets: Sequence[str]) -> Iterator[Finding]:
         """Everything that is found in these targets; without one, in the whole project."""
@@ -48,6 +56,7 @@ class Checked:
             try:
                 found = self._finder.find([target])
             except ChoreoError as error:
+                self._hidden = True
                 yield self._failed("cannot-load", error)
                 continue
             self._services += [service for service in found.services if service not in self._services]
@@ -110,6 +119,8 @@ class Checked:
             near = self._offers.behind(folder_of(path))
             spec, problems = examine_spec(source, str(path), catalogue, near, shared)
             for problem in problems.found:
+                if problem.code == "unknown-event" and self._hidden:
+                    continue
                 yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
             if spec is None or problems.found:
                 self._broken = True

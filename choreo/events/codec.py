@@ -3,7 +3,9 @@
 Whatever can't be read is a DecodeError that names the position; whatever can't be written is a PublishError.
 """
 
+import json
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from choreo.errors import (
@@ -226,19 +228,19 @@ class Codec:
             cls = self._by_name.get(_full_name(written))
             if cls is None:
                 return None
-            shape = shape_of(cls)
-            schema, problems = resolve(written, shape.avro)
-            if problems:
+            read, problems = _way_to_read(cls, json.dumps(written))
+            if read is None:
                 raise broken(
                     record,
                     f"{cls.__name__} can't read schema {schema_id}",
                     "; ".join(problems),
                     "give new fields a default, and renamed ones Formerly(...)",
                 )
+            from_datum = shape_of(cls).from_datum
             validate: Callable[..., Any] = cls.__pydantic_validator__.validate_python
             while (newer := self._lifts.get(cls)) is not None:
                 cls, validate = newer, lifting(cls, newer, validate)
-            return _Reading(cls, cls.contract.topic, reader_of(schema), validate, shape.from_datum)
+            return _Reading(cls, cls.contract.topic, read, validate, from_datum)
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
@@ -269,10 +271,26 @@ class Codec:
             except SchemaError as error:
                 raise because(PublishError(error.message, at=error.at, why=error.why, hint=error.hint), error)
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
-            body = body_writer_of(shape.avro, shape, frame)
-            writing = _Writing(contract.topic, key, body, headers_of(contract))
+            writing = _Writing(contract.topic, key, _way_to_write(cls, frame), headers_of(contract))
         self._writings[cls] = writing
         return writing
+
+
+# A worker that starts again in this process, as simulations have it do, makes a codec anew, but not what it goes by.
+
+
+@lru_cache(maxsize=1024)
+def _way_to_read(cls: type[Event], written: str) -> tuple[ReadBody | None, tuple[str, ...]]:
+    """How bodies of a schema (JSON) are read for a class; or None, and why they can't be."""
+    schema, problems = resolve(json.loads(written), shape_of(cls).avro)
+    return (None if problems else reader_of(schema)), problems
+
+
+@lru_cache(maxsize=1024)
+def _way_to_write(cls: type[Event], frame: bytes) -> WriteBody:
+    """How the bodies of a class are written, after their frame."""
+    shape = shape_of(cls)
+    return body_writer_of(shape.avro, shape, frame)
 
 
 def _event(record: Record, reading: _Reading) -> Event:

@@ -157,7 +157,7 @@ class LocalLog(Log):
         """Keep records and group offsets, all or none, and wake whoever reads them."""
         with self.changed:
             stored = self._keep(routed, offsets, transactional)
-            for partition in {id(part): part for part, _ in routed}.values():
+            for partition in dict.fromkeys([part for part, _ in routed]):
                 partition.wake()
             self.changed.notify_all()
         return stored

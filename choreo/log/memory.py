@@ -67,7 +67,7 @@ class MemoryLog(LocalLog):
             partition.records.append(of_fields(Record, record))
             partition.end = offset + 1
         if transactional:
-            for partition in {id(part): part for part, _ in routed}.values():
+            for partition in dict.fromkeys([part for part, _ in routed]):
                 partition.end += 1
         self._offsets.update(offsets)
         return stored

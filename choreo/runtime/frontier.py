@@ -36,6 +36,11 @@ class Frontier:
         """Microseconds; -1 when nothing is known."""
         return self._read_until.get(partition, -1)
 
+    def behind(self, partitions: Iterable[TopicPartition], instant: int) -> list[TopicPartition]:
+        """Those of these that are not known to be read up to an end seen at or after `instant` (microseconds)."""
+        read_until = self._read_until
+        return [tp for tp in partitions if read_until.get(tp, -1) < instant]
+
     def look(self, partitions: Collection[TopicPartition], now: int) -> None:
         """Ask for the ends of these, once, and note which of them are read up to there."""
         self._note(tp for tp in partitions if tp in self._seen)

@@ -60,7 +60,7 @@ class Inputs:
         if not self.count or self._only is not None:
             return []
         record, polled_at = self._queues[self._first()][0]
-        found = [tp for tp, queue in self._queues.items() if not queue and frontier.read_until(tp) < polled_at]
+        found = frontier.behind([tp for tp, queue in self._queues.items() if not queue], polled_at)
         return found if found and self._answered(record) else []
 
     def pop(self) -> Record:

@@ -55,7 +55,7 @@ class LiveTask:
         found = set(self.inputs.partitions) if self.inputs.unsure(frontier) else set()
         due = self.task.entries.timers.next_due()
         if due <= now:
-            found.update(tp for tp in self.inputs.partitions if frontier.read_until(tp) < due)
+            found.update(frontier.behind(self.inputs.partitions, due))
         return sorted(found)
 
     def run_slice(self, frontier: Frontier, now: int, limit: int = SLICE) -> bool:
@@ -89,7 +89,7 @@ class LiveTask:
                 task.fire(*retry)
                 continue
             due = timers.next_due()
-            if due > now or any(frontier.read_until(tp) < due for tp in self.inputs.partitions):
+            if due > now or frontier.behind(self.inputs.partitions, due):
                 return False
             popped = timers.pop(now)
             if popped is not None:

@@ -193,15 +193,16 @@ def _fail(draft: Draft, policy: Policy, part: Part, given: Received, apply: Appl
 
 def _merge(draft: Draft, part: Part, given: Received, says: str) -> None:
     """A step that is done keeps what was said of it last, by the time of saying it."""
-    step = draft.spec.by_name[part.step] if part.role is Role.COMPLETES else None
-    record = draft.steps[step.name] if step is not None else None
-    if step is None or record is None or record.done_at is None or given.at < record.done_at:
-        older = record is not None and record.done_at is not None
-        draft.note(f"ignored: {says}" + (" by a later one" if older else ""))
-        return
-    fields = {name: given.fields[name] for name in step.keeps if name in given.fields}
-    draft.put(step, fields={**record.fields, **fields}, done_at=given.at)
-    draft.note(f"{step.name}: its fields are those of a later {given.event}")
+    done_at = draft.steps[part.step].done_at if part.role is Role.COMPLETES else None
+    if done_at is None:
+        draft.note(f"ignored: {says}")
+    elif given.at < done_at:
+        draft.note(f"ignored: {says} by a later one")
+    else:
+        step, record = draft.spec.by_name[part.step], draft.steps[part.step]
+        fields = {name: given.fields[name] for name in step.keeps if name in given.fields}
+        draft.put(step, fields={**record.fields, **fields}, done_at=given.at)
+        draft.note(f"{step.name}: its fields are those of a later {given.event}")
 
 
 def _bury(draft: Draft, given: Received, says: str) -> None:

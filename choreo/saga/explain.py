@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from choreo.saga.forward import BAD, REPEATED
 from choreo.saga.instance import IN_FLIGHT, Instance, StepState
-from choreo.saga.items import with_items
+from choreo.saga.items import name_of, with_items
 from choreo.saga.policies import Timing
-from choreo.saga.rules import Spec
+from choreo.saga.rules import Spec, Step
 
 QUIET = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
 """What is not said of an item: its step tells how many there are of each."""
@@ -83,7 +83,9 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
         state, name = record.state, step.name
         if step.item_of and state in QUIET:
             continue
-        if state is StepState.COMPENSATED:
+        if cause is not None and step.fans_out and state is not StepState.SKIPPED:
+            yield from _items_left(spec, step, instance)
+        elif state is StepState.COMPENSATED:
             yield f"{name} undone ({_short(record.undone_by)})"
         elif step.compensate and state is StepState.COMPENSATING:
             yield f"{name} is being undone (waits for {_names(step.compensate.done_on)})"
@@ -113,6 +115,16 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
     if instance.refused:
         undo = spec.compensates_on is not None and spec.compensates_on.event == instance.refused
         yield f"{'compensation' if undo else 'cancellation'} refused ({_short(instance.refused)})"
+
+
+def _items_left(spec: Spec, step: Step, instance: Instance) -> Iterator[str]:
+    """What is done for items and stands while the saga goes back; items that are being undone are told one by one."""
+    items = instance.steps[step.name].items or {}
+    done = sum(instance.steps[name_of(step, key)].state is StepState.DONE for key in items)
+    if done and any(one.compensate for one in spec.steps if one.whole == step.name):
+        yield f"{step.name} {done} of {len(items)} to be undone"
+    elif done:
+        yield f"{step.name} done and kept ({done} of {len(items)})"
 
 
 def _passed(instance: Instance, name: str) -> str:

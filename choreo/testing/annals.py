@@ -33,7 +33,8 @@ class Annals:
         classes = dict.fromkeys([*(cls for plan in plans for cls in plan.classes), *extra])
         sources = {name: source for plan in plans for name, source in plan.sources.items()}
         self._codec = Codec(registry, classes, log.cluster_id(), topics=sources)
-        self._places: dict[TopicPartition, int] = {}
+        self._read: dict[str, dict[TopicPartition, int]] = {}
+        """How far each partition of a topic was read."""
         self._events: dict[str, list[tuple[int, Event]]] = {}
         self._by_class: dict[type[Event], tuple[int, list[Any]]] = {}
         self._entries: dict[tuple[str, int], Entries] = {}
@@ -125,16 +126,19 @@ class Annals:
 
     def _news(self, topic: str) -> list[Record]:
         found: list[Record] = []
-        known = self._log.topics().get(topic)
-        places = {TopicPartition(topic, number) for number in range(known.partitions if known else 0)}
-        ends = self._log.ends(places)
-        fresh = {place: self._places.get(place, 0) for place in sorted(places)}
-        fresh = {place: offset for place, offset in fresh.items() if offset < ends[place]}
+        read = self._read.get(topic)
+        if read is None:
+            known = self._log.topics().get(topic)
+            if known is None:
+                return found
+            read = self._read[topic] = {TopicPartition(topic, number): 0 for number in range(known.partitions)}
+        ends = self._log.ends(read)
+        fresh = {place: offset for place, offset in read.items() if offset < ends[place]}
         if fresh:
             with self._log.reader(fresh) as reader:
                 while batch := reader.read(0):
                     found += batch
-            self._places |= {place: ends[place] for place in fresh}
+            read.update({place: ends[place] for place in fresh})
         return found
 
     def _records(self, place: TopicPartition) -> list[Record]:

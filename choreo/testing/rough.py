@@ -55,6 +55,8 @@ class RoughMember(LocalMember):
     def has_records(self) -> bool:
         if self._held or self._ready:
             self._sift()
+        elif not self._seat.attention and self._now() < self._group.deadline:
+            return False  # asked of everybody at every instant; that it lives was told by `beat`
         return super().has_records()
 
     def poll(self, timeout_s: float, limit: int = 1000) -> list[Any]:

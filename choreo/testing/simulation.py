@@ -150,12 +150,12 @@ class Simulation:
     def shortened(self, trial: Trial) -> Trial:
         """The shortest run found that breaks the same as this one did."""
         assert trial.broken is not None  # only what fails is made shorter
-        what, best, budget = trial.broken.what, trial, Budget(SHRINK_TRIES)
+        same, best, budget = trial.broken.same_as, trial, Budget(SHRINK_TRIES)
 
         def breaks(told: tuple[Told, ...], faults: tuple[Fault, ...]) -> bool:
             nonlocal best
             found = self.tried(trial.ordeal.having(told, faults))
-            if found.broken is None or found.broken.what != what:
+            if found.broken is None or not same(found.broken):
                 return False
             best = found
             return True

@@ -58,6 +58,10 @@ class Broken(NamedTuple):
     """Microseconds."""
     error: BaseException | None = None
 
+    def same_as(self, other: "Broken") -> bool:
+        """Whether the other is the same finding: an invariant that stumbles does not say that something is wrong."""
+        return self.what == other.what and type(self.error) is type(other.error)
+
 
 Check = tuple[str, Callable[[], None]]
 """An invariant and its name; it raises where it does not hold."""
@@ -117,6 +121,8 @@ class Trial:
         """Of workers, so far."""
         self._instances: dict[str, str] = {}
         """Which worker a member of a group is."""
+        self._keepers: dict[int, Sequence[Service]] = {}
+        """Who keeps a store, by its id: invariants ask after every checkpoint."""
         self._posts = [Post(s, f"{s.name}.{n}") for s in self.everybody for n in range(ordeal.workers)]
 
     def run(self, always: Sequence[Check], at_rest: Sequence[Check]) -> None:
@@ -150,7 +156,10 @@ class Trial:
 
     def stored(self, store: Store[K, V]) -> dict[K, V]:
         """All committed entries of a store. Raises ConfigError where nobody keeps it."""
-        return self.annals.stored(store, self._cast.keepers(store))
+        keepers = self._keepers.get(id(store))
+        if keepers is None:
+            keepers = self._keepers[id(store)] = self._cast.keepers(store)
+        return self.annals.stored(store, keepers)
 
     # -- whose turn it is ----------------------------------------------------------------------------------------------
 

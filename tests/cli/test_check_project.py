@@ -76,7 +76,7 @@ def test_warnings_fail_only_a_strict_check(checked: Path, choreo: Choreo) -> Non
     result = choreo("check")
     says = "ReserveStock.handle names StockReleased, and no return gives it"
     assert f"shop.py:33: warning[never-returned]: {says}" in result.stdout
-    assert "2 services, 1 sagas, 6 events: 1 warning" in result.stderr
+    assert "2 services, 1 saga, 6 events: 1 warning" in result.stderr
     choreo("check", "--strict", code=1)
 
 
@@ -194,7 +194,7 @@ def test_the_sample_shop_is_clean(directory: Path, choreo: Choreo, monkeypatch: 
     text = f'[project]\nservices = [{entries}]\nschemas = "{CHECKOUT}/schemas"\noutside = [{outside}]\n'
     (directory / "choreo.toml").write_text(text, encoding="utf-8")
     (directory / "saga_specs").symlink_to(CHECKOUT / "saga_specs")
-    assert "6 services, 1 sagas, 33 events: all of it fits" in choreo("check", "--strict").stderr
+    assert "6 services, 1 saga, 33 events: all of it fits" in choreo("check", "--strict").stderr
     choreo("check", "demo", "--strict")
 
 
@@ -211,7 +211,7 @@ def test_calendars_that_specs_share(checked: Path, choreo: Choreo) -> None:
     )
     (checked / "calendars.yaml").write_text(office, encoding="utf-8")
     replaced(checked / "order.yaml", "within: 1h", "within: 1h\ncalendar: office")
-    assert "2 services, 1 sagas, 6 events: all of it fits" in choreo("check").stderr
+    assert "2 services, 1 saga, 6 events: all of it fits" in choreo("check").stderr
     choreo("emit", "shop.py:OrderPlaced", "order_id=o1", "total=50")
     choreo("run", "--until-idle")
     assert json.loads(choreo("sagas", "list", "--json").stdout)["status"] == "completed"

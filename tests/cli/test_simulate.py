@@ -10,6 +10,7 @@ from tests.testing.test_plugin import run
 
 SIMULATED = """
 from datetime import timedelta
+from multiprocessing import parent_process
 from choreo import Context, Event, Handler, Service, Store
 from choreo.testing import Faults, Simulation
 
@@ -36,6 +37,10 @@ def simulated(most):
 
 wet = simulated(2)
 dry = simulated(1)
+moody = simulated(2)
+@moody.at_rest
+def nobody_shares(world):
+    assert parent_process() is None
 def test_dry(seed):
     dry.run(seed)
 """
@@ -73,9 +78,31 @@ def test_one_that_does_not_hold_leaves_what_replays_it(bar: Path, choreo: Choreo
     assert "2 of 2 events and 0 of 0 faults are enough" in by_pytest
 
 
+def test_runs_shared_among_processes_are_told_as_by_one(bar: Path, choreo: Choreo) -> None:
+    """With --processes 2 the words and the exit code are those of one process, and the first seed that fails leaves the
+    only file, the same one.
+    """
+    held = ("simulate", "bar:wet", "--seeds", "3")
+    assert choreo(*held, "--processes", "2").stdout == choreo(*held).stdout
+    fails = ("simulate", "bar.py:dry", "--seeds", "5", "--seed", "2")
+    alone = choreo(*fails, code=1).stdout
+    (file,) = Path(".choreo/simulations").iterdir()
+    kept = file.read_bytes()
+    file.unlink()
+    assert choreo(*fails, "--processes", "2", code=1).stdout == alone
+    assert [one.name for one in Path(".choreo/simulations").iterdir()] == ["seed-2.json"]
+    assert file.read_bytes() == kept
+
+
+def test_a_run_that_differs_between_processes_is_told(bar: Path, choreo: Choreo) -> None:
+    """A seed that breaks in one process and holds in another is no finding about the services: exit code 2."""
+    said = choreo("simulate", "bar:moody", "--seeds", "2", "--processes", "2", code=2).stderr
+    assert "the run of seed 0 did not hold in one process and holds in another" in said
+
+
 def test_mistakes_are_said(bar: Path, choreo: Choreo) -> None:
     """A module with two, an attribute that is none, a seed beside a file, a file that is none: exit code 2."""
-    assert "bar:NAME, one of wet, dry" in choreo("simulate", "bar", code=2).stderr
+    assert "bar:NAME, one of wet, dry, moody" in choreo("simulate", "bar", code=2).stderr
     assert "bar:Serve is no simulation" in choreo("simulate", "bar:Serve", code=2).stderr
     assert "it takes no seed" in choreo("simulate", "bar:dry", "--from", "bar.py", "--seed", "1", code=2).stderr
     assert "bar.py holds no run of a simulation" in choreo("simulate", "bar:dry", "--from", "bar.py", code=2).stderr

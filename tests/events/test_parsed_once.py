@@ -1,11 +1,12 @@
-"""A schema is worked out once for a codec: given as it is, it would be worked out again for each record."""
+"""A schema is worked out once for a class: not for each record, nor for each codec, as a start of a worker makes it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from choreo.events.codec import Codec
+from choreo.events.codec import Codec, _way_to_read, _way_to_write
 from choreo.events.envelope import Ids
 from choreo.events.registry import MemoryRegistry
 from choreo.events.source import Source
@@ -24,8 +25,18 @@ def write_and_read() -> None:
         assert codec.event(Record(made.topic, 0, number, 0, made.key, made.value, made.headers)) == parcel
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_worked_out() -> Iterator[None]:
+    """As in a process that has just begun; nor is anything left to others that was worked out in a strange way."""
+    for way in (_way_to_read, _way_to_write):
+        way.cache_clear()
+    yield
+    for way in (_way_to_read, _way_to_write):
+        way.cache_clear()
+
+
 def test_a_function_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty records written and read: one function is made to write them, one to read them."""
+    """Fifty records written and read by each of two codecs: one function is made to write them, one to read them."""
     made: list[str] = []
     make = Source.function
 
@@ -34,6 +45,7 @@ def test_a_function_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return make(source, head, known, about)
 
     monkeypatch.setattr(Source, "function", making)
+    write_and_read()
     write_and_read()
     assert made == ["writes an Avro body", "reads an Avro body"]
 

@@ -1,5 +1,7 @@
 """Inventory alone: all lines or none, and everything back when it is asked back."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from choreo import Event
@@ -131,3 +133,12 @@ def test_a_line_asked_back_early_is_never_held(bench: Bench) -> None:
     told = bench.tell(LineRequested(product_id="tea", order_id="o9", line=0, quantity=2))
     assert told == [LineReleased(order_id="o9", line=0)]
     assert bench.stored(KeepShelf.stock)["tea"] == 5
+
+
+def test_a_count_is_the_truth_once(bench: Bench) -> None:
+    """A later count says how many pieces are free; the same one, come again, does not."""
+    bench.tell(LineRequested(product_id="tea", order_id="o9", line=0, quantity=2))
+    bench.tell(counted("tea", 5))
+    assert bench.stored(KeepShelf.stock)["tea"] == 3
+    bench.tell(counted("tea", 7), at=datetime(2026, 3, 2, tzinfo=UTC))
+    assert bench.stored(KeepShelf.stock)["tea"] == 7

@@ -16,6 +16,7 @@ from choreo.record import TopicPartition
 from choreo.testing import Faults, Simulation, World
 from choreo.testing.faults import Fault
 from choreo.testing.report import SimulationFailed
+from services.shop.inventory.events import StockCounted
 from services.shop.world.events import Scripted
 from tests.testing import simulated_shop, simulated_till
 from tests.testing.planted import BUGS
@@ -42,6 +43,15 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_shop_holds(seed: int) -> None:
     """Under crashes, lost disks, stalls, rebalances, delays and duplicates every order ends as it should."""
     simulated_shop.simulation.run(seed)
+
+
+@pytest.mark.parametrize("seed", [38, 503])
+def test_a_count_that_comes_again_puts_nothing_back(seed: int) -> None:
+    """Pieces that were held since a shelf was counted stay held where the count comes a second time, 30 s later."""
+    simulation = simulated_shop.simulation
+    again = {type(one.event) for one in simulation.ordeal(seed).told if one.again}
+    assert StockCounted in again
+    simulation.run(seed)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -237,6 +247,21 @@ def test_an_invariant_that_stumbles_is_a_failure_with_its_error() -> None:
     with pytest.raises(SimulationFailed, match=r"there_is_a_fortieth_tab does not hold at .*: IndexError") as failed:
         simulation.run(0)
     assert isinstance(failed.value.__cause__, IndexError)
+
+
+def test_a_shorter_run_breaks_as_the_whole_did() -> None:
+    """Where less is left than an invariant needs to be asked at all, its error is another finding: not that little."""
+    simulation = Simulation(simulated_till.kitchen, faults=Faults.none())
+    simulation.workload(simulated_till.guests)
+
+    @simulation.at_rest
+    def the_third_is_nobody(world: World) -> None:
+        assert world.events(Opened)[2].tab == ""
+
+    with pytest.raises(SimulationFailed, match="the_third_is_nobody does not hold") as failed:
+        simulation.run(0)
+    assert isinstance(failed.value.__cause__, AssertionError)
+    assert len(simulation.kept(failed.value.file).told) == 3
 
 
 def test_mistakes_are_said() -> None:

@@ -1,5 +1,6 @@
 """Inventory: reserves all lines of an order or none. Orders and shelves talk by events, each keyed by what it keeps."""
 
+from datetime import datetime
 from typing import assert_never
 
 from choreo import Context, Handler, Service, Store
@@ -122,12 +123,17 @@ class KeepShelf(Handler[LineRequested]):
 
 
 class CountShelf(Handler[StockCounted]):
-    """Take a count as the truth about the free pieces."""
+    """Take a count as the truth about the free pieces; one that comes again knows nothing of those held since."""
 
     stock = KeepShelf.stock
+    counted_at = Store[str, datetime]()
+    """When the count was emitted that a shelf goes by, by product_id."""
 
     def handle(self, count: StockCounted, ctx: Context) -> None:
-        self.stock[count.product_id] = count.pieces
+        last = self.counted_at.get(count.product_id)
+        if last is None or last < ctx.emitted_at:
+            self.stock[count.product_id] = count.pieces
+            self.counted_at[count.product_id] = ctx.emitted_at
 
 
 inventory = Service("inventory", handlers=[ReserveStock, KeepShelf, CountShelf])
