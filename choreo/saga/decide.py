@@ -61,12 +61,17 @@ def begin(spec: Spec, start: Received, early: Sequence[Received]) -> Decision:
     decision = decide(spec, None, start)
     for event in (replace(one, now=start.now) for one in early):
         assert decision.instance is not None
-        if short(event.event_id) in decision.instance.seen:
-            continue
-        draft = Draft(spec, decision.instance, event.now)
-        arrive_after_the_start(draft, event, _apply)
-        decision = decision.then(_settled(draft, event))
+        decision = decision.then(take_early(spec, decision.instance, event))
     return decision
+
+
+def take_early(spec: Spec, instance: Instance, event: Received) -> Decision:
+    """Apply an event that came before the start, right after it."""
+    if short(event.event_id) in instance.seen:
+        return Decision(instance)
+    draft = Draft(spec, instance, event.now)
+    arrive_after_the_start(draft, event, _apply)
+    return _settled(draft, event)
 
 
 def _start(spec: Spec, given: Received) -> Decision:
@@ -175,7 +180,7 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
         told = {"due": None, "resting": False, "undone_by": given.event, "undone_at": given.at, "problem": ""}
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:
-        draft.begin_again(step, given.event)
+        draft.begin_again(step, given.event, stands=False)
         draft.put(step, since=given.at)
 
 
@@ -184,7 +189,7 @@ def _failed(draft: Draft, step: Step, given: Received) -> None:
     record = draft.steps[step.name]
     if record.state in UNDOING and ends_undone(step, given.event):
         return
-    in_vain = record.state in UNDOING and record.done_at is None
+    in_vain = record.state in UNDOING and record.done_at is None and not record.stands
     if in_vain or record.state in (*OPEN, StepState.UNKNOWN):
         draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False, problem="")
 
