@@ -166,6 +166,8 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
             told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
             draft.move(step, StepState.DONE, f"{given.event}, after its undo", **told)
     else:
+        if record.undo_attempt:  # its undo was in vain, for another run had failed: that request is answered for good
+            told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
         if draft.cause is None:
             done_again(draft, step)

@@ -255,6 +255,8 @@ class _Run:
         new = isinstance(given, Received) and (before is None or short(given.event_id) not in before.seen)
         events = [given] if isinstance(given, Received) and new else []
         for one in (*events, *released(before, later, given.now)):
+            if one is not given:
+                witness = witness._replace(back=later.instance is not None and later.instance.cause is not None)
             fate = fate_of(spec, before, one, later)
             if fate is Fate.TAKEN:
                 witness = (hear_again if again else hear)(spec, witness, one)

@@ -151,7 +151,7 @@ def _succeeded(step: Step, witness: Witness, given: Received) -> Told:
 def _reopened(step: Step, told: Told, witness: Witness, given: Received) -> Told:
     """What was done was taken back: it needs no undo, and where the saga goes forward it has to be done again."""
     if witness.back:
-        known = told.success_at is not None or bool(told.request)
+        known = told.success_at is not None or told.begun or bool(told.request)
         return _gone(step, told, given) if known else told
     return told if told.success_at is None else _once_more(told)._replace(stands=False, request=b"", attempt=0)
 
@@ -211,7 +211,8 @@ def _not_after_the_end(
 ) -> None:
     """After the end only a late success, or who takes the saga back, is answered by an undo: that opens it again."""
     says = f"{_word(emit.event)} is emitted"
-    if after is not None and after.ended:
+    let_in = before is not None and after is not None and len(before.held) > len(after.held)
+    if after is not None and after.ended and not (let_in and emit.kind == "undo"):  # what was kept is the undo
         raise Broken(SILENT, f"{says} and the saga is {after.status}")
     parts = tuple(meaning(spec, given)) if given is not None else ()
     late = (Role.COMPLETES, emit.step) in parts or (Role.COMPENSATES, "") in parts
