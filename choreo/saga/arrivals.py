@@ -321,7 +321,7 @@ def _of_undo(draft: Draft, part: Part, at: int) -> Timing | None:
     if state in UNDOING:
         if no:
             return Timing.DUPLICATE if record.resting or state is StepState.COMPENSATION_FAILED else None
-        stale = record.late == "covered" and record.done_at is not None and at < record.done_at
+        stale = record.late and record.done_at is not None and at < record.done_at
         return Timing.OUT_OF_ORDER if stale else None
     if state is StepState.COMPENSATED:
         return Timing.LATE if no else Timing.DUPLICATE

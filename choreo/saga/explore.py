@@ -196,7 +196,8 @@ class _Run:
         node = self.seen[way[0]]
         for state in (*way[1:], way[0]):
             node = next(new for _, new in self.following(node) if self.state(new) == state)
-        says = f"after these moves the last {len(way)} of them may follow again, for ever"
+        moves = "move" if len(way) == 1 else f"{len(way)} moves"
+        says = f"the last {moves} may follow again and again, for ever"
         return Counterexample(ENDS, says, self.given, _turns(node))
 
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:

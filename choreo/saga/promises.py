@@ -90,24 +90,24 @@ def start(spec: Spec) -> Witness:
 
 def hear(spec: Spec, witness: Witness, given: Received) -> Witness:
     """The coordinator is told of an event that it has not heard before."""
-    steps = dict(witness.steps)
     for role, name in meaning(spec, given):
-        if name in steps:
-            steps[name] = _heard(spec.by_name[name], witness, role, given)
-    return witness._replace(steps=steps)
+        if name in witness.steps:
+            witness = _heard(spec.by_name[name], witness, role, given)
+    return witness
 
 
 def hear_again(spec: Spec, witness: Witness, given: Received) -> Witness:
     """The coordinator is told again of an event that meant nothing before. It may mean something by now: what it says
-    was so when it was said.
+    was so when it was said; of a taking back nobody can tell whether the step was done once more since.
     """
-    steps = dict(witness.steps)
     for role, name in meaning(spec, given):
-        told = steps.get(name)
+        told = witness.steps.get(name)
         known = told is None or (role is Role.COMPLETES and told.success_at is not None)
         if not known and role is not Role.UNDO_FAILS:
-            steps[name] = _heard(spec.by_name[name], witness, role, given)
-    return witness._replace(steps=steps)
+            witness = _heard(spec.by_name[name], witness, role, given)
+        if role is Role.REOPENS:
+            witness = witness._replace(excused=witness.excused | {name})
+    return witness
 
 
 def set_aside(spec: Spec, witness: Witness, given: Received) -> Witness:
@@ -115,7 +115,11 @@ def set_aside(spec: Spec, witness: Witness, given: Received) -> Witness:
     return witness._replace(excused=witness.excused | {name for _, name in meaning(spec, given) if name})
 
 
-def _heard(step: Step, witness: Witness, role: Role, given: Received) -> Told:
+def _heard(step: Step, witness: Witness, role: Role, given: Received) -> Witness:
+    return witness._replace(steps={**witness.steps, step.name: _told(step, witness, role, given)})
+
+
+def _told(step: Step, witness: Witness, role: Role, given: Received) -> Told:
     told = witness.steps[step.name]
     if role is Role.COMPLETES:
         return _succeeded(step, witness, given)
@@ -294,10 +298,12 @@ def done(spec: Spec, steps: dict[str, Told], after: Instance, step: Step) -> boo
     """Whether a step completed, of one that is done for each: enough of the items that are known."""
     if not step.fans_out:
         return steps[step.name].success_at is not None
-    assert step.for_each is not None
+    rule = step.for_each
+    assert rule is not None
     items = [one.name for one in spec.steps if one.item_of == step.name and one.name in after.steps]
     passed = sum(steps[name].success_at is not None or steps[name].skipped for name in items)
-    return after.steps[step.name].items is not None and passed >= step.for_each.enough(len(items))
+    enough = passed * 100 >= len(items) * rule.percent if rule.at_least is None else passed >= rule.at_least
+    return enough and after.steps[step.name].items is not None
 
 
 def _ends_rightly(spec: Spec, steps: dict[str, Told], after: Instance) -> None:

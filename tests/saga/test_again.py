@@ -3,6 +3,7 @@
 import pytest
 
 from choreo.errors import SpecError
+from choreo.saga.rules import Spec
 from tests.saga.flow import flow, step
 from tests.saga.story import Story
 
@@ -60,6 +61,29 @@ def test_what_is_repeated_in_vain_has_failed() -> None:
     for _ in range(4):
         story.when("ADone", n=0)
     story.then("AskA", "AskA", "AskA", "AskA", "UndoA").when("AUndone").stands("compensated")
+
+
+AGAIN_HELD = step("a", "emit: AskA", "not_before: 1h", "repeat: {until: steps.a.n >= 3, at_most: 4}")
+AGAIN_OR_NOT = step("a", "emit: AskA", "skips_on: Told1", "repeat: {until: steps.a.n >= 3, at_most: 4}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "events"),
+    [
+        (flow(REPEATS), ("AFailed",)),
+        (flow(REPEATS), ("Cancelled",)),
+        (flow(AGAIN_HELD), ("Cancelled",)),
+        (flow(AGAIN_OR_NOT, step("b", "after: a")), ("Told1", "BFailed")),
+    ],
+    ids=["fails", "is cancelled", "had not begun", "is skipped"],
+)
+def test_what_happened_is_undone_whatever_becomes_of_its_repetition(spec: Spec, events: tuple[str, ...]) -> None:
+    """The step has happened, though not well enough: where its next run comes to nothing, that is undone, once."""
+    story = Story(spec).when("Started").after("1h").when("ADone", n=1).when(*events)
+    assert [emit.event for emit in story.emits if emit.kind == "undo"] == ["flow.UndoA"]
+    story.stands("compensating", "AUndone").when("AFailed").stands("compensating", "AUndone")
+    story.when("AUndone")
+    assert story.state("a") == "compensated"
 
 
 def test_a_condition_that_cannot_be_worked_out_ends_the_repetition() -> None:
