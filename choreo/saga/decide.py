@@ -114,6 +114,8 @@ def _go_on(draft: Draft) -> None:
         take_again(draft)
         go_forward(draft)
     if draft.cause is not None:
+        while draft.held and let_in(draft, _apply):
+            pass  # what was kept has happened: it is undone in its turn, before what it came after
         go_back(draft)
 
 

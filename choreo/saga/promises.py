@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from choreo.saga.decision import Decision, Emit, Received
 from choreo.saga.environment import Deed, World, meaning
-from choreo.saga.instance import Instance, StepState
+from choreo.saga.instance import IN_FLIGHT, Instance, StepState
 from choreo.saga.rules import Role, Spec, Step
 from choreo.saga.variants import CLAIM, UNTIL
 
@@ -81,6 +81,7 @@ ANSWERS, ENDS, ONCE, ORDER, PIVOT, SILENT, LOCKED = (
     "nothing is emitted after the end",
     "nothing begins without the lock",
 )
+OUTCOMES = (Role.COMPLETES, Role.FAILS, Role.UNKNOWN)
 
 
 def start(spec: Spec) -> Witness:
@@ -197,6 +198,7 @@ def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received
     if after is None:
         return witness._replace(steps=steps)
     _begun(spec, steps, after)
+    _let_in(spec, after)
     if after.ended and not (before and before.ended):
         _ends_rightly(spec, steps, after)
     for name, record in after.steps.items():
@@ -208,6 +210,17 @@ def judge(spec: Spec, witness: Witness, before: Instance | None, given: Received
                 steps[step.name] = _once_more(steps[step.name])._replace(held=None)
     pivoted = not back and any(done(spec, steps, after, step) for step in spec.steps if step.pivot)
     return witness._replace(steps=steps, pivoted=witness.pivoted or pivoted, back=back)
+
+
+def _let_in(spec: Spec, after: Instance) -> None:
+    """What was kept for its turn is not kept any longer than that."""
+    for held in after.held:
+        given = Received(held.event, after.key, b"", 0, held.at, held.fields)
+        for role, name in meaning(spec, given):
+            turn = role in OUTCOMES and name in after.steps and after.steps[name].state in IN_FLIGHT
+            if turn or after.ended:
+                why = f"the turn of {name} has come" if turn else f"the saga is {after.status}"
+                raise Broken(ENDS, f"{_word(held.event)} is still kept, and {why}")
 
 
 def _not_after_the_end(
@@ -329,9 +342,6 @@ def at_rest(spec: Spec, witness: Witness, world: World, awaited: Sequence[str]) 
     instance = world.instance
     if instance is None:
         return
-    for held in instance.held:
-        if instance.ended or (held.event in awaited and not spec.fans_out):
-            raise Broken(ENDS, f"{_word(held.event)} is kept for ever, and the saga is {instance.status}")
     if not instance.ended:
         if instance.status != "stuck" and not awaited:
             raise Broken(ENDS, f"the saga is {instance.status} for ever, and waits for no event and no timer")

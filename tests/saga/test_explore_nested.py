@@ -5,7 +5,6 @@ import pytest
 from choreo.diagram.sequence import as_text, sequence_of
 from choreo.saga.decide import decide
 from choreo.saga.decision import Decision, Input, Received
-from choreo.saga.environment import Surroundings
 from choreo.saga.explore import Bounds, explore
 from choreo.saga.instance import Instance, StepState
 from choreo.saga.rules import Spec
@@ -15,7 +14,7 @@ LANES = {name: event.contract.topic for name, event in CATALOGUE.items()}
 QUIET = Bounds(duplicates=0)
 
 
-@pytest.mark.parametrize(("saga", "states"), [("order", 1), ("shipping", 1), ("delivery", 1)])
+@pytest.mark.parametrize(("saga", "states"), [("order", 1481), ("shipping", 1391), ("delivery", 36)])
 def test_every_run_keeps_every_promise(saga: str, states: int) -> None:
     """Of each of three sagas that nest each other, whatever becomes of the one within."""
     found = explore(load(saga), LANES, QUIET)
@@ -34,12 +33,19 @@ def test_others_may_take_the_nested_saga_back() -> None:
 
     explore(load("order"), LANES, QUIET, watching)
     assert True in met
-    spec = load("order")
-    assert Surroundings(spec, LANES).spec is spec
 
 
 TAKEN_BACK = """\
-"""
+outside           order                ship  pay
+   |--OrderPlaced-->|                    |    |
+   |                |---ShipmentWanted-->|    |
+   |                * waiting            |    |
+   |                |<--ShipmentReady----|    |
+   |                |------PaymentWanted----->|
+   |                |<-ShipmentDropped---|    |
+   |                |<-----PaymentTaken-------|
+   |                * compensated        |    |
+   |                * broken: the saga is compensated though ship completed and is not undone"""
 
 
 def test_who_takes_the_end_of_a_nested_saga_for_a_failure_is_found() -> None:
