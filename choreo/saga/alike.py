@@ -126,6 +126,8 @@ class Likeness:
         order = sorted({at for at in times if at is not None})
         ranks = tuple([None if at is None else order.index(at) for at in times])
         told = told._replace(success_at=None, undone_at=None)
+        if step.item_of:  # the ids of its requests tell it from the others
+            told = told._replace(request=told.request and b"undo", wanted=told.wanted and b"do")
         return (known, ranks, told, world.deeds[number], world.undos[number], world.left[number])
 
     def _around_item(self, number: int, world: World, lying: Lying) -> Key:

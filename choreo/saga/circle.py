@@ -17,8 +17,8 @@ def circle(following: Sequence[Sequence[int]]) -> tuple[int, ...]:
 def _on_circles(following: Sequence[Sequence[int]]) -> set[int]:
     """What is left when states that nothing leads to any more are taken away, again and again (Kahn 1962)."""
     leading = [0] * len(following)
-    for after in following:
-        for state in after:
+    for states in following:
+        for state in states:
             leading[state] += 1
     free = [state for state, count in enumerate(leading) if count == 0]
     left = set(range(len(following)))

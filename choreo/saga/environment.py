@@ -292,9 +292,9 @@ class Surroundings:
         if move.role is Role.CANCELS:
             return world._replace(cancels=world.cancels - 1)
         number = self._index.get(move.step, -1)
-        for step in self.concerned(move.event, number):
-            if any(part == (Role.REOPENS, self._name(step)) for part in self.spec.parts[move.event]):
-                world = self._taken_back(world, step)
+        for one in self.concerned(move.event, number):
+            if any(part == (Role.REOPENS, self._name(one)) for part in self.spec.parts[move.event]):
+                world = self._taken_back(world, one)
         if move.role is Role.COMPLETES:
             step = self.spec.steps[number]
             again = world.left[number] - 1 if move.unmet or step.emit is not None or not step.repeat else 0

@@ -48,7 +48,7 @@ def test_no_order_of_events_and_no_duplicate_breaks_a_promise(spec: Spec) -> Non
     assert (found.counterexample, found.states) == (None, 1_200)
 
 
-# -- each, got wrong on purpose ------------------------------------------------------------------------------------------
+# -- each, got wrong on purpose ----------------------------------------------------------------------------------------
 
 
 def is_deaf_to(event: str, when: Callable[[Instance], bool]) -> Callable[[Spec, Instance | None, Input], Decision]:
@@ -138,7 +138,7 @@ def test_a_repetition_is_drawn() -> None:
     assert "\n".join(as_text(sequence_of(REPEATS, found))) == FORGOTTEN
 
 
-# -- runs that never end ---------------------------------------------------------------------------------------------------
+# -- runs that never end -----------------------------------------------------------------------------------------------
 
 
 def puts_off_for_ever(spec: Spec, instance: Instance | None, given: Input) -> Decision:
