@@ -16,7 +16,7 @@ from choreo.saga.decision import Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Move, Surroundings, World
 from choreo.saga.explain import waits_for
-from choreo.saga.fate import Fate, fate_of, released
+from choreo.saga.reception import Reception, reception_of, released
 from choreo.saga.instance import Instance
 from choreo.saga.policies import Timing
 from choreo.saga.promises import ANSWERS, ENDS, Broken, Witness, at_rest, hear, hear_again, judge, set_aside, start
@@ -258,10 +258,10 @@ class _Run:
         for one in (*events, *released(before, later, given.now)):
             if one is not given:
                 witness = witness._replace(back=later.instance is not None and later.instance.cause is not None)
-            fate = fate_of(spec, before, one, later)
-            if fate is Fate.TAKEN:
+            reception = reception_of(spec, before, one, later)
+            if reception is Reception.TAKEN:
                 witness = (hear_again if again else hear)(spec, witness, one)
-            elif fate is Fate.SET_ASIDE:
+            elif reception is Reception.SET_ASIDE:
                 witness = set_aside(spec, witness, one)
         return witness
 

@@ -9,7 +9,7 @@ from choreo.saga.instance import Instance
 from choreo.saga.rules import Spec
 
 
-class Fate(Enum):
+class Reception(Enum):
     """Whether an event counts."""
 
     TAKEN = auto()
@@ -19,21 +19,21 @@ class Fate(Enum):
     """It came at no good time, and a policy says that it means nothing then; or no such item is known."""
 
 
-def fate_of(spec: Spec, before: Instance | None, given: Received, decision: Decision) -> Fate:
+def reception_of(spec: Spec, before: Instance | None, given: Received, decision: Decision) -> Reception:
     """What became of an event. Whether it was early or late is believed, what may follow is not: `spec` says that."""
     after = decision.instance
     may = {policy.does for policy in spec.policies.get(given.event, {}).values()}
     if _unknown(spec, before, given) and decision.dead_letter is not None:
-        return Fate.SET_ASIDE
+        return Reception.SET_ASIDE
     if not may:
-        return Fate.TAKEN
+        return Reception.TAKEN
     if after is not None and any(one.event_id == given.event_id.hex() for one in after.held):
-        return Fate.HELD if "keep" in may else Fate.TAKEN
+        return Reception.HELD if "keep" in may else Reception.TAKEN
     buried = any(event_id == given.event_id for event_id, _ in decision.letters) or decision.dead_letter is not None
     if buried and may & {"dead-letter", "fail", "keep"}:
-        return Fate.SET_ASIDE
+        return Reception.SET_ASIDE
     ignored = any(change.startswith(f"ignored: {given.event} ") for change in decision.changes)
-    return Fate.SET_ASIDE if ignored and may & {"ignore", "merge", "take"} else Fate.TAKEN
+    return Reception.SET_ASIDE if ignored and may & {"ignore", "merge", "take"} else Reception.TAKEN
 
 
 def released(before: Instance | None, decision: Decision, now: int) -> Iterator[Received]:
