@@ -16,10 +16,10 @@ from choreo.saga.decision import Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Move, Surroundings, World
 from choreo.saga.explain import waits_for
-from choreo.saga.reception import Reception, reception_of, released
 from choreo.saga.instance import Instance
 from choreo.saga.policies import Timing
 from choreo.saga.promises import ANSWERS, ENDS, Broken, Witness, at_rest, hear, hear_again, judge, set_aside, start
+from choreo.saga.reception import Reception, reception_of, released
 from choreo.saga.rules import Role, Spec
 from choreo.saga.variants import Variant, left_out, variants
 
