@@ -275,7 +275,8 @@ def _undo(spec: Spec, steps: dict[str, Told], step: Step, emit: Emit, *, back: b
     for later in spec.steps if back else ():  # an item that does not count is undone at once
         if later.name in spec.undone_first[name] and later.compensate and steps[later.name].to_undo:
             raise Broken(ORDER, f"{name} is undone before {later.name}, which must be undone first")
-    return told._replace(request=emit.request_id, attempt=emit.attempt, fresh=False, refused=False)
+    begun = told.begun or told.success_at is None  # it began, and the saga goes back in one decision
+    return told._replace(begun=begun, request=emit.request_id, attempt=emit.attempt, fresh=False, refused=False)
 
 
 def _most(step: Step) -> int:
