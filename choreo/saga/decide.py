@@ -171,7 +171,7 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
         if record.undo_attempt:  # its undo was in vain, for another run had failed: that request is answered for good
             told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
-        if draft.cause is None:
+        if draft.cause is None and record.state is not StepState.SKIPPED:  # what was taken out counts as it happened
             done_again(draft, step)
             if draft.state(step) is StepState.IDLE:
                 draft.put(step, since=given.at)

@@ -147,8 +147,9 @@ def _succeeded(step: Step, witness: Witness, given: Received) -> Told:
         return told
     if told.success_at is not None and told.undone_at is not None and given.at <= told.undone_at:
         return told
+    repeats = step.repeat is not None and not (witness.back or told.skipped) and told.run < step.repeat.at_most
     told = told._replace(success_at=given.at, fresh=True, undone=False, held=given.fields.get(CLAIM), skipped=False)
-    if step.repeat and not given.fields.get(UNTIL, True) and not witness.back and told.run < step.repeat.at_most:
+    if repeats and not given.fields.get(UNTIL, True):
         return _once_more(told)._replace(stands=True)
     return told
 

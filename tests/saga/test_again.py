@@ -107,6 +107,13 @@ def test_what_was_taken_out_and_happens_is_done() -> None:
     Story(spec).when("Started", "ADone", "Told1", "BFailed").then("AskA", "UndoA")
 
 
+def test_what_was_taken_out_is_not_repeated() -> None:
+    """Where it happens after all, it counts as it is: it is not asked for again, and a complete saga stays so."""
+    story = Story(flow(AGAIN_OR_NOT, step("b"))).when("Started", "Told1", "BDone").then("AskA").stands("completed")
+    story.when("ADone", n=1).then().stands("completed")
+    assert story.state("a") == "done"
+
+
 MISTAKES = [
     ("skips_on: ADone", "flow.ADone means two things to step a"),
     ("repeat: {until: steps.a.n, at_most: 2}", "a condition is true or false"),
