@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from choreo.saga.explore import Counterexample, Turn
+from choreo.saga.items import whole_in
 from choreo.saga.rules import Spec
 
 OUTSIDE = "outside"
@@ -48,19 +49,25 @@ def sequence_of(spec: Spec, found: Counterexample, services: Mapping[str, str] |
 
 def _lines(spec: Spec, turn: Turn, following: Turn | None, who: Mapping[str, str]) -> Iterator[Line]:
     move = turn.move
-    source = who.get(move.step, OUTSIDE)
+    source, said = who.get(whole_in(move.step), OUTSIDE), _said(move.event, move.step)
     if move.kind == "acts":
         if following is None or following.move[:3] != ("hears", move.event, move.step):
-            yield Line("note", source, source, f"{_short(move.event)} is on its way")
+            yield Line("note", source, source, f"{said} is on its way")
         return
     if move.kind == "due":
         yield Line("note", spec.name, spec.name, f"timer {move.event} is due")
     else:
-        again = " (again)" if move.kind == "again" else ""
-        yield Line("arrow", source, spec.name, f"{_short(move.event)}{again}")
+        again = " (again)" if move.kind == "again" else " (not yet)" if move.unmet else ""
+        yield Line("arrow", source, spec.name, f"{said}{again}")
     for emit in turn.emits:
         attempt = f" ({emit.attempt})" if emit.attempt > 1 else ""
-        yield Line("arrow", spec.name, who.get(emit.step or "", OUTSIDE), f"{_short(emit.event)}{attempt}")
+        step = emit.step or ""
+        yield Line("arrow", spec.name, who.get(whole_in(step), OUTSIDE), f"{_said(emit.event, step)}{attempt}")
+
+
+def _said(event: str, step: str) -> str:
+    """`TicketIssued[2]` for an item."""
+    return f"{_short(event)}{step[len(whole_in(step)) :]}"
 
 
 def as_text(picture: Picture) -> list[str]:

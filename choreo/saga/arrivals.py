@@ -10,7 +10,7 @@ from typing import assert_never
 from choreo.saga.decision import Decision, Received
 from choreo.saga.draft import Draft
 from choreo.saga.each import parts_of, takes_items, unknown_in
-from choreo.saga.instance import NOT_BEGUN, OPEN, UNDOING, Cause, Held, Instance, StepState
+from choreo.saga.instance import IN_FLIGHT, NOT_BEGUN, OPEN, UNDOING, Cause, Held, Instance, StepState
 from choreo.saga.policies import Policy, Timing
 from choreo.saga.rules import Part, Role, Spec
 
@@ -306,6 +306,8 @@ def _of_reopening(draft: Draft, step: str, at: int) -> Timing | None:
     if draft.cause is not None:
         if state is StepState.COMPENSATED:
             return Timing.DUPLICATE
+        if state in IN_FLIGHT:  # going back begins only now: the step is about to be undone
+            return Timing.EARLY
         return None if state in (StepState.DONE, *UNDOING) else Timing.UNEXPECTED
     older = record.done_at if state is StepState.DONE else record.since if state in OPEN else None
     if older is not None and at < older:

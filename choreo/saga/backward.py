@@ -5,8 +5,11 @@ otherwise, independent steps in parallel.
 """
 
 from choreo.saga.draft import Draft
-from choreo.saga.instance import IN_FLIGHT, UNDOING, StepRecord, StepState
+from choreo.saga.instance import IN_FLIGHT, NOT_BEGUN, UNDOING, StepRecord, StepState
 from choreo.saga.rules import Step
+
+NOT_REPEATED = (*NOT_BEGUN, StepState.FAILED, StepState.SKIPPED)
+"""Where a further run of a step certainly did not happen."""
 
 
 def go_back(draft: Draft) -> None:
@@ -28,7 +31,10 @@ def go_back(draft: Draft) -> None:
 
 
 def _to_undo(draft: Draft, step: Step) -> bool:
-    return step.compensate is not None and draft.state(step) in (StepState.DONE, StepState.UNKNOWN)
+    """What happened or may have: now, or in an earlier run that was to be repeated."""
+    record = draft.steps[step.name]
+    happened = record.state in (StepState.DONE, StepState.UNKNOWN)
+    return step.compensate is not None and (happened or (record.stands and record.state in NOT_REPEATED))
 
 
 def _open(draft: Draft, step: Step) -> bool:

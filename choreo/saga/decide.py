@@ -61,12 +61,17 @@ def begin(spec: Spec, start: Received, early: Sequence[Received]) -> Decision:
     decision = decide(spec, None, start)
     for event in (replace(one, now=start.now) for one in early):
         assert decision.instance is not None
-        if short(event.event_id) in decision.instance.seen:
-            continue
-        draft = Draft(spec, decision.instance, event.now)
-        arrive_after_the_start(draft, event, _apply)
-        decision = decision.then(_settled(draft, event))
+        decision = decision.then(take_early(spec, decision.instance, event))
     return decision
+
+
+def take_early(spec: Spec, instance: Instance, event: Received) -> Decision:
+    """Apply an event that came before the start, right after it."""
+    if short(event.event_id) in instance.seen:
+        return Decision(instance)
+    draft = Draft(spec, instance, event.now)
+    arrive_after_the_start(draft, event, _apply)
+    return _settled(draft, event)
 
 
 def _start(spec: Spec, given: Received) -> Decision:
@@ -110,6 +115,8 @@ def _go_on(draft: Draft) -> None:
         take_again(draft)
         go_forward(draft)
     if draft.cause is not None:
+        while draft.held and let_in(draft, _apply):
+            pass  # what was kept has happened: it is undone in its turn, before what it came after
         go_back(draft)
 
 
@@ -162,8 +169,10 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
             told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
             draft.move(step, StepState.DONE, f"{given.event}, after its undo", **told)
     else:
+        if record.undo_attempt:  # its undo was in vain, for another run had failed: that request is answered for good
+            told |= {"round": record.round + 1, "undo_attempt": 0, "late": "uncovered"}
         draft.move(step, StepState.DONE, given.event, due=None, resting=False, overdue=False, problem="", **told)
-        if draft.cause is None:
+        if draft.cause is None and record.state is not StepState.SKIPPED:  # what was taken out counts as it happened
             done_again(draft, step)
             if draft.state(step) is StepState.IDLE:
                 draft.put(step, since=given.at)
@@ -176,7 +185,7 @@ def _reopened(draft: Draft, step: Step, given: Received) -> None:
         told = {"due": None, "resting": False, "undone_by": given.event, "undone_at": given.at, "problem": ""}
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:
-        draft.begin_again(step, given.event)
+        draft.begin_again(step, given.event, stands=False)
         draft.put(step, since=given.at)
 
 
@@ -185,7 +194,7 @@ def _failed(draft: Draft, step: Step, given: Received) -> None:
     record = draft.steps[step.name]
     if record.state in UNDOING and ends_undone(step, given.event):
         return
-    in_vain = record.state in UNDOING and record.done_at is None
+    in_vain = record.state in UNDOING and record.done_at is None and not record.stands
     if in_vain or record.state in (*OPEN, StepState.UNKNOWN):
         draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False, problem="")
 

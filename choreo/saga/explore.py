@@ -6,43 +6,24 @@ States that differ in nothing that can matter later are one: times count only by
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from choreo.events.event import Value
+from choreo.saga.alike import Key, Likeness
+from choreo.saga.circle import circle
 from choreo.saga.decide import decide as real_decide
+from choreo.saga.decide import take_early
 from choreo.saga.decision import Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
-from choreo.saga.environment import Message, Move, Surroundings, World, left_out, variants
-from choreo.saga.instance import Instance, StepRecord
-from choreo.saga.promises import Broken, Witness, at_rest, hear, hear_again, judge, start
+from choreo.saga.environment import Message, Move, Surroundings, World
+from choreo.saga.explain import waits_for
+from choreo.saga.instance import Instance
+from choreo.saga.policies import Timing
+from choreo.saga.promises import ANSWERS, ENDS, Broken, Witness, at_rest, hear, hear_again, judge, set_aside, start
+from choreo.saga.reception import Reception, reception_of, released
 from choreo.saga.rules import Role, Spec
+from choreo.saga.variants import Variant, left_out, variants
 
 Decide = Callable[[Spec, Instance | None, Input], Decision]
-
-WORDS = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at", "since"}
-"""Of a step's record: what is only told, and times, which are compared and not kept."""
-FOREIGN = {"saga", "key", "version", "digest", "steps", "remembered", "seen", "correlation_id", "refused", "cause"} | {
-    "started_at",
-    "ended_at",
-    "due",
-}
-
-
-def _reader(model: type[Value], left_out: set[str]) -> Callable[[Value], tuple[Any, ...]]:
-    """Reads what matters of a value: as it is, or as text where it can't be hashed."""
-    names = [name for name in model.model_fields if name not in left_out]
-    odd = [name for name in names if not isinstance(model.model_fields[name].default, (str, int, tuple, type(None)))]
-    read = itemgetter(*(name for name in names if name not in odd))
-
-    def kept(value: Value) -> tuple[Any, ...]:
-        fields = value.__dict__
-        return (*read(fields), *(repr(fields[name]) for name in odd)) if odd else read(fields)
-
-    return kept
-
-
-of_record, of_all = _reader(StepRecord, WORDS), _reader(Instance, FOREIGN)
 
 
 @dataclass(frozen=True)
@@ -111,14 +92,16 @@ class Node(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A node in the queue: few disturbances first, then few moves, then in the order of finding."""
+    """A node in the queue: few disturbances first, then few moves, then in the order of finding. `state` is its number
+    in its run.
+    """
 
     disturbances: int
     depth: int
     number: int
     run: "_Run"
     node: Node
-    key: tuple[Any, ...]
+    state: int
 
 
 def explore(
@@ -133,47 +116,58 @@ def explore(
     """
     bounds = bounds or Bounds()
     found, queue = Exploration(left_out=left_out(spec)), list[Waiting]()
-    for number, (said, one) in enumerate(variants(spec)):
-        run = _Run(Surroundings(one, lanes), decide, said)
+    runs = [_Run(variant, lanes, decide) for variant in variants(spec)]
+    for number, run in enumerate(runs):
         first = run.first(bounds)
-        queue.append(Waiting(0, 0, number, run, first, run.key(first)))
+        queue.append(Waiting(0, 0, number, run, first, run.state(first)))
     count = len(queue)
     while queue:
         waiting = heappop(queue)
         run, node = waiting.run, waiting.node
-        if waiting.key in run.seen:
+        if waiting.state in run.seen:
             continue
         if found.states >= bounds.states:
             found.bound = f"{bounds.states} states"
-            return found
-        run.seen.add(waiting.key)
+            break
+        run.seen[waiting.state] = node
         found.states, found.disturbances = found.states + 1, waiting.disturbances
         found.depth = max(found.depth, waiting.depth)
         broken = node.broken or run.resting(node, found)
         if broken is not None:
-            turns = tuple(reversed(list(_turns(node))))
-            found.counterexample = Counterexample(broken.promise, broken.says, run.given, turns)
+            found.counterexample = Counterexample(broken.promise, broken.says, run.given, _turns(node))
             return found
         if waiting.depth >= bounds.depth:
             found.bound = f"{bounds.depth} moves in a row"
             continue
         for cost, new in run.following(node):
-            key = run.key(new)
-            if key not in run.seen:
-                heappush(queue, Waiting(waiting.disturbances + cost, waiting.depth + 1, count, run, new, key))
+            state = run.state(new)
+            run.leads[waiting.state].append(state)
+            if state not in run.seen:
+                heappush(queue, Waiting(waiting.disturbances + cost, waiting.depth + 1, count, run, new, state))
                 count += 1
+    found.counterexample = next(filter(None, (run.endless() for run in runs)), None)
     return found
 
 
 class _Run:
     """The search around one variant of a spec."""
 
-    def __init__(self, around: Surroundings, decide: Decide, given: str) -> None:
-        self._around, self._decide, self.given = around, decide, given
-        self.seen: set[tuple[Any, ...]] = set()
-        self._names = [step.name for step in around.spec.steps]
-        limits = {step.name: step.deadline_us for step in around.spec.steps}
-        self._deadlines = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
+    def __init__(self, variant: Variant, lanes: Mapping[str, str] | None, decide: Decide) -> None:
+        self._around = Surroundings(variant.spec, lanes, variant.lists)
+        self._decide, self.given = decide, variant.said
+        self._alike = Likeness(self._around)
+        self._states: dict[Key, int] = {}
+        self.seen: dict[int, Node] = {}
+        self.leads: list[list[int]] = []
+        """Which states follow each, by their numbers."""
+
+    def state(self, node: Node) -> int:
+        """The number of the state of a node; what matters alike has one number."""
+        key = (*self._alike.key(node.world, node.witness), node.broken and node.broken.says)
+        number = self._states.setdefault(key, len(self._states))
+        if number == len(self.leads):
+            self.leads.append([])
+        return number
 
     def first(self, bounds: Bounds) -> Node:
         """Where every run begins."""
@@ -184,13 +178,27 @@ class _Run:
         world = node.world
         if world.under_way or world.due:
             return None
-        try:
-            at_rest(self._around.spec, node.witness, world)
-        except Broken as broken:
-            return broken
-        status = "not started" if world.instance is None else world.instance.status
+        status = "not started"
+        if world.instance is not None:
+            status = world.instance.status
+            try:
+                at_rest(self._around.spec, node.witness, world, waits_for(self._around.as_written, world.instance))
+            except Broken as broken:
+                return broken
         found.ends[status] = found.ends.get(status, 0) + 1
         return None
+
+    def endless(self) -> Counterexample | None:
+        """A run that comes back to a state in which it was: it may go on like that for ever."""
+        way = circle(self.leads)
+        if not way:
+            return None
+        node = self.seen[way[0]]
+        for state in (*way[1:], way[0]):
+            node = next(new for _, new in self.following(node) if self.state(new) == state)
+        moves = "move" if len(way) == 1 else f"{len(way)} moves"
+        says = f"the last {moves} may follow again and again, for ever"
+        return Counterexample(ENDS, says, self.given, _turns(node))
 
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:
         """What each move leads to, and how many disturbances it is."""
@@ -219,86 +227,58 @@ class _Run:
         elif message is None:
             return world, witness, decision
         else:
-            world, inputs = self._inputs(world, message.received)
-        for given in inputs:
+            world, inputs = self._inputs(world, message)
+        for number, given in enumerate(inputs):
             before = decision.instance
-            later = self._asked(before, given)
-            if isinstance(given, Received):
-                if later.keep:
-                    return world._replace(early=(*world.early, given)), witness, decision
-                if before is None or short(given.event_id) not in before.seen:
-                    heard = hear_again if move.kind == "again" else hear
-                    witness = heard(self._around.spec, witness, given)
+            later = self._asked(before, given, early=number > 0)
+            if later.keep and message is not None:
+                return world._replace(early=(*world.early, message)), witness, decision
+            witness = self._told(witness, before, given, later, again=move.kind == "again")
             if judged:
                 received = given if isinstance(given, Received) else None
                 witness = judge(self._around.spec, witness, before, received, later)
             decision = decision.then(later)
         return self._around.after(world, decision), witness, decision
 
-    def _inputs(self, world: World, received: Received) -> tuple[World, list[Input]]:
+    def _inputs(self, world: World, message: Message) -> tuple[World, list[Input]]:
         """An event, or with the start all that came before it, as the coordinator hands it over."""
-        given = replace(received, now=world.now)
-        if world.instance is not None or received.event != self._around.spec.starts_on:
+        given = replace(message.received, now=world.now)
+        if world.instance is not None or given.event != self._around.spec.starts_on:
             return world, [given]
-        return world._replace(early=()), [given, *(replace(one, now=world.now) for one in world.early)]
+        early = (replace(one.received, now=world.now) for one in world.early)
+        return world._replace(early=()), [given, *early]
 
-    def _asked(self, before: Instance | None, given: Input) -> Decision:
+    def _told(
+        self, witness: Witness, before: Instance | None, given: Input, later: Decision, *, again: bool
+    ) -> Witness:
+        """What the coordinator knows after an input: of its event, and of those that it kept for their turn."""
+        spec = self._around.spec
+        new = isinstance(given, Received) and (before is None or short(given.event_id) not in before.seen)
+        events = [given] if isinstance(given, Received) and new else []
+        for one in (*events, *released(before, later, given.now)):
+            if one is not given:
+                witness = witness._replace(back=later.instance is not None and later.instance.cause is not None)
+            reception = reception_of(spec, before, one, later)
+            if reception is Reception.TAKEN:
+                witness = (hear_again if again else hear)(spec, witness, one)
+            elif reception is Reception.SET_ASIDE:
+                witness = set_aside(spec, witness, one)
+        return witness
+
+    def _asked(self, before: Instance | None, given: Input, *, early: bool) -> Decision:
+        spec = self._around.as_written
         try:
-            return self._decide(self._around.spec, before, given)
+            if early and isinstance(given, Received) and before is not None and _fails_early(spec, given.event):
+                return take_early(spec, before, given)
+            return self._decide(spec, before, given)
         except Exception as error:
-            raise Broken("decide answers every input", f"it raised {type(error).__name__}: {error}") from error
-
-    # -- what makes two states one -------------------------------------------------------------------------------------
-
-    def key(self, node: Node) -> tuple[Any, ...]:
-        """All of a state that can matter later. Equal keys have equal futures, but for the times."""
-        world = node.world
-        instance = world.instance
-        seen = () if instance is None else instance.seen
-        messages = sorted(world.under_way, key=lambda one: one.lane)
-        steps: list[Any] = []
-        for number, name in enumerate(self._names):
-            told = node.witness.steps[name]
-            record = instance.steps.get(name) if instance is not None else None
-            times = [told.success_at]
-            times += [one.received.at for one in (*messages, *world.copies) if one.step == number]
-            if record is not None:
-                times += [record.done_at, record.undone_at]
-                steps.append(self._of_record(name, record, world.now, instance))
-            order = sorted({at for at in times if at is not None})
-            steps.append(tuple([None if at is None else order.index(at) for at in times]))
-            steps.append(told._replace(success_at=None))
-        return (
-            None if instance is None else self._of_all(instance),
-            tuple(steps),
-            world.deeds,
-            world.undos,
-            world.asked,
-            world.said,
-            tuple(name for name, _ in world.timers),
-            tuple(one.event for one in world.early),
-            tuple(_message(one) for one in messages),
-            tuple(sorted((*_message(one), short(one.received.event_id) in seen) for one in world.copies)),
-            world.cancels,
-            world.duplicates,
-            node.witness.pivoted,
-            None if node.broken is None else node.broken.says,
-        )
-
-    def _of_record(self, name: str, record: StepRecord, now: int, instance: Instance | None) -> tuple[Any, ...]:
-        deadline = self._deadlines.get(name)
-        limit: Any = None
-        if deadline is not None and instance is not None:
-            limit = (now >= instance.started_at + deadline, record.due == instance.started_at + deadline)
-        return (*of_record(record), record.due is not None, record.remind_due is not None, limit)
-
-    def _of_all(self, instance: Instance) -> tuple[Any, ...]:
-        cause = None if instance.cause is None else instance.cause.kind
-        return (*of_all(instance), cause, instance.ended_at is not None)
+            raise Broken(ANSWERS, f"it raised {type(error).__name__}: {error}") from error
 
 
-def _message(message: Message) -> tuple[str, str, int]:
-    return (message.lane, message.received.event, message.step)
+def _fails_early(spec: Spec, event: str) -> bool:
+    """Whether an event that comes before the start fails the saga, which only the start itself can tell."""
+    policy = spec.policies.get(event, {}).get(Timing.EARLY)
+    return policy is not None and policy.does == "fail"
 
 
 def _turn(move: Move, decision: Decision, world: World) -> Turn:
@@ -306,7 +286,10 @@ def _turn(move: Move, decision: Decision, world: World) -> Turn:
     return Turn(move, decision.emits, decision.changes, status)
 
 
-def _turns(node: Node | None) -> Iterator[Turn]:
-    while node is not None and node.turn is not None:
-        yield node.turn
-        node = node.parent
+def _turns(node: Node) -> tuple[Turn, ...]:
+    turns = []
+    at: Node | None = node
+    while at is not None and at.turn is not None:
+        turns.append(at.turn)
+        at = at.parent
+    return tuple(reversed(turns))

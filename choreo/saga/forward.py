@@ -226,7 +226,7 @@ def done_again(draft: Draft, step: Step) -> None:
         return
     problem = f"until: {answer.problem}" if answer.problem is not None else f"not so after {run} times: {until.text}"
     if answer.problem is None and run < step.repeat.at_most:
-        draft.begin_again(step, f"{run} of {step.repeat.at_most}")
+        draft.begin_again(step, f"{run} of {step.repeat.at_most}", stands=True)
     else:
         draft.move(step, StepState.UNKNOWN, problem, by=REPEATED, problem=problem)
 

@@ -81,7 +81,7 @@ def test_the_project_checks_clean(desk: Path, choreo: Choreo) -> None:
     """Requests for locks are handled and answered; explored and drawn, the wait for the lock is a step."""
     choreo("check")
     said = choreo("check", "--explore").stdout
-    assert "the expiry of the lock of isolate_on" in said
+    assert "keeps every promise" in said
     choreo("check", "--diagram", "drawn")
     drawn = {path.name: path.read_text(encoding="utf-8") for path in (desk / "drawn").glob("*.mmd")}
     assert any("locks.customers" in text for text in drawn.values())

@@ -3,6 +3,7 @@
 import pytest
 
 from choreo.errors import SpecError
+from choreo.saga.rules import Spec
 from tests.saga.flow import flow, step
 from tests.saga.story import Story
 
@@ -62,6 +63,28 @@ def test_what_is_repeated_in_vain_has_failed() -> None:
     story.then("AskA", "AskA", "AskA", "AskA", "UndoA").when("AUndone").stands("compensated")
 
 
+AGAIN_HELD = step("a", "emit: AskA", "not_before: 1h", "repeat: {until: steps.a.n >= 3, at_most: 4}")
+AGAIN_OR_NOT = step("a", "emit: AskA", "skips_on: Told1", "repeat: {until: steps.a.n >= 3, at_most: 4}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "events"),
+    [
+        (flow(REPEATS), ("AFailed",)),
+        (flow(REPEATS), ("Cancelled",)),
+        (flow(AGAIN_HELD), ("Cancelled",)),
+        (flow(AGAIN_OR_NOT, step("b", "after: a")), ("Told1", "BFailed")),
+    ],
+    ids=["fails", "is cancelled", "had not begun", "is skipped"],
+)
+def test_what_happened_is_undone_whatever_becomes_of_its_repetition(spec: Spec, events: tuple[str, ...]) -> None:
+    """The step has happened, though not well enough: where its next run comes to nothing, that is undone, once."""
+    story = Story(spec).when("Started").after("1h").when("ADone", n=1).when(*events)
+    story.stands("compensating", "AUndone").when("AFailed").stands("compensating", "AUndone").when("AUndone")
+    assert story.state("a") == "compensated"
+    assert [emit.event for emit in story.emits if emit.kind == "undo"] == ["flow.UndoA"]
+
+
 def test_a_condition_that_cannot_be_worked_out_ends_the_repetition() -> None:
     """An error of the condition is a failure at once: repeating would not mend it."""
     spec = flow(step("a", "emit: AskA", "repeat: {until: 1 / steps.a.n > 0, at_most: 4}"))
@@ -90,6 +113,13 @@ def test_what_was_taken_out_and_happens_is_done() -> None:
     spec = flow(step("a", "emit: AskA", "skips_on: Told1"), step("b", "after: a"))
     Story(spec).when("Started", "Told1", "ADone", "BFailed").then("AskA", "UndoA")
     Story(spec).when("Started", "ADone", "Told1", "BFailed").then("AskA", "UndoA")
+
+
+def test_what_was_taken_out_is_not_repeated() -> None:
+    """Where it happens after all, it counts as it is: it is not asked for again, and a complete saga stays so."""
+    story = Story(flow(AGAIN_OR_NOT, step("b"))).when("Started", "Told1", "BDone").then("AskA").stands("completed")
+    story.when("ADone", n=1).then().stands("completed")
+    assert story.state("a") == "done"
 
 
 MISTAKES = [

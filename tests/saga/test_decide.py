@@ -3,6 +3,7 @@
 import pytest
 
 from choreo.saga.instance import Cause, StepRecord
+from tests.saga.flow import flow, step
 from tests.saga.shop import ORDER, changed, spec_of
 from tests.saga.story import Story
 
@@ -359,3 +360,13 @@ def test_a_completed_saga_emits_nothing_more(order: Story) -> None:
     order.when("OrderPlaced", "StockReserved", "PaymentTaken", "ParcelHandedOver", "OrderDelivered")
     order.when("StockRejected", "PaymentUnknown", "StockReserved", "StockReleased", "StockReleaseFailed").after("29d")
     order.then("ShipmentRequested").stands("completed")
+
+
+def test_a_success_after_a_failure_is_undone_by_a_request_of_its_own() -> None:
+    """Its step was asked to be undone, then said to have failed: who has answered that request would not act on it."""
+    spec = flow(step("a", "emit: AskA"))
+    story = Story(spec).when("Started", "Cancelled", "AFailed").then("AskA", "UndoA").stands("cancelled")
+    story.when("ADone").then("UndoA").stands("compensating", "AUndone")
+    first, second = (emit.request_id for emit in story.emits if emit.kind == "undo")
+    assert first != second
+    story.when("AUndone").stands("cancelled")

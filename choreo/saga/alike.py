@@ -1,0 +1,158 @@
+"""What makes two states of an exploration one: all that can matter later. Times count only by what came before what,
+data not at all, and it is the same which of several items something befell.
+"""
+
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from choreo.events.event import Value
+from choreo.saga.draft import short
+from choreo.saga.environment import Message, Surroundings, World
+from choreo.saga.instance import Instance, StepRecord
+from choreo.saga.promises import Told, Witness
+from choreo.saga.variants import CLAIM, UNTIL
+
+Key = tuple[Any, ...]
+TOLD_ONLY = {"by", "undone_by", "problem", "fields", "due", "remind_due", "done_at", "undone_at", "since", "items"}
+"""Of a step's record: what is only told, and times, which are compared and not kept."""
+FOREIGN = {"saga", "key", "version", "digest", "steps", "remembered", "seen", "correlation_id", "refused", "cause"} | {
+    "started_at",
+    "ended_at",
+    "due",
+    "held",
+}
+
+
+def _reader(model: type[Value], left_out: set[str]) -> Callable[[Value], Key]:
+    """Reads what matters of a value: as it is, or as text where it can't be hashed."""
+    names = [name for name in model.model_fields if name not in left_out]
+    odd = [name for name in names if not isinstance(model.model_fields[name].default, (str, int, tuple, type(None)))]
+    read = itemgetter(*(name for name in names if name not in odd))
+
+    def kept(value: Value) -> Key:
+        fields = value.__dict__
+        return (*read(fields), *(repr(fields[name]) for name in odd)) if odd else read(fields)
+
+    return kept
+
+
+of_record, of_all = _reader(StepRecord, TOLD_ONLY), _reader(Instance, FOREIGN)
+
+
+class Lying(NamedTuple):
+    """All events that were said and may be taken yet: under way, copies, kept before the start, held for their turn."""
+
+    under_way: tuple[Message, ...]
+    copies: tuple[Message, ...]
+    early: tuple[Message, ...]
+    held: tuple[tuple[str, int, int], ...]
+    """Of each: its name, its step and when it was said."""
+
+
+class Likeness:
+    """The keys of the states around one variant of a spec: equal keys have equal futures, but for the times."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around, self._steps = around, around.spec.steps
+        limits = {step.name: step.deadline_us for step in self._steps}
+        self._deadlines = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
+        self._dated = bool(around.spec.policies)
+        self._groups = list(self._interchangeable())
+
+    def _interchangeable(self) -> Iterator[tuple[int, ...]]:
+        """Items of one step, all of which are on its list from the beginning."""
+        for step in self._around.as_written.steps:
+            items = [number for number, one in enumerate(self._steps) if one.item_of == step.name]
+            if len(items) > 1 and step.for_each is not None and not step.for_each.adds_on:
+                yield tuple(items)
+
+    def key(self, world: World, witness: Witness) -> Key:
+        """All of a state that can matter later."""
+        lying = self._lying(world)
+        steps = [self._of_step(number, world, witness, lying) for number in range(len(self._steps))]
+        place = list(range(len(steps)))
+        for items in self._groups:
+            there = sorted(items, key=lambda number: repr((steps[number], self._around_item(number, world, lying))))
+            for item, number in zip(items, there, strict=True):
+                place[number] = item
+        instance = world.instance
+        seen = () if instance is None else instance.seen
+        names = {self._steps[number].name: self._steps[at].name for number, at in enumerate(place) if number != at}
+
+        def of_message(one: Message) -> Key:
+            fields = one.received.fields
+            at = place[one.step] if one.step >= 0 else -1
+            return (one.lane, one.received.event, at, fields.get(UNTIL), fields.get(CLAIM))
+
+        return (
+            None if instance is None else self._of_all(instance),
+            tuple(step for _, step in sorted(zip(place, steps, strict=True), key=itemgetter(0))),
+            frozenset(names.get(name, name) for name in world.asked) if names else world.asked,
+            frozenset(_renamed(said, names, ":") for said in world.said) if names else world.said,
+            tuple(sorted(_renamed(name, names, "~") for name, _ in world.timers)),
+            tuple(of_message(one) for one in lying.early),
+            tuple(of_message(one) for one in lying.under_way),
+            tuple(sorted((*map(repr, of_message(one)), short(one.received.event_id) in seen) for one in lying.copies)),
+            tuple((event, place[step] if step >= 0 else -1) for event, step, _ in lying.held),
+            world.cancels,
+            world.duplicates,
+            (witness.pivoted, witness.back, frozenset(names.get(name, name) for name in witness.excused)),
+        )
+
+    def _lying(self, world: World) -> Lying:
+        held = () if world.instance is None else world.instance.held
+        return Lying(
+            tuple(sorted(world.under_way, key=lambda one: one.lane)),
+            world.copies,
+            world.early,
+            tuple((one.event, self._around.step_of(one.event, one.fields), one.at) for one in held),
+        )
+
+    def _of_step(self, number: int, world: World, witness: Witness, lying: Lying) -> Key:
+        step, instance = self._steps[number], world.instance
+        told: Told = witness.steps[step.name]
+        record = instance.steps.get(step.name) if instance is not None else None
+        times = [told.success_at, told.undone_at]
+        for messages in lying[:3]:
+            times += [
+                one.received.at for one in messages if number in self._around.concerned(one.received.event, one.step)
+            ]
+        times += [at for event, said_of, at in lying.held if number in self._around.concerned(event, said_of)]
+        known: Key = ()
+        if record is not None:
+            times += [record.done_at, record.undone_at, record.since if self._dated else None]
+            known = self._of_record(step.name, record, world.now, instance)
+        order = sorted({at for at in times if at is not None})
+        ranks = tuple([None if at is None else order.index(at) for at in times])
+        told = told._replace(success_at=None, undone_at=None)
+        if step.item_of:  # the ids of its requests tell it from the others
+            told = told._replace(request=told.request and b"undo", wanted=told.wanted and b"do")
+        return (known, ranks, told, world.deeds[number], world.undos[number], world.left[number])
+
+    def _around_item(self, number: int, world: World, lying: Lying) -> Key:
+        """Where an item is spoken of, so that items that differ in that are told apart."""
+        name = self._steps[number].name
+        spoken = [tuple(at for at, one in enumerate(messages) if one.step == number) for messages in lying[:3]]
+        held = tuple(at for at, one in enumerate(lying.held) if one[1] == number)
+        timers = tuple(timer[len(name) :] for timer, _ in world.timers if timer.startswith(name))
+        said = tuple(sorted(said[len(name) :] for said in world.said if said.startswith(name)))
+        return (*spoken, held, timers, said, name in world.asked)
+
+    def _of_record(self, name: str, record: StepRecord, now: int, instance: Instance | None) -> Key:
+        deadline = self._deadlines.get(name)
+        limit: Any = None
+        if deadline is not None and instance is not None:
+            limit = (now >= instance.started_at + deadline, record.due == instance.started_at + deadline)
+        items = None if record.items is None else len(record.items)
+        return (*of_record(record), record.due is not None, record.remind_due is not None, limit, items)
+
+    def _of_all(self, instance: Instance) -> Key:
+        cause = None if instance.cause is None else instance.cause.kind
+        return (*of_all(instance), cause, instance.ended_at is not None)
+
+
+def _renamed(text: str, names: dict[str, str], mark: str) -> str:
+    """What begins with the name of an item, as if another had its place."""
+    name, found, rest = text.partition(mark)
+    return names.get(name, name) + found + rest
