@@ -12,7 +12,7 @@ COMPILED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types architecture chaos soak bench wheel clean
+.PHONY: help demo test lint format types architecture chaos soak bench mutation wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,7 +32,7 @@ demo: $(VENV)/.runs ## the sample shop and its order saga on the embedded log (A
 	$(BIN)/choreo demo $(ARGS)
 
 test: $(VENV)/.tests ## the whole suite; starts a real Kafka by itself (ARGS="-k name ...")
-	$(BIN)/python -m tests.kafka.broker run -- $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m tests.kafka.broker run -- $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=30 --durations-min=5 $(ARGS)
 
 lint: $(VENV)/.tests ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -58,6 +58,9 @@ soak: $(VENV)/.tests ## the same for a long time: make soak ARGS="--minutes 60"
 
 bench: $(VENV)/.tests ## speed and memory, a line of JSON a figure; starts a Kafka by itself (ONLY="events latency")
 	@$(BIN)/python -m benchmarks $(ARGS) $(ONLY)
+
+mutation: $(VENV)/.tests ## how many mutants of `decide` the tests catch, and which they don't (minutes; docs/mutation.md)
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 wheel: $(VENV)/.tests ## build the wheel into dist/ (COMPILED=1: for this platform, a third less CPU an event)
 	CHOREO_COMPILED=$(COMPILED) $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

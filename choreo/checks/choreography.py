@@ -25,12 +25,12 @@ class SpecFile:
     spec: Spec
 
     def spot(self, word: str, step: str = "") -> Spot:
-        """Where the spec says `word`, an event under its full or short name too; first in the step of this name."""
-        short = word.rpartition(".")[2]
+        """Where the spec says `word`, else an event by its short name; first in the step of this name."""
         for node in (*([self.step(step)] if step else []), self._table):
-            for text in _texts(node):
-                if text.value in (word, short):
-                    return Spot(self.file, *text.place)
+            for name in (word, word.rpartition(".")[2]):
+                for text in _texts(node):
+                    if text.value == name:
+                        return Spot(self.file, *text.place)
         return Spot(self.file)
 
     def step(self, name: str) -> Table | None:
@@ -76,6 +76,8 @@ class Deployed:
     problem: str = ""
     running: tuple[str, ...] = ()
     """The keys of the instances that follow it and have not ended."""
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """How many of them are safe, need a mapping or stay under the project's own version, where that was worked out."""
 
 
 @dataclass(frozen=True)

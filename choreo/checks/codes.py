@@ -28,6 +28,8 @@ CODES: Mapping[str, Code] = {
     "undo-cannot-end": Code("error", "A request to undo that does not lead to its answer."),
     "constant-condition": Code("warning", "A condition that is always true."),
     "unknown-status": Code("error", "A condition compares a step's status with a word that is none."),
+    "unknown-value": Code("error", "A condition compares a field with a text that it never holds."),
+    "unfit-value": Code("error", "A constant of a mapping is nothing that the field takes."),
     "undo-no-time-limit": Code("warning", "An undo that may wait for ever."),
     "timeout-never": Code("warning", "An answer to a timeout, and no time limit."),
     "single-minutes": Code("warning", "A duration counts windows that are open for single minutes."),

@@ -19,7 +19,7 @@ from choreo.saga.durations import parse_duration
 from choreo.saga.locks import lock_services
 from choreo.saga.offers import Offers
 from choreo.saga.shelf import deploy, older_specs
-from choreo.saga.spec import Spec, examine_spec, folder_of, load_spec
+from choreo.saga.spec import Spec, examine_spec, folder_of, load_spec, shared_beside
 from choreo.service.service import Service
 
 
@@ -68,7 +68,8 @@ def _with_neighbours(
     for path in finder.spec_files() if scopes else ():
         if path not in paths:
             source = path.read_text(encoding="utf-8", errors="replace")
-            spec, _ = examine_spec(source, str(path), finder.catalogue(), offers.behind(folder_of(path)))
+            near, shared = offers.behind(folder_of(path)), shared_beside(path)
+            spec, _ = examine_spec(source, str(path), finder.catalogue(), near, shared)
             specs += [spec] if spec and spec.lock_scope in scopes else []
     return specs
 
@@ -85,7 +86,7 @@ def deploy_specs(log: Log, found: Assembly) -> list[str]:
 def _deployed(log: Log, spec: Spec, file: Path) -> bool:
     source = file.read_text(encoding="utf-8")
     try:
-        return deploy(log, spec, source)
+        return deploy(log, spec, source, shared_beside(file))
     except SpecError as error:
         error.at = error.at or _place_of_version(source, file)
         raise

@@ -12,7 +12,7 @@ import click
 
 from choreo.checks.finding import Finding, in_order
 from choreo.checks.sarif import sarif
-from choreo.cli.checked import Checked
+from choreo.cli.checked import Checked, counted
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
@@ -63,12 +63,8 @@ def _looked_further(project: Project, checked: Checked, asked: Mapping[str, Any]
 
 
 def _told(errors: int, warnings: int) -> str:
-    counts = [
-        f"{count} {word}{'s' if count > 1 else ''}"
-        for count, word in ((errors, "error"), (warnings, "warning"))
-        if count
-    ]
-    return ", ".join(counts) or "all of it fits"
+    found = [counted(count, word) for count, word in ((errors, "error"), (warnings, "warning")) if count]
+    return ", ".join(found) or "all of it fits"
 
 
 def _from_here(finding: Finding) -> Finding:

@@ -9,19 +9,24 @@ from choreo.checks.contracts import find_contracts
 from choreo.checks.emissions import find_emissions
 from choreo.checks.every import find_all
 from choreo.checks.finding import Finding, Spot, spot_of
-from choreo.cli.deployed import deployed_specs
+from choreo.cli.deployed import deployed_specs, with_outcomes
 from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
 from choreo.diagram.parts import Parts
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, SpecError
 from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lock_events import lock_events
 from choreo.saga.locks import lock_services
 from choreo.saga.offers import NOBODY
-from choreo.saga.spec import examine_spec, folder_of
+from choreo.saga.spec import examine_spec, folder_of, shared_beside
 from choreo.service.service import Service
+
+
+def counted(number: int, word: str) -> str:
+    """`1 service`, `2 services`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 class Checked:
@@ -36,10 +41,13 @@ class Checked:
         self._offers = NOBODY
         self._broken = False
         """Whether a part could not be loaded: what it would have said is not known, so nobody is told to lack it."""
+        self._hidden = False
+        """Whether that part was code: its events are not known."""
 
     def counted(self) -> str:
         """What was looked at."""
-        return f"{len(self._services)} services, {len(self._specs)} sagas, {len(self._finder.catalogue())} events"
+        parts = (len(self._services), "service"), (len(self._specs), "saga"), (len(self._finder.catalogue()), "event")
+        return ", ".join(counted(number, word) for number, word in parts)
 
     def findings(self, targets: Sequence[str]) -> Iterator[Finding]:
         """Everything that is found in these targets; without one, in the whole project."""
@@ -48,6 +56,7 @@ class Checked:
             try:
                 found = self._finder.find([target])
             except ChoreoError as error:
+                self._hidden = True
                 yield self._failed("cannot-load", error)
                 continue
             self._services += [service for service in found.services if service not in self._services]
@@ -65,6 +74,8 @@ class Checked:
         if self._broken:
             yield from find_emissions(whole)
             whole = replace(whole, services=(), whole=False)
+        if whole.deployed:
+            whole = replace(whole, deployed=tuple(with_outcomes(self._project, whole)))
         yield from find_all(whole)
         config = self._project.config
         yield from find_contracts(self._finder.catalogue().values(), config.path(config.project.schemas))
@@ -97,13 +108,19 @@ class Checked:
         self._offers = offers_of([*files, *self._finder.spec_files()], log)
         for path in files:
             try:
-                source = path.read_bytes().decode()
+                source, shared = path.read_bytes().decode(), shared_beside(path)
             except (OSError, UnicodeDecodeError) as error:
                 self._broken = True
                 yield Finding("cannot-load", f"{path} can't be read: {error}", Spot(str(path)))
                 continue
-            spec, problems = examine_spec(source, str(path), catalogue, self._offers.behind(folder_of(path)))
+            except SpecError as error:
+                yield self._failed("cannot-load", error)
+                continue
+            near = self._offers.behind(folder_of(path))
+            spec, problems = examine_spec(source, str(path), catalogue, near, shared)
             for problem in problems.found:
+                if problem.code == "unknown-event" and self._hidden:
+                    continue
                 yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
             if spec is None or problems.found:
                 self._broken = True

@@ -1,6 +1,6 @@
 """The services that should emit an event for a saga: what they have left to do, fail at or gave up on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from choreo.cli.assembly import Assembly
@@ -40,6 +40,19 @@ class Emitters:
         """Which services declare that they emit an event, by its full name."""
         emitted = {name: service.emitted for name, service in self._services.items()}
         return [name for name, events in emitted.items() if any(one.contract.full_name == event for one in events)]
+
+    def coordinator(self, saga: str, key: str, awaited: Collection[str]) -> Emitter | None:
+        """How the coordinator stands with one of its sagas: what is awaited may be on the log already.
+
+        A dead letter of it counts where the saga still waits for that event, or where the key is held back behind it.
+        """
+        name = f"saga.{saga}"
+        if name not in self._services:
+            return None
+        found = self.stands(name, key)
+        letter = found.dead_letter
+        counts = letter is not None and (letter["event"] in awaited or found.failing is not None)
+        return found if counts else found._replace(dead_letter=None)
 
     def stands(self, service: str, key: str) -> Emitter:
         """How one of them stands with what has this key, as the log and the copies of its stores tell."""
@@ -82,21 +95,26 @@ class Emitters:
 
 
 def hindrances(emitter: Mapping[str, Any]) -> Iterator[str]:
-    """What a service that should emit an event has left to do, fails at, or could not do: a line each."""
+    """What a service has left to do, fails at, or could not do, for whoever waits for it: a line each."""
     service, failing, letter = emitter["service"], emitter["failing"], emitter["dead_letter"]
     if emitter["lag"] is None:
-        yield f"    {service} has never run on this log"
+        yield f"{service} has never run on this log"
     elif emitter["lag"]:
-        yield f"    {service} has {emitter['lag']:,} offsets still to handle"
+        yield f"{service} has {emitter['lag']:,} offsets still to handle"
     if letter is not None:
         told = f"{service} gave up on {letter['event']} of this key at {moment_text(letter['at'])}"
-        yield f"    {told}: {letter['error']} (choreo dead-letters show {letter['id']})"
+        yield f"{told}: {_first(letter['error'])} (choreo dead-letters show {letter['id']})"
     if failing is None:
         return
-    event, error = failing["event"], failing["error"]
+    event, error = failing["event"], _first(failing["error"])
     if failing["held"]:
-        yield f"    {service} holds the later events of this key back, since {event} could not be handled: {error}"
+        yield f"{service} holds the later events of this key back, since {event} could not be handled: {error}"
         return
     times = "once" if failing["attempts"] == 1 else f"{failing['attempts']} times"
     again = f"at {moment_text(failing['again_at'])}" if failing["again_at"] else "just now"
-    yield f"    {service} failed {times} at {event} of this key: {error}; it is tried again {again}"
+    yield f"{service} failed {times} at {event} of this key: {error}; it is tried again {again}"
+
+
+def _first(error: str) -> str:
+    """The first line of an error; `choreo dead-letters show` has the others."""
+    return error.partition("\n")[0]

@@ -227,8 +227,11 @@ def confirm(project: Project, sound: Sequence[tuple[str, str]]) -> None:
     click.confirm(f"give this order to {len(sound)} sagas ({shown})?", abort=True, err=True)
 
 
-def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who: str, why: str) -> None:
-    """Put orders (saga, key, what) on the log. Raises ConfigError where a coordinator has no topic for them yet."""
+def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who: str, why: str) -> list[bytes]:
+    """Put orders (saga, key, what) on the log; answers the ids of their events.
+
+    Raises ConfigError where a coordinator has no topic for them yet.
+    """
     topics = project.log.topics()
     for saga in dict.fromkeys(saga for saga, _, _ in orders):
         topic = command_event(saga).contract.topic
@@ -241,8 +244,9 @@ def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who:
             )
     codec = Codec(project.registry, (), project.log.cluster_id())
     now = SystemClock().now()
-    made = [command_of(saga, key, order, who, why) for saga, key, order in orders]
-    project.log.append([codec.encode(one, fresh_ids(now)) for one in made])
+    made = [(command_of(saga, key, order, who, why), fresh_ids(now)) for saga, key, order in orders]
+    project.log.append([codec.encode(one, ids) for one, ids in made])
+    return [ids.event_id for _, ids in made]
 
 
 def _full_name(event: str, spec: Spec | None) -> str:

@@ -2,63 +2,29 @@
 
 import getpass
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from choreo.cli.judged import Judged, Known, judged_by
 from choreo.cli.mend import confirm, send_orders
+from choreo.cli.migrated import Given, Taken, see_through
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.saga_answers import MappingFile, read_mapping
-from choreo.cli.saga_filters import OPEN, Filters, filtered, select
-from choreo.cli.saga_past import Pasts
+from choreo.cli.saga_filters import OPEN, Filters, filtered, micros_of, select
 from choreo.cli.saga_specs import project_parts
-from choreo.cli.saga_view import SagaView
 from choreo.errors import ConfigError
-from choreo.events.event import Event
 from choreo.saga.coordinator import Coordinator
-from choreo.saga.instance import Instance
-from choreo.saga.migration import Answers, Question, Verdict, Versions, classify
-from choreo.saga.refold import History
+from choreo.saga.migration import Question
 from choreo.saga.rules import Spec
 from choreo.saga.shelf import shelf
-from choreo.service.service import Service
 
 FOUND = 1
 COLUMNS = ["key", "version", "outcome", "reasons"]
-
-
-@dataclass(frozen=True)
-class Known:
-    """The coordinator of a saga as the project here knows it: its specs by digest, and the classes of its events."""
-
-    service: Service
-    specs: Mapping[str, Spec]
-    events: Mapping[str, type[Event]]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One instance, and what a migration would mean to it."""
-
-    instance: Instance
-    verdict: Verdict
-
-    def row(self) -> dict[str, Any]:
-        """As listings show it."""
-        order = self.verdict.order
-        return {
-            "saga": self.instance.saga,
-            "key": self.instance.key,
-            "version": self.instance.version,
-            "outcome": self.verdict.outcome,
-            "reasons": list(self.verdict.reasons),
-            "steps": {name: record.state.value for name, record in order.instance.steps.items()} if order else None,
-        }
 
 
 @command("migrate")
@@ -68,6 +34,7 @@ class Judged:
 @click.option("--why", metavar="TEXT", help="Why; it is kept on the log with each order.")
 @click.option("--who", help="Who gives the order. Default: the user of this machine.")
 @click.option("--dry-run", is_flag=True, help="Only say what would become of each.")
+@click.option("--wait", "wait", metavar="DURATION", help="See what the coordinator says: 30s. What went on is retried.")
 @click.option("--yes", is_flag=True, help="Do not ask, also for several.")
 @filtered
 def migrate_sagas(
@@ -90,18 +57,59 @@ def migrate_sagas(
     known = _known(project, saga)
     to = _deployed(project, saga, version, known)
     mapping = read_mapping(file) if file else MappingFile()
-    judged = _judged(project, known, to, mapping, _meant(project, saga, to, filters))
+    wait_us = micros_of(said["wait"]) if said["wait"] else 0
+
+    def judge(keys: Sequence[str]) -> list[Judged]:
+        return judged_by(project, known, to, mapping, keys)
+
+    judged = judge(_meant(project, saga, to, filters))
     safe = [one for one in judged if one.verdict.order is not None]
     _tell(project, judged, f"no sagas {saga} under way that follow another version than {version}")
     _ask(judged, mapping, file, to)
     if safe and not said["dry_run"]:
         if len(safe) > 1 and not said["yes"]:
             confirm(project, [(saga, one.instance.key) for one in safe])
-        orders = [(saga, one.instance.key, one.verdict.order) for one in safe if one.verdict.order]
-        send_orders(project, orders, said["who"] or getpass.getuser(), said["why"])
+        who = said["who"] or getpass.getuser()
+
+        def give(found: Sequence[Judged]) -> list[Given]:
+            return _give(project, found, who, said["why"])
+
+        if wait_us:
+            return _seen_through(project, to, safe, (give, judge), wait_us)
+        give(safe)
         if not project.output.quiet:
-            note("a coordinator takes up what is safe when it runs; choreo sagas show ID tells what came of it")
+            note("a coordinator takes up what is safe when it runs; run this again then, for what went on in between")
     return FOUND if judged and not safe else 0
+
+
+def _give(project: Project, safe: Sequence[Judged], who: str, why: str) -> list[Given]:
+    orders = [(one.instance.saga, one.instance.key, one.verdict.order) for one in safe if one.verdict.order]
+    ids = send_orders(project, orders, who, why)
+    return [Given(event_id, key) for event_id, (_, key, _) in zip(ids, orders, strict=True)]
+
+
+def _seen_through(
+    project: Project,
+    to: Spec,
+    safe: Sequence[Judged],
+    means: tuple[Callable[[Sequence[Judged]], list[Given]], Callable[[Sequence[str]], list[Judged]]],
+    wait_us: int,
+) -> int:
+    """Give the orders and wait for what becomes of them. Exit code 1 where some were not taken over."""
+    give, judge = means
+    last = {one.instance.key: one for one in safe}
+
+    def again(keys: Sequence[str]) -> list[Given]:
+        found = judge(keys)
+        last.update({one.instance.key: one for one in found})
+        sound = [one for one in found if one.verdict.order]
+        return give(sound) if sound else []
+
+    with Taken(project, to.name, to.digest) as taken:
+        said = see_through(taken, give(safe), again, wait_us)
+    rows = [last[key].row() | ({"outcome": word} if last[key].verdict.order else {}) for key, word in said.items()]
+    project.output.listing(rows, COLUMNS, empty="")
+    return 0 if all(row["outcome"] == "taken over" for row in rows) else FOUND
 
 
 def _known(project: Project, saga: str) -> Known:
@@ -139,28 +147,6 @@ def _meant(project: Project, saga: str, to: Spec, filters: Filters) -> list[str]
     """The keys of those under way that follow another version."""
     rows = select(project, [saga], filters)
     return [row["key"] for row in rows if row["status"] in OPEN and row["digest"] != to.digest]
-
-
-def _judged(project: Project, known: Known, to: Spec, mapping: MappingFile, keys: Sequence[str]) -> list[Judged]:
-    # The stores are read first: what comes in between makes a history that leads elsewhere, never a wrong order.
-    with SagaView(project, to.name) as seen:
-        instances = [instance for key in keys if (instance := seen.instance(key)) is not None]
-    pasts = Pasts(project, known.service).of([one.key for one in instances]) if instances else {}
-    answers = mapping.answers(to)
-    return [Judged(one, _verdict(one, pasts[one.key], known, to, (mapping, answers))) for one in instances]
-
-
-def _verdict(
-    instance: Instance, past: History | str, known: Known, to: Spec, said: tuple[MappingFile, Answers]
-) -> Verdict:
-    follows = known.specs.get(instance.digest)
-    if isinstance(past, str):
-        return Verdict("stays", (past,))
-    if follows is None or past.digest not in known.specs:
-        return Verdict("stays", (f"version {instance.version}, which it follows, can't be read here",))
-    mapping, answers = said
-    values = mapping.values(instance, (follows, to), known.events)
-    return classify(instance, past, Versions(known.specs, to), answers, values)
 
 
 def _tell(project: Project, judged: Sequence[Judged], none: str) -> None:

@@ -166,11 +166,16 @@ def _at_step(row: dict[str, Any], wanted: str) -> bool:
     return bool(stands == state if mark else stands in AT_STEP and row["status"] in OPEN)
 
 
+def micros_of(text: str) -> int:
+    """A duration as it is given by an option: `30s`. Raises ConfigError."""
+    return _duration(text) // timedelta(microseconds=1)
+
+
 def _duration(text: str) -> timedelta:
     try:
         micros = parse_duration(text)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if micros is None:
-        raise ConfigError(f"{text} is no age", hint="2h, 3d")
+        raise ConfigError(f"{text} is no length of time", hint="2h, 3d")
     return timedelta(microseconds=micros)

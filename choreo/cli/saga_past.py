@@ -120,7 +120,7 @@ class Pasts:
                 yield Command(order, ids.event_id, now, ids.at, event.who, event.why)
         elif event is not None and event.contract.full_name in self._handled:
             name, fields = event.contract.full_name, event.model_dump(mode="json")
-            yield Received(name, key, ids.event_id, now, ids.at, fields, ids.correlation_id)
+            yield Received(name, key, ids.event_id, now, ids.at, fields, ids.correlation_id, ids.cancelled)
 
     def _as_written(self, key: str, record: Record, now: int) -> Iterator[Received]:
         """An event that its class can't read any more: the fields that it was written with."""
@@ -130,7 +130,8 @@ class Pasts:
             return
         if name in self._handled and name != command_event(self._saga).contract.full_name:
             ids = self._codec.ids(record)
-            yield Received(name, key, ids.event_id, now, ids.at, to_jsonable_python(body), ids.correlation_id)
+            fields = to_jsonable_python(body)
+            yield Received(name, key, ids.event_id, now, ids.at, fields, ids.correlation_id, ids.cancelled)
 
 
 def _in_order(codec: Codec, inputs: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[Record]:

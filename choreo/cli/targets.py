@@ -7,6 +7,7 @@ shop), `demo:purchasing` (the saga of the sample of purchase to pay) or nothing 
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import isabstract
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from choreo.config import Config
 from choreo.config.modules import Modules, spec_files
 from choreo.config.sections import did_you_mean
-from choreo.errors import ConfigError
+from choreo.errors import ChoreoError, ConfigError
 
 if TYPE_CHECKING:
     from choreo.events.event import Event
@@ -43,6 +44,7 @@ class Finder:
     def __init__(self, config: Config, here: Path) -> None:
         self._config, self._here = config, here
         self._modules = Modules(config.directory, here)
+        self._services: list[Service] = []
 
     def find(self, targets: Sequence[str]) -> Targets:
         """Everything that the targets name; without one, everything that choreo.toml names. Raises ConfigError."""
@@ -81,11 +83,20 @@ class Finder:
         )
 
     def catalogue(self) -> dict[str, type["Event"]]:
-        """Every event class of the packages that were loaded, by full name: what a saga spec may speak of."""
+        """What a saga spec may speak of, by full name: the event classes of the packages that were loaded, and those
+        that services handle or emit, wherever they were written.
+        """
         from choreo.events.event import Event
 
-        events = [event for event in _subclasses(Event) if self._is_ours(event) and not event.contract.abstract]
+        ours = [event for event in _subclasses(Event) if self._is_ours(event)]
+        events = [event for event in (*self._used(), *ours) if not event.contract.abstract]
         return {event.contract.full_name: event for event in events}
+
+    def _used(self) -> Iterator[type["Event"]]:
+        """What the services that were found handle and emit; one that breaks a rule of the runtime says nothing."""
+        for service in self._services:
+            with suppress(ChoreoError):
+                yield from (*service.handled, *service.emitted)
 
     def handlers(self) -> list[type["Handler[Any]"]]:
         """Every handler class that can be run, of the packages that were loaded."""
@@ -123,6 +134,7 @@ class Finder:
         for thing in things:
             if isinstance(thing, Service) and thing not in found.services:
                 found.services.append(thing)
+                self._services.append(thing)
             elif isinstance(thing, type) and issubclass(thing, Event) and not thing.contract.abstract:
                 found.events.append(thing)
         if attribute and not isinstance(things[0], Service) and things[0] not in found.events:

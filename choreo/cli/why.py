@@ -50,9 +50,11 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     lines = [f"{row['saga']} {row['key']} is {row['status']}{told}" if waits else str(row["explanation"])]
     for wait in waits:
         lines += [_sentence(wait), *([f"    {sentence(wait['nested'])}"] if wait["nested"] is not None else [])]
-        lines += [line for one in wait["emitters"] for line in hindrances(one)]
+        lines += [f"    {line}" for one in wait["emitters"] for line in hindrances(one)]
+    own = emitters.coordinator(row["saga"], row["key"], row["waits_for"]) if waits else None
+    lines += [f"  {line}" for line in (hindrances(own._asdict()) if own else ())]
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
-    project.output.thing(answer | {"waits": waits}, lines)
+    project.output.thing(answer | {"waits": waits, "coordinator": own._asdict() if own else None}, lines)
 
 
 def _sentence(wait: Mapping[str, Any]) -> str:

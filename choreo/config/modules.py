@@ -14,6 +14,9 @@ from typing import NamedTuple
 from choreo.config.sections import Config, did_you_mean
 from choreo.errors import ChoreoError, ConfigError
 
+SHARED_CALENDARS = "calendars.yaml"
+"""Lies beside specs and is none (`saga/spec.py`)."""
+
 
 class Found(NamedTuple):
     """A module, and the things in it that were asked for: one by its name, or all."""
@@ -95,8 +98,9 @@ class Modules:
 
 
 def spec_files(config: Config) -> list[Path]:
-    """The saga specs that the project's globs find, by name."""
-    return sorted({path for pattern in config.project.sagas for path in config.directory.glob(pattern)})
+    """The saga specs that the project's globs find, by name. The calendars that they share are none."""
+    found = {path for pattern in config.project.sagas for path in config.directory.glob(pattern)}
+    return sorted(path for path in found if path.name != SHARED_CALENDARS)
 
 
 def _module_of(path: Path) -> tuple[str, Path]:

@@ -135,6 +135,7 @@ class Committer:
             self.cautious = max(self.cautious - 1, 0)
             took, ended = tuple(live.task.partition for live in tasks), self._site.clock.now()
             counts = (sum(since.values()), written.outputs, written.entries)
+            self._pace.committed(ended, ended - now, counts[0])
             self._site.observer.saw(Committed(self._name, took, *counts, why or "hand-over", ended - now, ended))
 
     def _refused(self, tasks: Sequence[LiveTask], error: Exception) -> None:

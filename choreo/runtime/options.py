@@ -35,7 +35,7 @@ class RunOptions:
     worker: int = 0
     """Which of `--workers N` this is: part of its stable identity."""
     checkpoint_dry_s: float = 0.001
-    """Commit this long after the input ran dry."""
+    """Commit this long after the input ran dry; later where inputs keep coming, see runtime/pace.py."""
     checkpoint_interval_s: float = 0.25
     """Commit at the latest after this."""
     checkpoint_quiet_s: float = 0.25

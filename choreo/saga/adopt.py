@@ -13,6 +13,8 @@ from choreo.saga.instance import SEEN_EVENTS, Instance
 from choreo.saga.items import whole_in
 from choreo.saga.rules import Spec
 
+GONE_ON = "it has gone on since this was worked out: migrate it again"
+
 
 def revision(instance: Instance) -> str:
     """A mark (hex) of all that an instance is: it is another one after every decision that changed anything."""
@@ -45,7 +47,7 @@ def _refusal(spec: Spec, before: Instance, order: Migrate) -> str | None:
     if spec.digest != order.digest:
         return f"version {order.version} is not deployed: choreo sagas deploy, then run the coordinator with it"
     if revision(before) != order.revision:
-        return "it has gone on since this was worked out: migrate it again"
+        return GONE_ON
     steps = {whole_in(name) for name in after.steps}
     is_of = (after.saga, after.key, after.version, after.digest, after.status, steps)
     if is_of != (spec.name, before.key, spec.version, spec.digest, before.status, set(spec.by_name)):

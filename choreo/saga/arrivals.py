@@ -129,7 +129,8 @@ def expire(draft: Draft) -> None:
 
 def _received(draft: Draft, held: Held) -> Received:
     event_id, key = bytes.fromhex(held.event_id), draft.before.key
-    return Received(held.event, key, event_id, draft.now, held.at, held.fields, draft.before.correlation_id)
+    story = draft.before.correlation_id
+    return Received(held.event, key, event_id, draft.now, held.at, held.fields, story, held.cancelled)
 
 
 # -- what follows ------------------------------------------------------------------------------------------------------
@@ -151,8 +152,14 @@ def _obey(draft: Draft, policy: Policy, part: Part, given: Received, apply: Appl
         _bury(draft, given, f"{says}, and {MAX_HELD} events wait for their turn already")
     else:
         until = None if policy.keep_us is None else draft.now + policy.keep_us
-        fields = dict(given.fields)
-        held = Held(event=given.event, event_id=given.event_id.hex(), at=given.at, until=until, fields=fields)
+        held = Held(
+            event=given.event,
+            event_id=given.event_id.hex(),
+            at=given.at,
+            until=until,
+            fields=dict(given.fields),
+            cancelled=given.cancelled,
+        )
         draft.hold((*draft.held, held))
         draft.note(f"kept for its turn: {says}")
 
@@ -193,15 +200,16 @@ def _fail(draft: Draft, policy: Policy, part: Part, given: Received, apply: Appl
 
 def _merge(draft: Draft, part: Part, given: Received, says: str) -> None:
     """A step that is done keeps what was said of it last, by the time of saying it."""
-    step = draft.spec.by_name[part.step] if part.role is Role.COMPLETES else None
-    record = draft.steps[step.name] if step is not None else None
-    if step is None or record is None or record.done_at is None or given.at < record.done_at:
-        older = record is not None and record.done_at is not None
-        draft.note(f"ignored: {says}" + (" by a later one" if older else ""))
-        return
-    fields = {name: given.fields[name] for name in step.keeps if name in given.fields}
-    draft.put(step, fields={**record.fields, **fields}, done_at=given.at)
-    draft.note(f"{step.name}: its fields are those of a later {given.event}")
+    done_at = draft.steps[part.step].done_at if part.role is Role.COMPLETES else None
+    if done_at is None:
+        draft.note(f"ignored: {says}")
+    elif given.at < done_at:
+        draft.note(f"ignored: {says} by a later one")
+    else:
+        step, record = draft.spec.by_name[part.step], draft.steps[part.step]
+        fields = {name: given.fields[name] for name in step.keeps if name in given.fields}
+        draft.put(step, fields={**record.fields, **fields}, done_at=given.at)
+        draft.note(f"{step.name}: its fields are those of a later {given.event}")
 
 
 def _bury(draft: Draft, given: Received, says: str) -> None:

@@ -80,8 +80,9 @@ def undo_again(draft: Draft, step: Step) -> None:
 def undo_failed(draft: Draft, step: Step, event: str) -> None:
     """A service says that it can't undo: it is asked again after a while, then the saga is stuck."""
     record, undo = draft.steps[step.name], step.compensate
-    if undo is None or record.state is not StepState.COMPENSATING or record.resting:
+    if record.state is not StepState.COMPENSATING or record.resting:
         return
+    assert undo is not None
     if record.undo_attempt < undo.attempts:
         draft.put(step, resting=True, due=draft.now + undo.wait_after(record.undo_attempt))
         draft.note(f"{step.name}: undo {record.undo_attempt} failed ({event})")

@@ -7,6 +7,7 @@ holds both. Whatever machine replays a log with the same packages works out the 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache, cached_property
@@ -22,6 +23,8 @@ STRETCH = 6 * DAY
 """No zone has changed its clocks twice within this time since 1970: tests/saga/test_calendars.py holds tzdata to it."""
 HORIZON = 100 * 365 * DAY
 """What has not come by then never comes."""
+RANGE = ".."
+"""Between the first and the last of several days."""
 EPOCH = date(1970, 1, 1).toordinal()
 EVERY_YEAR = range(date(2000, 1, 1).toordinal(), date(2028, 1, 1).toordinal())
 """Days with every date on every weekday, leap days too."""
@@ -29,7 +32,9 @@ EVERY_YEAR = range(date(2000, 1, 1).toordinal(), date(2028, 1, 1).toordinal())
 
 @dataclass(frozen=True)
 class Calendar:
-    """Open are the minutes of `open` that are not in `closed`: cron windows, and in `closed` dates as well."""
+    """Open are the minutes of `open` that are not in `closed`: cron windows, and in `closed` dates and ranges of dates,
+    their last day included, as well.
+    """
 
     zone: str
     open: tuple[str, ...]
@@ -104,7 +109,7 @@ class Calendar:
         """The open times between two times of the wall, both as microseconds since 1970 on that wall."""
         for day in range(begin // DAY, (end - 1) // DAY + 1):
             midnight, today = day * DAY, date.fromordinal(EPOCH + day)
-            if today in self._closed_days:
+            if any(first <= today <= last for first, last in self._closed_days):
                 continue
             for first, last in _runs(self._minutes(today)):
                 opens, closes = max(begin, midnight + first * MINUTE), min(end, midnight + last * MINUTE)
@@ -132,11 +137,11 @@ class Calendar:
 
     @cached_property
     def _closed_windows(self) -> tuple[Window, ...]:
-        return tuple(parse_window(text) for text in self.closed if not is_date(text))
+        return tuple(parse_window(text) for text in self.closed if not are_days(text))
 
     @cached_property
-    def _closed_days(self) -> frozenset[date]:
-        return frozenset(date.fromisoformat(text) for text in self.closed if is_date(text))
+    def _closed_days(self) -> tuple[tuple[date, date], ...]:
+        return tuple(days_in(text) for text in self.closed if are_days(text))
 
 
 @dataclass(frozen=True)
@@ -167,9 +172,26 @@ def end_of(span: Span, start: int) -> int:
     return start + span
 
 
-def is_date(text: str) -> bool:
-    """Whether a text of `closed` is one day, not a window: a window has spaces."""
-    return len(text.split()) == 1
+def are_days(text: str) -> bool:
+    """Whether a text of `closed` is a day or a range of days, not a window: a window has spaces."""
+    return RANGE in text or len(text.split()) == 1
+
+
+def days_in(text: str) -> tuple[date, date]:
+    """The first and the last day of `2026-12-25` or `2026-12-24..2026-12-31`. Raises ValueError for anything else."""
+    first, mark, last = (part.strip() for part in text.partition(RANGE))
+    days = _day(first), _day(last if mark else first)
+    if days[1] < days[0]:
+        raise ValueError(f"{text} ends before it begins")
+    return days
+
+
+def _day(text: str) -> date:
+    with suppress(ValueError):
+        found = date.fromisoformat(text)
+        if found.isoformat() == text:  # Python reads other forms of ISO 8601 too
+            return found
+    raise ValueError(f"{text or 'nothing'} is no day")
 
 
 @cache

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from choreo.saga.almanac import Almanac
+from choreo.saga.almanac import Almanac, Shared
 from choreo.saga.calendars import Span
 from choreo.saga.clauses import (
     Cancellation,
@@ -35,10 +35,11 @@ from choreo.saga.vocabulary import Vocabulary
 from choreo.saga.yaml import Text
 
 DAY = 86_400_000_000
+MAY_BE_NULL = "a condition is true or false, and this may be null"
 
 
-def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | None:
-    """The finished spec; None where problems were found. Fills `problems`."""
+def check_spec(raw: RawSpec, words: Vocabulary, shared: Shared, problems: Problems) -> Spec | None:
+    """The finished spec, which may go by `shared` calendars; None where problems were found. Fills `problems`."""
     starts_on = words.event(raw.starts_on)
     words.learn_variables(raw, starts_on)
     order = Order.of(raw.steps, problems)
@@ -50,7 +51,7 @@ def check_spec(raw: RawSpec, words: Vocabulary, problems: Problems) -> Spec | No
         return None
     for text in raw.remember:
         words.has_field(starts_on, text)
-    almanac = Almanac.of(raw, problems)
+    almanac = Almanac.of(raw, shared, problems)
     checker = _Steps(raw, words, problems, order, Mapper(words, problems, starts_on, keys), almanac)
     steps = tuple(checker.for_items(step).step(step) for step in raw.steps)
     cancels_on = checker.cancellation(raw.cancels_on, raw.refused)
@@ -153,8 +154,8 @@ class _Steps:
         time = self.words.expression(written)
         if time is None:
             return None
-        if not time.kind.fits(Kind.TIMESTAMP):
-            said = f"a point in time is wanted, this gives a {time.kind}"
+        if not time.present.fits(Kind.TIMESTAMP):
+            said = f"a point in time is wanted, this gives {time.present.one}"
             self.problems.add(written.place, "wrong-type", said, "a duration, or a field that is a datetime")
         self._check_read(raw, time, written, before)
         return time
@@ -207,8 +208,12 @@ class _Steps:
         if when is None:
             return None
         if when.kind is not Kind.BOOL:
-            said = f"a condition is true or false, this gives a {when.kind}"
-            self.problems.add(written.place, "not-a-condition", said)
+            said = f"a condition is true or false, this gives {when.kind.one}"
+            cure = ""
+            if when.kind is Kind.DYN:
+                said, cure = MAY_BE_NULL, f"compare it: {when.text} == true"
+                cure = "ask whether it is null: saga.x != null" if "has(" in when.text else cure
+            self.problems.add(written.place, "not-a-condition", said, cure)
         self._check_read(raw, when, written, before)
         return when
 

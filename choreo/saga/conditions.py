@@ -3,7 +3,8 @@
 Variables are `saga.FIELD`, `steps.NAME.FIELD` and, in a step that is done for each item of a list, `item.FIELD`.
 Values come as JSON has them. In CEL a Decimal is a double (exact to 15 digits: compare with it, don't add up money), a
 datetime a timestamp, an Enum, UUID, date or time its text, a nested record a map, and whatever may be None is dynamic,
-so that `saga.x == null` can be asked.
+so that `saga.x == null` can be asked. An expression is checked a second time with whatever may be null as what it is
+where it is not, and with the fields of records by their own types.
 """
 
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
@@ -36,6 +38,11 @@ class Kind(StrEnum):
     def fits(self, wanted: "Kind") -> bool:
         """Whether a value of this kind may stand where `wanted` is asked for; what is dynamic shows when it runs."""
         return self == wanted or Kind.DYN in (self, wanted) or (self == Kind.INT and wanted == Kind.DOUBLE)
+
+    @property
+    def one(self) -> str:
+        """`an int`, `a string`."""
+        return f"an {self}" if self == Kind.INT else f"a {self}"
 
 
 _PLAIN: tuple[tuple[type, Kind], ...] = (
@@ -71,6 +78,27 @@ def kind_of(annotation: Any) -> Kind:
             return Kind.STRING if all(isinstance(member.value, str) for member in annotation) else Kind.DYN
         return next((kind for known, kind in _PLAIN if issubclass(annotation, known)), Kind.DYN)
     return Kind.DYN
+
+
+def present_kind_of(annotation: Any) -> Kind:
+    """The kind of a field's values that are not None."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return kind_of(kinds[0]) if len(kinds) == 1 else Kind.DYN
+    return kind_of(annotation)
+
+
+def fields_within(name: str, annotation: Any, depth: int = 4) -> dict[str, Kind]:
+    """The fields of a record by name (`saga.address.zip`), and of the records in it; {} for any other type."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
+    record = kinds[0]
+    if len(kinds) > 1 or depth == 0 or not (isinstance(record, type) and issubclass(record, BaseModel)):
+        return {}
+    found: dict[str, Kind] = {}
+    for field_name, info in record.model_fields.items():
+        within = f"{name}.{field_name}"
+        found |= {within: present_kind_of(info.annotation), **fields_within(within, info.annotation, depth - 1)}
+    return found
 
 
 _CEL_TYPES = {
@@ -112,12 +140,16 @@ class BadExpression(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their kinds."""
+    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their kinds.
+
+    `present` is the kind of what it gives where nothing that it reads is null.
+    """
 
     text: str
     kind: Kind = field(compare=False)
     reads: Mapping[str, Kind] = field(compare=False, repr=False)
     compiled: Any = field(compare=False, repr=False)
+    present: Kind = field(default=Kind.DYN, compare=False, kw_only=True)
 
     def evaluate(self, values: Mapping[str, Any]) -> Answer:
         """The result over these variables, as JSON has them. A missing variable is a problem only where it matters.
@@ -132,10 +164,13 @@ class Expression:
 
 
 class Language:
-    """The variables that the expressions of one spec may read, with their kinds."""
+    """The variables that the expressions of one spec may read, with their kinds; `present` has the kinds of those that
+    may be null, where they are not, and of the fields of records: `saga.address.zip`.
+    """
 
-    def __init__(self, variables: Mapping[str, Kind]) -> None:
+    def __init__(self, variables: Mapping[str, Kind], present: Mapping[str, Kind] | None = None) -> None:
         self.variables = dict(variables)
+        self.present = {name: kind for name, kind in (present or {}).items() if variables.get(name) is not kind}
         self._env = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in variables.items()})
 
     def compile(self, text: str) -> Expression:
@@ -152,12 +187,38 @@ class Language:
                 continue
             kind = _KINDS.get(compiled.return_type().name().partition("<")[0]) or _structure(compiled)
             reads = {name: self.variables[name] for name in names_in(text) if name in self.variables}
-            return Expression(text, kind, reads, compiled)
+            return Expression(text, kind, reads, compiled, present=self._looked_at_again(text, kind))
         raise BadExpression("this expression mixes int and double too often", 0)
+
+    def _looked_at_again(self, text: str, kind: Kind) -> Kind:
+        """The kind where nothing is null. Raises BadExpression for what does not fit then, and for unknown fields."""
+        bare = _bare(text)
+        for found in _WITHIN.finditer(bare):
+            names = found[0].split(".")
+            for depth in range(2, len(names)):
+                record, name = ".".join(names[:depth]), ".".join(names[: depth + 1])
+                if name not in self.known and any(one.startswith(f"{record}.") for one in self.present):
+                    raise BadExpression(f"there is no {name} here", found.start(), name)
+        asked = _without_null(text)
+        if "null" in _bare(asked) or not any(name in bare for name in self.present):
+            return kind
+        return self._checked.compile(asked).kind
+
+    @cached_property
+    def known(self) -> Mapping[str, Kind]:
+        """Everything that an expression may name."""
+        return {**self.variables, **self.present}
+
+    @cached_property
+    def _checked(self) -> "Language":
+        return Language(self.known)
 
 
 _STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*|item(?:\.[A-Za-z_]\w*)?)(?!\w)")
+_DEEP = rf"{_NAMES.pattern}(?:\.\w+)*"
+_NULL = re.compile(rf"{_DEEP}\s*[=!]=\s*null\b|\bnull\s*[=!]=\s*{_DEEP}|\bhas\s*\(\s*{_DEEP}\s*\)")
+_WITHIN = re.compile(rf"{_NAMES.pattern}(?:\.[A-Za-z_]\w*\b(?!\s*\())+")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
 _OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
@@ -168,8 +229,19 @@ _INT_BEFORE = re.compile(r"(?<![\w.])\d+(?=\s*$)")
 
 def names_in(text: str) -> tuple[str, ...]:
     """The variables that an expression names, each once, in order."""
-    bare = _STRINGS.sub(lambda found: " " * len(found[0]), text)
-    return tuple(dict.fromkeys(_NAMES.findall(bare)))
+    return tuple(dict.fromkeys(_NAMES.findall(_bare(text))))
+
+
+def _bare(text: str) -> str:
+    """The text without what stands in quotes; every other character stays where it is."""
+    return _STRINGS.sub(lambda found: " " * len(found[0]), text)
+
+
+def _without_null(text: str) -> str:
+    """The text with something true, and as long, for each question whether a variable is null or there."""
+    for found in _NULL.finditer(_bare(text)):
+        text = text[: found.start()] + "true".ljust(len(found[0])) + text[found.end() :]
+    return text
 
 
 def _widen(text: str, error: str) -> str | None:

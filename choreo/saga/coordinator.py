@@ -36,7 +36,10 @@ PLAIN = (str, int, bool, type(None))
 
 
 class EarlyEvent(Value):
-    """An event that came before its saga or its turn. `body` is JSON; times are microseconds, `until` None for ever."""
+    """An event that came before its saga or its turn. `body` is JSON; times are microseconds, `until` None for ever.
+
+    `cancelled` is the mark of a request made after a cancellation.
+    """
 
     event: str
     event_id: UUID
@@ -44,10 +47,11 @@ class EarlyEvent(Value):
     until: int | None
     correlation_id: str
     body: str
+    cancelled: bool = False
 
     def ids(self) -> Ids:
         """Under which ids it becomes a dead letter."""
-        return Ids(self.event_id.bytes, self.correlation_id, None, None, 1, self.at, False, None, None)
+        return Ids(self.event_id.bytes, self.correlation_id, None, None, 1, self.at, self.cancelled, None, None)
 
 
 class Reads(NamedTuple):
@@ -148,6 +152,7 @@ class Coordinator(Handler[Event]):
             at=ids.at,
             fields=self._fields(name, event),
             correlation_id=ids.correlation_id,
+            cancelled=ids.cancelled,
         )
 
     def _fields(self, name: str, event: Event) -> dict[str, Any]:
@@ -182,6 +187,7 @@ class Coordinator(Handler[Event]):
             until=until,
             correlation_id=given.correlation_id,
             body=event.model_dump_json(),
+            cancelled=given.cancelled,
         )
 
     def _sort(self, key: str, decision: Decision, ctx: Context) -> None:
@@ -204,7 +210,8 @@ class Coordinator(Handler[Event]):
 
     def _replayed(self, early: EarlyEvent, start: Received) -> Received:
         fields = self._fields(early.event, self._event_of(early))
-        return replace(start, event=early.event, event_id=early.event_id.bytes, at=early.at, fields=fields)
+        its = replace(start, event=early.event, event_id=early.event_id.bytes, at=early.at, fields=fields)
+        return replace(its, cancelled=early.cancelled)
 
     def _expire(self, key: str, now: int, ctx: Context) -> None:
         kept = self.early.pop(key, ())

@@ -79,6 +79,7 @@ def _start(spec: Spec, given: Received) -> Decision:
         remembered={name: given.fields[name] for name in spec.remembers if name in given.fields},
         correlation_id=given.correlation_id,
         started_at=given.now,
+        cancelled_above=given.cancelled,
     )
     draft = Draft(spec, instance, given.now)
     draft.note("started")

@@ -1,11 +1,12 @@
 """What goes into a decision and what comes out of it: values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from choreo.events.envelope import uuid8
 from choreo.saga.instance import Instance
+from choreo.saga.rules import Spec
 
 SAGA_TIMER = "~saga"
 """The timer of the whole instance; the other timers have the names of their steps."""
@@ -19,7 +20,8 @@ HELD_TIMER = "~held"
 class Received:
     """An event. `event` is its full name, `fields` those that the spec needs, as JSON has them; times in microseconds.
 
-    `at` is when it was emitted, `now` when it is handled.
+    `at` is when it was emitted, `now` when it is handled. `cancelled` is the mark of a request that another saga made
+    after its cancellation.
     """
 
     event: str
@@ -29,6 +31,7 @@ class Received:
     at: int
     fields: Mapping[str, Any]
     correlation_id: str = ""
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Decision:
     `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
     `keep_until` (microseconds, None for ever). `dead_letter` says why the event can't be used at all, `refused` why an
     operator's order makes no sense. `letters` are the events that go to the dead letters by a policy, this one or kept
-    ones: event_id and reason.
+    ones: event_id and reason. `spec` is that of the decision, with a step for each item, where it was worked out.
     """
 
     instance: Instance | None
@@ -150,6 +153,7 @@ class Decision:
     dead_letter: str | None = None
     letters: tuple[tuple[bytes, str], ...] = ()
     refused: str | None = None
+    spec: Spec | None = field(default=None, repr=False, compare=False)
 
     def then(self, later: "Decision") -> "Decision":
         """Both decisions as one; the later timers win."""

@@ -35,6 +35,7 @@ class Draft:
         self.steps: dict[str, StepRecord] = dict(instance.steps)
         self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
         self.due, self.refused = instance.due, instance.refused
+        self.cancelled_above = instance.cancelled_above
         self.held, self.letters = instance.held, list[tuple[bytes, str]]()
         self.emits: list[Emit] = []
         self.changes: list[str] = []
@@ -170,7 +171,7 @@ class Draft:
                 request_id=request_id(self.spec.name, self.before.key, record.asked_as or step.name, kind, round),
                 round=round,
                 attempt=record.undo_attempt if undo else record.attempt,
-                cancelled=self.cause is not None and self.cause.kind == "cancelled",
+                cancelled=self.cancelled_above or (self.cause is not None and self.cause.kind == "cancelled"),
             )
         )
         return None
@@ -246,13 +247,21 @@ class Draft:
             "ended_at": self.ended_at,
             "due": self.due,
             "held": self.held,
+            "cancelled_above": self.cancelled_above,
         }
         instance = self.before.model_copy(update=told)
         timers = tuple(TimerChange(name, due) for name, due in self._timers.items())
         if self.status != self.before.status:
             self.changes.append(f"{self.before.status} -> {self.status}")
-        emits, changes, letters = tuple(self.emits), tuple(self.changes), tuple(self.letters)
-        return Decision(instance, emits, timers, changes, letters=letters, dead_letter=self.dead_letter)
+        return Decision(
+            instance,
+            tuple(self.emits),
+            timers,
+            tuple(self.changes),
+            letters=tuple(self.letters),
+            dead_letter=self.dead_letter,
+            spec=self.spec,
+        )
 
 
 def short(event_id: bytes) -> str:

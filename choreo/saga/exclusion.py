@@ -18,7 +18,7 @@ def held_back(draft: Draft, step: Step) -> bool:
         return True
     if step.during is not None and draft.state(step.during) not in UNDER_WAY:
         return True
-    return not step.lost_on and any(one.lost_on and draft.state(one) not in SETTLED for one in draft.spec.steps)
+    return not step.lost_on and any(draft.state(lock) not in SETTLED for lock in draft.spec.locks)
 
 
 def missed(draft: Draft, step: Step) -> bool:
@@ -40,11 +40,12 @@ def take_again(draft: Draft) -> None:
     """Where there is more to begin, a lock that was lost, or given back at an end from which the saga goes on now, is
     asked for again first.
     """
-    if not any(_may_begin(draft, step) for step in draft.steps_in(*NOT_BEGUN)):
+    locks = draft.spec.locks
+    if not locks or not any(_may_begin(draft, step) for step in draft.steps_in(*NOT_BEGUN)):
         return
     goes_on = draft.before.ended_at is not None and draft.ended_at is None
-    for lock in draft.spec.steps:
-        if lock.lost_on and draft.state(lock) is StepState.DONE and (goes_on or draft.steps[lock.name].problem):
+    for lock in locks:
+        if draft.state(lock) is StepState.DONE and (goes_on or draft.steps[lock.name].problem):
             _begin_again(draft, lock)
 
 
@@ -54,7 +55,7 @@ def _may_begin(draft: Draft, step: Step) -> bool:
 
 
 def _begin_again(draft: Draft, lock: Step) -> None:
-    draft.begin_again(lock, "to be asked for again", due=None, fields={})
+    draft.begin_again(lock, "to be asked for again", fields={}, problem="")
     for step in draft.steps_in(StepState.HELD):
         draft.move(step, StepState.IDLE, "without its lock", due=_deadline(draft, step))
 

@@ -1,24 +1,41 @@
 """What a saga waits for, and its story in one line, for the person at the console."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from choreo.saga.forward import BAD, REPEATED
 from choreo.saga.instance import IN_FLIGHT, Instance, StepState
-from choreo.saga.items import with_items
+from choreo.saga.items import name_of, with_items
 from choreo.saga.policies import Timing
-from choreo.saga.rules import Spec
+from choreo.saga.rules import Spec, Step
 
 QUIET = (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
 """What is not said of an item: its step tells how many there are of each."""
 
 
+class Standing(NamedTuple):
+    """Where a saga stands, in words: the full names of the events that would take it further, and its story."""
+
+    waits_for: tuple[str, ...]
+    explanation: str
+
+
+def standing(spec: Spec, instance: Instance) -> Standing:
+    """Both at once. `spec` has a step for each item (`items.with_items`)."""
+    return Standing(_waits_for(spec, instance), _explain(spec, instance))
+
+
 def waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     """The full names of the events that would take it further, in the order of the steps; () after the end."""
+    return _waits_for(with_items(spec, instance.steps), instance)
+
+
+def _waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     found: list[str] = []
     if instance.ended:
         return ()
     stuck = instance.cause is None and instance.status == "stuck"
-    for step in with_items(spec, instance.steps).steps:
+    for step in spec.steps:
         state = instance.steps[step.name].state
         if state in IN_FLIGHT or (stuck and state in BAD):
             found += step.completes_on
@@ -46,6 +63,10 @@ def reason(instance: Instance) -> str | None:
 
 def explain(spec: Spec, instance: Instance) -> str:
     """`compensated: pay failed (PaymentDeclined), reserve undone (StockReleased)`."""
+    return _explain(spec if instance.forgotten else with_items(spec, instance.steps), instance)
+
+
+def _explain(spec: Spec, instance: Instance) -> str:
     if instance.forgotten:
         return f"{instance.status}, and forgotten but for its key"
     parts = list(_parts(spec, instance))
@@ -57,12 +78,14 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
     why = reason(instance)
     if why is not None:
         yield why
-    for step in with_items(spec, instance.steps).steps:
+    for step in spec.steps:
         record = instance.steps[step.name]
         state, name = record.state, step.name
         if step.item_of and state in QUIET:
             continue
-        if state is StepState.COMPENSATED:
+        if cause is not None and step.fans_out and state is not StepState.SKIPPED:
+            yield from _items_left(spec, step, instance)
+        elif state is StepState.COMPENSATED:
             yield f"{name} undone ({_short(record.undone_by)})"
         elif step.compensate and state is StepState.COMPENSATING:
             yield f"{name} is being undone (waits for {_names(step.compensate.done_on)})"
@@ -92,6 +115,16 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
     if instance.refused:
         undo = spec.compensates_on is not None and spec.compensates_on.event == instance.refused
         yield f"{'compensation' if undo else 'cancellation'} refused ({_short(instance.refused)})"
+
+
+def _items_left(spec: Spec, step: Step, instance: Instance) -> Iterator[str]:
+    """What is done for items and stands while the saga goes back; items that are being undone are told one by one."""
+    items = instance.steps[step.name].items or {}
+    done = sum(instance.steps[name_of(step, key)].state is StepState.DONE for key in items)
+    if done and any(one.compensate for one in spec.steps if one.whole == step.name):
+        yield f"{step.name} {done} of {len(items)} to be undone"
+    elif done:
+        yield f"{step.name} done and kept ({done} of {len(items)})"
 
 
 def _passed(instance: Instance, name: str) -> str:

@@ -127,7 +127,7 @@ class Cause(Value):
 
 class Held(Value):
     """An event (full name, id in hex) that an instance keeps for its turn, `until` (None: for ever); `fields` are those
-    that decisions need, `at` is when it was emitted. Times are microseconds since 1970.
+    that decisions need, `at` is when it was emitted, `cancelled` its mark. Times are microseconds since 1970.
     """
 
     event: str
@@ -135,12 +135,14 @@ class Held(Value):
     at: int
     until: int | None
     fields: dict[str, Any] = Field(default_factory=dict)
+    cancelled: bool = False
 
 
 class Instance(Copied, Value):
     """One saga: (`saga`, `key`). Times are microseconds since 1970; field values are as JSON has them.
 
-    It follows the spec of `version` and `digest` to its end. A `forgotten` one only marks that its key was used.
+    It follows the spec of `version` and `digest` to its end. A `forgotten` one only marks that its key was used. One
+    that is `cancelled_above` was begun, or taken back, by a saga that had been cancelled: so its requests are marked.
     """
 
     saga: str
@@ -159,6 +161,7 @@ class Instance(Copied, Value):
     due: int | None = None
     forgotten: bool = False
     held: tuple[Held, ...] = ()
+    cancelled_above: bool = False
 
     @classmethod
     def __value_codec__(cls) -> ValueCodec:

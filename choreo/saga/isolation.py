@@ -85,7 +85,7 @@ def _lockable(found: RawIsolation, words: Vocabulary, starts_on: str, problems: 
     kind = words.kind(starts_on, found.by.value)
     if kind in (Kind.STRING, Kind.INT):
         return kind
-    what = "may be null or of several kinds" if kind is Kind.DYN else f"is a {kind}"
+    what = "may be null or of several kinds" if kind is Kind.DYN else f"is {kind.one}"
     said = f"{starts_on}.{found.by.value} {what}, and names a lock"
     problems.add(found.by.place, "wrong-type", said, "a field that is always there: a text or a whole number")
     return None

@@ -93,7 +93,7 @@ def _kinds(
             return None
         key_kind = kinds[rule.key.value]
     if key_kind not in KEYS:
-        said = f"items are told apart by a text or a whole number, and {rule.key.value} is a {key_kind}"
+        said = f"items are told apart by a text or a whole number, and {rule.key.value} is {key_kind.one}"
         problems.add(rule.key.place, "wrong-type", said, f"step {raw.name.value} needs another item_key")
     return kinds
 

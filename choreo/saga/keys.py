@@ -46,7 +46,7 @@ class Keys:
         node = self.node(key, *(shapes or WORDS))
         if node is None or (isinstance(node, Text) and node.value):
             return node
-        self.problems.add(node.place, "wrong-shape", f"{key} takes one word here")
+        self.problems.add(node.place, "wrong-shape", f"{key} takes a single value here")
         return None
 
     def names(self, key: str) -> tuple[Text, ...]:

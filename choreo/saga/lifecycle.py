@@ -8,8 +8,9 @@ from uuid import UUID
 from choreo.clock import to_datetime
 from choreo.events.event import Event, EventType
 from choreo.saga.decision import Decision
-from choreo.saga.explain import explain, reason, waits_for
+from choreo.saga.explain import reason, standing
 from choreo.saga.instance import Status
+from choreo.saga.items import with_items
 from choreo.saga.rules import Spec
 
 
@@ -54,6 +55,7 @@ def changed(spec: Spec, decision: Decision, caused_by: UUID, now: int) -> SagaCh
     instance = decision.instance
     if instance is None or not decision.changes:
         return None
+    waits_for, explanation = standing(decision.spec or with_items(spec, instance.steps), instance)
     return lifecycle_event(spec.name)(
         key=instance.key,
         saga=instance.saga,
@@ -62,9 +64,9 @@ def changed(spec: Spec, decision: Decision, caused_by: UUID, now: int) -> SagaCh
         status=instance.status,
         change=decision.changes,
         steps={name: record.state.value for name, record in instance.steps.items()},
-        waits_for=waits_for(spec, instance),
+        waits_for=waits_for,
         reason=reason(instance),
-        explanation=explain(spec, instance),
+        explanation=explanation,
         caused_by=caused_by,
         at=to_datetime(now),
         started_at=to_datetime(instance.started_at),

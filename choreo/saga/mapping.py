@@ -64,23 +64,23 @@ class Mapper:
         expression = self.words.expression(text)
         if expression is None:
             return None
-        wanted = self.words.kind(event, name)
-        if not expression.kind.fits(wanted):
-            said = f"{event}.{name} is a {wanted}, this gives a {expression.kind}"
+        wanted = self.words.present_kind(event, name)
+        if not expression.present.fits(wanted):
+            said = f"{event}.{name} is {wanted.one}, this gives {expression.present.one}"
             self.problems.add(text.place, "wrong-type", said)
             return None
         places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
         return plain_reference(expression) or Computed(expression, places)
 
     def _same_kind(self, raw: RawEmission, event: str, name: str) -> bool:
-        return self._fits(raw, event, name, self.words.kind(self.starts_on, name), "saga")
+        return self._fits(raw, event, name, self.words.present_kind(self.starts_on, name), "saga")
 
     def _fits(self, raw: RawEmission, event: str, name: str, here: Kind, of: str) -> bool:
         """Whether a value fits that has the name of the field; a problem where it does not, which is enough of them."""
-        there = self.words.kind(event, name)
+        there = self.words.present_kind(event, name)
         if here.fits(there):
             return True
-        said = f"{event}.{name} is a {there}, but {of}.{name} is a {here}"
+        said = f"{event}.{name} is {there.one}, but {of}.{name} is {here.one}"
         self.problems.add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
         return True
 

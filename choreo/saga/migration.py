@@ -21,6 +21,8 @@ COUNTS = frozenset({"attempt", "undo_attempt", "asked", "reminded"})
 LOOSE = TIMES | COUNTS | {"fields", "asked_as"}
 """What of a step's record two versions may see differently: times, counts of asking, and what is remembered."""
 
+UNCLEAR = "its events on the log do not lead to where it stands: some are gone, or it just went on"
+
 
 class Question(NamedTuple):
     """What a person has to say: `about` a step that began, a field that is not there, or an event that only tells."""
@@ -71,8 +73,7 @@ def classify(
     known = {**_remembered(live, answers.steps), **values}
     was, new = refold(history, versions.specs, versions.to, answers.steps, known)
     if was.instance is None or new.instance is None or not _is_the_same(live, was.instance):
-        why = "its events on the log do not lead to where it stands: some are gone, or it just went on"
-        return Verdict("stays", (why,))
+        return Verdict("stays", (UNCLEAR,))
     to, folded = versions.to, new.instance
     questions = [*_renamings(live, to, answers), *_gaps(to, folded)]
     if questions:

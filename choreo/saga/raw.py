@@ -193,7 +193,7 @@ class RawSpec:
     isolate_on: RawIsolation | None = None
     remember: tuple[Text, ...] = ()
     within: Limit | None = None
-    deadline: Limit | None = None
+    deadline: Limit | Text | None = None
     calendars: tuple[RawCalendar, ...] = ()
     calendar: Text | None = None
     cancels_on: Text | None = None

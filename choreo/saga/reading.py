@@ -75,7 +75,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         isolate_on=_isolation(keys),
         remember=keys.names("remember"),
         within=keys.limit("within"),
-        deadline=keys.limit("deadline"),
+        deadline=keys.time("deadline"),
         calendars=read_calendars(keys),
         calendar=keys.text("calendar"),
         cancels_on=cancels_on,
@@ -200,7 +200,7 @@ def _order(keys: Keys, problems: Problems) -> RawOrder:
     enough = inner.number("at_least", 1)
     if one_of or not some:
         cure = "after: a, [a, b], {any: [a, b]} or {at_least: 2, of: [a, b, c]}"
-        problems.add(node.place, "wrong-shape", "this says not which steps come before", cure)
+        problems.add(node.place, "wrong-shape", "this does not say which steps come before", cure)
     elif enough > len(some):
         said = f"at least {enough} of {len(some)} steps can never be done"
         problems.add(node.place, "never-enough", said, f"at_least: {len(some)} or less")

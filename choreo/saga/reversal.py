@@ -14,12 +14,17 @@ def take_back(draft: Draft, given: Received) -> None:
     if draft.pivoted:
         draft.note(f"compensation refused ({given.event})")
         refuse(draft, given, draft.spec.compensates_on)
-    elif draft.cause is None:
+        return
+    if draft.cause is None:
         draft.cause, draft.ended_at = Cause(kind="asked", by=given.event), None
         draft.note(f"taken back ({given.event})")
     elif draft.ended_at is not None:
         draft.note(f"{draft.status} already ({given.event})")
         draft.tell(draft.status, draft.spec.tells)
+        return
+    if given.cancelled and not draft.cancelled_above:
+        draft.cancelled_above = True  # so are those that this saga asks from here on, and what they nest
+        draft.note(f"cancelled above ({given.event})")
 
 
 def refuse(draft: Draft, given: Received, asked: Cancellation | None) -> None:

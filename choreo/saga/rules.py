@@ -177,6 +177,11 @@ class Spec:
         return tuple(step for step in self.steps if step.pivot)
 
     @cached_property
+    def locks(self) -> tuple[Step, ...]:
+        """The steps that wait for a lock which may be lost again."""
+        return tuple(step for step in self.steps if step.lost_on)
+
+    @cached_property
     def parts(self) -> Mapping[str, tuple[Part, ...]]:
         """What each event that the spec names means to it."""
         found: dict[str, list[Part]] = {self.starts_on: [Part(Role.STARTS, "")]}

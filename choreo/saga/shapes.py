@@ -117,7 +117,10 @@ SPEC_KEYS: Keys = {
     ),
     "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
     "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
-    "deadline": Key(Shape.DURATION, "When a step that says nothing else must be done, from the start of the instance."),
+    "deadline": Key(
+        Shape.TIME,
+        "When a step that says nothing else must be done: so long after the start, or a point in time.",
+    ),
     "calendars": Key(Shape.CALENDARS, "Business calendars by name: when somebody is there to do the work."),
     "calendar": Key(Shape.WORD, "The calendar of every step that names none: its durations count open time only."),
     "cancels_on": Key(Shape.CANCELLATION, "The event that asks to cancel; what was done is undone."),
@@ -166,7 +169,7 @@ STEP_KEYS: Keys = {
     "within": Key(Shape.TIME, "How long the step may wait for its answer, or until when; none: for ever, on purpose."),
     "deadline": Key(Shape.TIME, "When the step must be done: so long after the start, or at this point in time."),
     "calendar": Key(Shape.WORD, "The step's durations count the open time of this calendar; none: all time."),
-    "on_timeout": Key(Shape.TIMEOUT, "What a timeout does: fail, escalate, or ask again."),
+    "on_timeout": Key(Shape.TIMEOUT, "What a timeout means: fail, escalate, retry or ask what became of it."),
     "remind": Key(Shape.REMINDER, "Reminders for as long as the step waits."),
     "compensate": Key(Shape.COMPENSATION, "How the step is undone; none: it need not be, on purpose."),
     "tell": Key(Shape.STEP_TELLINGS, "Events that tell others what became of the step."),
@@ -180,7 +183,10 @@ CALENDAR_KEYS: Keys = {
         required=True,
         cure="add open: '* 9-16 * * mon-fri', or other windows",
     ),
-    "closed": Key(Shape.NAMES, "Days (2026-12-25) and cron windows ('* * 1 jan *') that are closed nevertheless."),
+    "closed": Key(
+        Shape.NAMES,
+        "Days (2026-12-25, 2026-12-24..2026-12-31) and cron windows ('* * 1 jan *') that are closed nevertheless.",
+    ),
 }
 ORDER_KEYS: Keys = {
     "any": Key(Shape.NAMES, "One of these is enough."),
@@ -219,7 +225,10 @@ TELL_KEYS: Keys = {
 STEP_TELL_KEYS: Keys = {
     "done": Key(Shape.EMISSION, "Emitted when the step is done."),
     "failed": Key(Shape.EMISSION, "Emitted when the step certainly did not happen."),
-    "unknown": Key(Shape.EMISSION, "Emitted when the step may have happened: its time ran out, or a service said so."),
+    "unknown": Key(
+        Shape.EMISSION,
+        "Emitted when the step may have happened: its time ran out, a service said so, or the saga goes back.",
+    ),
     "skipped": Key(Shape.EMISSION, "Emitted when the step is skipped."),
     "overdue": Key(Shape.EMISSION, "Emitted when its time has run out and on_timeout: escalate goes on waiting."),
     "undone": Key(Shape.EMISSION, "Emitted when the step is undone."),

@@ -1,7 +1,7 @@
 """The shelf: every version of every saga spec, on the log, so that an instance can keep the one with which it started.
 
 Topic `choreo.sagas.specs`, one partition, kept for ever. Record key: the saga's name; value: version byte 1, JSON with
-saga, version, digest and source (the YAML text as it was deployed).
+saga, version, digest, source (the YAML text as it was deployed), and, where it names shared calendars, their text.
 """
 
 import json
@@ -14,10 +14,11 @@ from choreo.errors import SpecError
 from choreo.events.event import Event
 from choreo.log.interface import Log, TopicSpec
 from choreo.record import NewRecord, Record, TopicPartition
+from choreo.saga.almanac import NO_SHARED, Shared
 from choreo.saga.offers import NOBODY, Offers, nested_in, texts_of
 from choreo.saga.problems import Problems
 from choreo.saga.rules import Spec
-from choreo.saga.spec import examine_spec
+from choreo.saga.spec import SHARED, examine_spec, shared_in
 
 TOPIC = "choreo.sagas.specs"
 TOPIC_SPEC = TopicSpec(TOPIC, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
@@ -33,10 +34,12 @@ class Deployed(NamedTuple):
     version: int
     digest: str
     source: str
+    calendars: str = ""
+    """The file of shared calendars by which it goes, as it was then."""
 
 
-def deploy(log: Log, spec: Spec, source: str) -> bool:
-    """Put a spec on the shelf; answers whether it was new.
+def deploy(log: Log, spec: Spec, source: str, shared: Shared = NO_SHARED) -> bool:
+    """Put a spec on the shelf, with the `shared` calendars that it names; answers whether it was new.
 
     Raises SpecError where its version number was deployed with another content: instances that follow it would change
     under way.
@@ -51,7 +54,9 @@ def deploy(log: Log, spec: Spec, source: str) -> bool:
                 why="instances that started with it must be able to keep it",
                 hint=f"version: {1 + max(one.version for one in shelf(log, spec.name))}",
             )
-    body = Deployed(spec.name, spec.version, spec.digest, source)._asdict()
+    body = Deployed(spec.name, spec.version, spec.digest, source, shared_in(source, shared))._asdict()
+    if not body["calendars"]:
+        del body["calendars"]  # so that a release that knows none can read it
     log.append([NewRecord(TOPIC, spec.name.encode(), bytes([VERSION]) + json.dumps(body).encode(), (), 0)])
     return True
 
@@ -104,9 +109,10 @@ def examine_deployed(
     """
     file = f"{TOPIC}: {deployed.saga} version {deployed.version}"
     versions = ([one.source for one in reversed(every) if one.saga == name] for name in nested_in(deployed.source))
+    shared = Shared(f"{file}, {SHARED}", deployed.calendars)
     first: tuple[Spec | None, Problems] | None = None
     for sources in product(*filter(None, versions)):
-        spec, problems = examine_spec(deployed.source, file, catalogue, offers.behind(texts_of(sources)))
+        spec, problems = examine_spec(deployed.source, file, catalogue, offers.behind(texts_of(sources)), shared)
         if spec is not None and spec.digest == deployed.digest:
             return spec, problems
         first = first or (spec, problems)

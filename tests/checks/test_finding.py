@@ -156,6 +156,15 @@ def test_every_code_is_on_the_page() -> None:
     assert {"unknown-event", "nobody-emits", "not-yaml"} <= used_codes()
 
 
+def test_every_code_is_found_by_a_test() -> None:
+    """Each code stands in what a test expects: beside a broken spec, or as a text in a test other than this file."""
+    beside = [path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "saga" / "bad_specs").glob("*.txt")]
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
+    expected = set(re.findall(r"\[([a-z-]+)\]", "".join(beside)))
+    expected |= set(re.findall(r"[\"'\[]([a-z-]+)[\"'\]]", "".join(tests)))
+    assert used_codes() <= expected
+
+
 def test_the_page_says_how_grave_a_code_is() -> None:
     """A warning is called one on the page; all others are errors."""
     page = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")

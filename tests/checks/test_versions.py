@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from choreo.checks.choreography import Deployed
 from choreo.checks.every import find_all
+from choreo.checks.versions import stranded
 from tests.checks.town import airline, changed, hotel, said, spec_file, town
 
 OLD = spec_file(changed(("version: 3", "version: 2"), ("    fails_on: RoomRefused\n", ""))).spec
@@ -38,6 +39,37 @@ def test_instances_whose_answers_nobody_gives_any_more() -> None:
         f"{who}: no handler takes town.FlightWanted",
     ]
     assert said(town(hotel, text=text, deployed=(deployed(),)), "strands-instances") == []
+
+
+def test_what_becomes_of_stranded_instances_under_the_new_version() -> None:
+    """Where it was worked out, the message counts them and the cure is to take over those that can be."""
+    text = changed(("    emit: FlightWanted\n    completes_on: FlightBooked\n", "    completes_on: RoomHeld\n"))
+    keep = "keep what that version needs until"
+    for outcomes, under, cure in (
+        ({}, "", f"{keep} they have ended"),
+        ({"stays": 2}, "; under version 3: 2 stays", f"{keep} they have ended"),
+        ({"safe": 2}, "; under version 3: 2 safe", "choreo sagas migrate trip --to 3, once it is deployed"),
+        (
+            {"needs mapping": 1, "stays": 1},
+            "; under version 3: 1 needs mapping, 1 stays",
+            f"choreo sagas migrate trip --to 3, once it is deployed; {keep} the others have ended",
+        ),
+    ):
+        whole = town(hotel, text=text, deployed=(deployed(running=("t1", "t2"), outcomes=outcomes),))
+        found = [one for one in find_all(whole) if one.code == "strands-instances"]
+        assert {one.cure for one in found} == {cure}
+        assert all(one.message.endswith(f"FlightBooked{under}") or "takes" in one.message for one in found)
+
+
+def test_only_who_can_go_nowhere_is_looked_at() -> None:
+    """Who is stranded, and has another version to go to: not those who can go on, nor those who follow it already."""
+    text = changed(("    emit: FlightWanted\n    completes_on: FlightBooked\n", "    completes_on: RoomHeld\n"))
+    here = town(hotel, text=text)
+    same = Deployed("trip", 3, here.specs[0].spec.digest, here.specs[0].spec, running=("t3",))
+    old = deployed(running=("t1",))
+    every = (old, deployed(), same, replace(old, saga="journey"))
+    assert [one for one, _ in stranded(replace(here, deployed=every))] == [old]
+    assert list(stranded(town(deployed=(old,)))) == []
 
 
 def test_instances_whose_version_cannot_be_read_any_more() -> None:

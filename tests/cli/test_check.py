@@ -29,7 +29,7 @@ def test_a_sound_project_passes(checked: Path, choreo: Choreo) -> None:
     """Nothing found: exit code 0, nothing on stdout, a count of what was looked at."""
     result = choreo("check")
     assert result.stdout == ""
-    assert "2 services, 1 sagas, 6 events: all of it fits" in result.stderr
+    assert "2 services, 1 saga, 6 events: all of it fits" in result.stderr
 
 
 def test_an_unknown_event_in_a_spec_has_its_place(checked: Path, choreo: Choreo) -> None:
@@ -79,6 +79,7 @@ def test_drift_of_a_contract_is_found_and_export_mends_it(checked: Path, choreo:
     replaced(published, '"total"', '"sum"')
     said = choreo("check", code=1).stdout
     assert "total was added, sum was removed" in said
+    assert "error[contract-drift]" in said
     assert "contract-breaks" in said  # nobody can read `total` from what has only `sum`
     assert "choreo schemas export" in said
     choreo("schemas", "export")
@@ -100,10 +101,27 @@ def test_one_broken_part_does_not_hide_the_others(checked: Path, choreo: Choreo)
     assert codes == ["not-yaml", "cannot-load"]
 
 
+def test_events_of_what_cannot_be_loaded_are_not_missed(checked: Path, choreo: Choreo) -> None:
+    """A spec that speaks of events of a broken module is not told that there are none: that module is the finding."""
+    replaced(checked / "shop.py", "    total: int", "    total: gone")
+    rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
+    assert [row["code"] for row in rows] == ["cannot-load"]
+    replaced(checked / "order.yaml", "compensate: none", "compensat: none")
+    rows = [json.loads(line) for line in choreo("check", "--json", code=1).stdout.splitlines()]
+    assert [row["code"] for row in rows] == ["unknown-key", "cannot-load"]
+
+
+def test_events_of_packages_that_services_use_are_known(checked: Path, choreo: Choreo) -> None:
+    """A spec may speak of what services handle and return, wherever those classes were written: another team's too."""
+    (checked / "desk.py").write_text("from shop import inventory, payments\n", encoding="utf-8")
+    (checked / "choreo.toml").write_text(SETTINGS.replace("shop", "desk"), encoding="utf-8")
+    assert "2 services, 1 saga, 6 events: all of it fits" in choreo("check").stderr
+
+
 def test_a_service_that_cannot_run_is_found(checked: Path, choreo: Choreo) -> None:
     """Two services with one name, or a handler that breaks a rule, are found without a log."""
     replaced(checked / "shop.py", "handlers=[TakePayment]", "handlers=[]")
-    assert "service payments has no handlers" in choreo("check", code=1).stdout
+    assert "error[cannot-run]: service payments has no handlers" in choreo("check", code=1).stdout
 
 
 def test_doctor_is_content_with_a_sound_machine(checked: Path, choreo: Choreo) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from choreo.demo.shop import CHECKOUT, SERVICES
-from tests.cli.conftest import Choreo
+from tests.cli.conftest import Choreo, process
 from tests.cli.test_check import SETTINGS, replaced
 
 LOG = "embedded:.choreo/log"
@@ -76,7 +76,7 @@ def test_warnings_fail_only_a_strict_check(checked: Path, choreo: Choreo) -> Non
     result = choreo("check")
     says = "ReserveStock.handle names StockReleased, and no return gives it"
     assert f"shop.py:33: warning[never-returned]: {says}" in result.stdout
-    assert "2 services, 1 sagas, 6 events: 1 warning" in result.stderr
+    assert "2 services, 1 saga, 6 events: 1 warning" in result.stderr
     choreo("check", "--strict", code=1)
 
 
@@ -133,6 +133,30 @@ def test_a_spec_that_goes_strands_its_instances(checked: Path, choreo: Choreo) -
     assert "strands-instances" not in choreo("check").stdout
 
 
+def test_a_spec_that_strands_its_instances_says_where_they_can_go(checked: Path, choreo: Choreo) -> None:
+    """With the log, their own events are folded under the new version: who would be taken over, and how."""
+    started(choreo)
+    replaced(
+        checked / "shop.py", "class PaymentDeclined", "class PaymentBooked(OrderEvent): ...\n\n\nclass PaymentDeclined"
+    )
+    replaced(checked / "shop.py", "PaymentTaken | PaymentDeclined | None", "PaymentBooked | PaymentDeclined | None")
+    replaced(checked / "shop.py", "(PaymentTaken if", "(PaymentBooked if")
+    replaced(checked / "order.yaml", "completes_on: PaymentTaken", "completes_on: PaymentBooked")
+    replaced(checked / "order.yaml", "version: 1", "version: 2")
+    said = process("check", "--json", "--log", LOG).communicate(timeout=60)[0]  # this one has the old code loaded
+    found = [row for row in rows(said) if row["severity"] == "error"]
+    who = "1 instance of saga order (o1) could not go on with version 1"
+    assert [(row["message"], row["cure"]) for row in found] == [
+        (
+            f"{who}: no handler returns shop.PaymentTaken; under version 2: 1 safe",
+            "choreo sagas migrate order --to 2, once it is deployed",
+        )
+    ]
+    process("sagas", "deploy", "--log", LOG).communicate(timeout=60)
+    order = ("sagas", "migrate", "order", "--to", "2", "--dry-run", "--json", "--log", LOG)
+    assert [row["outcome"] for row in rows(process(*order).communicate(timeout=60)[0])] == ["safe"]
+
+
 def test_counts_of_the_settings_and_of_the_log(watching: Path, choreo: Choreo) -> None:
     """Inputs that the settings cut differently are found at their line; those of the log with --log."""
     choreo("check", "--strict")
@@ -170,7 +194,7 @@ def test_the_sample_shop_is_clean(directory: Path, choreo: Choreo, monkeypatch: 
     text = f'[project]\nservices = [{entries}]\nschemas = "{CHECKOUT}/schemas"\noutside = [{outside}]\n'
     (directory / "choreo.toml").write_text(text, encoding="utf-8")
     (directory / "saga_specs").symlink_to(CHECKOUT / "saga_specs")
-    assert "6 services, 1 sagas, 33 events: all of it fits" in choreo("check", "--strict").stderr
+    assert "6 services, 1 saga, 33 events: all of it fits" in choreo("check", "--strict").stderr
     choreo("check", "demo", "--strict")
 
 
@@ -178,3 +202,22 @@ def test_the_starter_is_clean(directory: Path, choreo: Choreo) -> None:
     """What `choreo init` writes has not even a warning."""
     choreo("init", "made")
     choreo("check", "--strict", "--config", "made/pyproject.toml")
+
+
+def test_calendars_that_specs_share(checked: Path, choreo: Choreo) -> None:
+    """`calendars.yaml` beside the specs is no spec; a run goes by it, and a change of it is one of theirs."""
+    office = (
+        "calendars:\n  office: {zone: Europe/Berlin, open: '* 9-16 * * mon-fri', closed: [2026-12-24..2026-12-31]}\n"
+    )
+    (checked / "calendars.yaml").write_text(office, encoding="utf-8")
+    replaced(checked / "order.yaml", "within: 1h", "within: 1h\ncalendar: office")
+    assert "2 services, 1 saga, 6 events: all of it fits" in choreo("check").stderr
+    choreo("emit", "shop.py:OrderPlaced", "order_id=o1", "total=50")
+    choreo("run", "--until-idle")
+    assert json.loads(choreo("sagas", "list", "--json").stdout)["status"] == "completed"
+    replaced(checked / "calendars.yaml", "9-16", "8-17")
+    found = json.loads(choreo("check", "--log", LOG, "--json", code=1).stdout)
+    assert (found["code"], found["cure"]) == ("version-taken", "version: 2")
+    replaced(checked / "calendars.yaml", "Europe/Berlin", "Europe/Berlinn")
+    said = choreo("check", code=1).stdout
+    assert "order.yaml:8:11: error[shared-calendars]: calendars.yaml:2:18: there is no time zone Europe/Berlinn" in said

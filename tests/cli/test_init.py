@@ -55,7 +55,7 @@ def test_the_tests_of_a_new_project_can_fail(made: Path) -> None:
 def test_a_new_project_fits_together(made: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch) -> None:
     """`choreo check` finds nothing; a booking runs through both services and the saga on the embedded log."""
     monkeypatch.chdir(made)
-    assert "2 services, 1 sagas" in choreo("check").stderr
+    assert "2 services, 1 saga" in choreo("check").stderr
     choreo("emit", "box_office.events:BookingRequested", "booking_id=b1", "seats=2", "price=80.00")
     choreo("emit", "box_office.events:BookingRequested", "booking_id=b2", "seats=2", "price=800.00")
     choreo("run", "--until-idle")

@@ -129,6 +129,27 @@ def test_why_tells_what_a_service_fails_at(ran: Path, choreo: Choreo) -> None:
     assert "failed" not in choreo("sagas", "why", "p3").stdout
 
 
+def test_why_tells_what_the_coordinator_itself_could_not_take(ran: Path, choreo: Choreo) -> None:
+    """The answer came, and its request to the next could not be made: the service is not blamed for the silence."""
+    shop = (ran / "shop.py").read_text(encoding="utf-8")
+    wanted = 'class ReleaseRequested(OrderEvent):\n    size: Literal["s", "m"] = "s"\n'
+    shop = shop.replace("class ReleaseRequested(OrderEvent): ...\n", wanted)
+    (ran / "shop.py").write_text(f"from typing import Literal\n{shop}", encoding="utf-8")
+    text = (ran / "order.yaml").read_text(encoding="utf-8").replace("version: 1", "version: 2")
+    asked = "completes_on: StockReserved\n    tell: {done: {event: ReleaseRequested, with: {size: saga.order_id}}}"
+    (ran / "order.yaml").write_text(text.replace("completes_on: StockReserved", asked), encoding="utf-8")
+    choreo("emit", "shop.py:OrderPlaced", "order_id=z1", "total=0")
+    process("run", "--until-idle").communicate()
+    answer = objects(process("sagas", "why", "z1", "--json").communicate()[0])[0]
+    own = answer["coordinator"]
+    assert (own["service"], own["lag"], own["dead_letter"]["event"]) == ("saga.order", 0, "shop.StockReserved")
+    last = process("sagas", "why", "z1").communicate()[0].splitlines()[-1]
+    assert last.startswith("  saga.order gave up on shop.StockReserved of this key at 20")
+    fault = "HandlingError: saga order: shop.ReleaseRequested can't be made for step reserve"
+    assert last.endswith(f": {fault} (choreo dead-letters show {own['dead_letter']['id']})")
+    assert "saga.order" not in process("sagas", "why", "p3").communicate()[0]
+
+
 def test_why_looks_at_a_service_once(ran: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many events a service should emit, how it stands is read from the log once."""
     text = (ran / "order.yaml").read_text(encoding="utf-8").replace("version: 1", "version: 2")
@@ -140,7 +161,7 @@ def test_why_looks_at_a_service_once(ran: Path, choreo: Choreo, monkeypatch: pyt
     monkeypatch.setattr(emitters, "lag_of", lambda log, plan, topics: looked.append(plan.service.name) or ())
     waits = objects(choreo("sagas", "why", "r1", "--json").stdout)[0]["waits"]
     assert [wait["emitted_by"] for wait in waits] == [["payments"], ["payments"]]
-    assert looked == ["payments"]
+    assert looked == ["payments", "saga.order"]
 
 
 def test_why_names_the_step_that_is_stuck() -> None:

@@ -1,18 +1,27 @@
-"""Sagas under way are taken over to another version, on the embedded log: looked at, asked about, given, refused."""
+"""Sagas under way are taken over to another version, on the embedded log and on Kafka: looked at, asked about, given,
+refused, and seen through.
+"""
 
 import json
 import re
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from choreo.cli import migrate
+from choreo.cli import judged, migrate
 from choreo.cli.mend import send_orders
 from choreo.cli.saga_answers import KEYS, read_mapping
-from tests.cli.conftest import Choreo
+from choreo.cli.saga_past import Pasts
+from choreo.saga.refold import History
+from tests.cli.conftest import Choreo, process, read_until
 from tests.cli.sample import SAGA, SHOP
 from tests.cli.test_mending_page import test_every_command_on_the_page_can_be_given as can_be_given
+from tests.kafka.fixtures import kafka_bootstrap as kafka_bootstrap
+from tests.kafka.fixtures import kafka_url as kafka_url
 
 PAGE = (Path(__file__).parents[2] / "docs" / "versions.md").read_text(encoding="utf-8")
 SETTINGS = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
@@ -42,7 +51,21 @@ def objects(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def ran(project: Path, choreo: Choreo) -> Path:
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which log: the embedded one, unless a test is told of another."""
+    kind = getattr(request, "param", "embedded")
+    if kind == "kafka":
+        monkeypatch.setenv("CHOREO_LOG_URL", request.getfixturevalue("kafka_url"))
+    return str(kind)
+
+
+on_every_log = pytest.mark.parametrize(
+    "kind", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True
+)
+
+
+@pytest.fixture
+def ran(project: Path, choreo: Choreo, kind: str) -> Path:
     """Orders under version 1: s1 has no stock yet, p1 is paid, b1 is not; then version 2 is deployed."""
     shop = SHOP.replace("class ReserveStock(", MORE.lstrip("\n"))
     shop = shop.replace("if order.total == 0:", "if order.total < 0 or order.total > 40:")
@@ -55,10 +78,23 @@ def ran(project: Path, choreo: Choreo) -> Path:
     orders = {"s1": -1, "p1": 7, "b1": 50}
     text = "\n".join(json.dumps({"order_id": name, "total": total}) for name, total in orders.items())
     choreo("emit", "shop.py:OrderPlaced", "-", text=text)
-    choreo("run", "--until-idle")
+    choreo("run", "--until-idle", "--start-from", "earliest")
     (project / "order.yaml").write_text(SECOND, encoding="utf-8")
     choreo("sagas", "deploy")
     return project
+
+
+@contextmanager
+def at_work(*line: str) -> Iterator[None]:
+    """Meanwhile a process runs the coordinator."""
+    running = process(*line)
+    try:
+        read_until(running, " on ")
+        yield
+    finally:
+        running.send_signal(signal.SIGTERM)
+        said = running.communicate(timeout=60)[1]
+    assert running.returncode == 0, said
 
 
 def happens(choreo: Choreo, key: str, *events: str) -> None:
@@ -78,6 +114,7 @@ def stands(choreo: Choreo, key: str) -> tuple[int, str]:
     return saga["version"], saga["status"]
 
 
+@on_every_log
 def test_a_dry_run_says_what_would_become_of_each(ran: Path, choreo: Choreo) -> None:
     """Safe, in need of a mapping with its question in a file, or staying and why; nothing is put on the log."""
     rows = objects(choreo("sagas", "migrate", "order", "--to", "2", "--dry-run", "--json").stdout)
@@ -91,6 +128,7 @@ def test_a_dry_run_says_what_would_become_of_each(ran: Path, choreo: Choreo) -> 
     assert {stands(choreo, key)[0] for key in ("s1", "p1", "b1")} == {1}
 
 
+@on_every_log
 def test_what_is_taken_over_ends_under_the_new_version(ran: Path, choreo: Choreo) -> None:
     """What was answered is safe too; what stays ends as it began; who and why are in the history; a replay agrees."""
     said = choreo("sagas", "migrate", "order", "--to", "2", "--key", "p1", *WHY, code=1)
@@ -122,14 +160,15 @@ def test_what_is_taken_over_ends_under_the_new_version(ran: Path, choreo: Choreo
     assert choreo("replay", "verify", "order.yaml").stdout.count("clean") == 1
 
 
+@on_every_log
 def test_an_event_in_between_leaves_the_saga_as_it_was(
     ran: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The coordinator refuses the order, says so, and takes the next one, which was worked out anew."""
 
-    def late(*arguments: Any) -> None:
+    def late(*arguments: Any) -> list[bytes]:
         choreo("emit", "shop.py:StockReserved", "order_id=s1")
-        send_orders(*arguments)
+        return send_orders(*arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(migrate, "send_orders", late)
@@ -142,6 +181,69 @@ def test_an_event_in_between_leaves_the_saga_as_it_was(
     choreo("run", "--until-idle")
     assert stands(choreo, "s1") == (2, "waiting")
     assert choreo("replay", "verify", "order.yaml").stdout.count("clean") == 1
+
+
+@on_every_log
+def test_what_went_on_in_between_is_ordered_anew(ran: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --wait the command sees its orders through: what a coordinator at work refuses because the saga has gone on
+    is worked out anew and ordered once more.
+    """
+    events = iter([("emit", "shop.py:StockReserved", "order_id=s1")])
+
+    def late(*arguments: Any) -> list[bytes]:
+        for line in events:
+            choreo(*line)
+        return send_orders(*arguments)
+
+    with at_work("run"), monkeypatch.context() as patched:
+        patched.setattr(migrate, "send_orders", late)
+        said = choreo("sagas", "migrate", "order", "--to", "2", "--key", "s1", "--wait", "1m", "--json", *WHY)
+    assert [(row["key"], row["outcome"]) for row in objects(said.stdout)] == [("s1", "safe"), ("s1", "taken over")]
+    assert (stands(choreo, "s1"), shown(choreo, "s1")["steps"]["reserve"]) == ((2, "waiting"), "done")
+    history = [change for past in shown(choreo, "s1")["history"] for change in past["change"]]
+    assert len([change for change in history if "refused: it has gone on" in change]) == 1
+
+
+def test_what_nobody_takes_up_is_said(ran: Path, choreo: Choreo) -> None:
+    """Without a coordinator --wait ends at its time, with exit code 1; the orders are taken later."""
+    order = ("sagas", "migrate", "order", "--to", "2", "--key", "s1")
+    said = choreo(*order, "--wait", "1s", *WHY, code=1)
+    assert re.search(r"^s1 +1 +not taken up yet", said.stdout, re.MULTILINE)
+    choreo("run", "--until-idle")
+    assert stands(choreo, "s1") == (2, "waiting")
+    assert "no length of time" in choreo(*order, "--wait", "none", *WHY, code=2).stderr
+
+
+def test_a_coordinator_without_the_version_refuses_once(ran: Path, choreo: Choreo) -> None:
+    """Its reason is said, with what to do; the order is not given again, for it would be refused for ever."""
+    (ran / "order.yaml").write_text(FIRST, encoding="utf-8")
+    with at_work("run", "order.yaml"):
+        (ran / "order.yaml").write_text(SECOND.replace("version: 2", "version: 3"), encoding="utf-8")
+        choreo("sagas", "deploy")
+        order = ("sagas", "migrate", "order", "--to", "3", "--key", "s1", "--wait", "1m", "--json", *WHY)
+        row = objects(choreo(*order, code=1).stdout)[-1]
+    assert row["outcome"].startswith("refused: version 3 is not deployed")
+    assert stands(choreo, "s1") == (1, "waiting")
+
+
+def test_a_saga_that_goes_on_while_it_is_looked_at_is_looked_at_again(
+    ran: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes between the look at the store and the look at the log makes no difference, if it does so once."""
+    events = iter(["StockReserved"])
+
+    class Late(Pasts):
+        def of(self, keys: Collection[str]) -> dict[str, History | str]:
+            for event in events:
+                happens(choreo, "s1", event)
+                while shown(choreo, "s1")["steps"]["reserve"] != "done":  # ends by the test's own time limit
+                    pass
+            return super().of(keys)
+
+    monkeypatch.setattr(judged, "Pasts", Late)
+    with at_work("run"):
+        said = choreo("sagas", "migrate", "order", "--to", "2", "--key", "s1", "--dry-run", "--json")
+    assert [row["outcome"] for row in objects(said.stdout)] == ["safe"]
 
 
 def test_what_makes_no_sense_is_said(ran: Path, choreo: Choreo) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Self
 
-from choreo.saga.decide import decide
 from choreo.saga.decision import Command, Due, Order, Received
 from choreo.saga.durations import parse_duration
 from choreo.saga.migration import Answers, Verdict, Versions, classify
@@ -47,7 +46,7 @@ class Lived(Story):
         """The timer that is due first fires now."""
         name = min(self.timers, key=lambda one: (self.timers[one], one))
         del self.timers[name]
-        self._apply(decide(self.spec, self.instance, Due(name, self.now)))
+        self._decide(Due(name, self.now))
         if self.last.changes:
             self.past.append(Tick(self.now))
         return self
@@ -59,7 +58,7 @@ class Lived(Story):
         self.past.append(given)
         self.spec = spec or self.spec
         self.specs[self.spec.digest] = self.spec
-        self._apply(decide(self.spec, self.instance, given))
+        self._decide(given)
         return self
 
     def history(self) -> History:

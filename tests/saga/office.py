@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from choreo.events.event import Event
-from choreo.saga.decide import decide
 from choreo.saga.decision import Answer, Command, Order
 from choreo.saga.people import Question, questions_of
 from choreo.saga.spec import Spec, parse_spec
@@ -118,7 +117,7 @@ class Office(Story):
         """Somebody gives an order."""
         self._count += 1
         its = self._count.to_bytes(8, "big") + bytes(8)
-        self._apply(decide(self.spec, self.instance, Command(order, its, self.now, self.now, who, "seen it")))
+        self._decide(Command(order, its, self.now, self.now, who, "seen it"))
         return self
 
     def answer(self, event: str, role: str = "approver", who: str = "ada", **fields: Any) -> Self:

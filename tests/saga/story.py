@@ -3,11 +3,12 @@
 from typing import Any, Self
 
 from choreo.saga.decide import begin, decide
-from choreo.saga.decision import Command, Decision, Due, Emit, Order, Received
+from choreo.saga.decision import Command, Decision, Due, Emit, Input, Order, Received
 from choreo.saga.durations import parse_duration
 from choreo.saga.explain import explain, waits_for
 from choreo.saga.instance import Instance
 from choreo.saga.rules import Spec
+from tests.saga.sense import makes_sense, timers_of
 
 PLACED = {"warehouse": "vienna", "total": "9.00"}
 FIELDS: dict[str, dict[str, Any]] = {"OrderPlaced": PLACED, "PaymentTaken": {"amount": "9.00"}}
@@ -55,9 +56,9 @@ class Story:
         """One event is received."""
         if self.instance is None and given.event == self.spec.starts_on:
             early, self.early = self.early, []
-            self._apply(begin(self.spec, given, early))
+            self._apply(begin(self.spec, given, early), given)
         else:
-            self._apply(decide(self.spec, self.instance, given))
+            self._decide(given)
             if self.last.keep:
                 self.early.append(given)
         return self
@@ -66,7 +67,7 @@ class Story:
         """Ada gives an order."""
         self._count += 1
         its = event_id or self._count.to_bytes(8, "big") + bytes(8)
-        self._apply(decide(self.spec, self.instance, Command(order, its, self.now, self.now, "ada", "seen it")))
+        self._decide(Command(order, its, self.now, self.now, "ada", "seen it"))
         return self
 
     def after(self, duration: str) -> Self:
@@ -75,11 +76,15 @@ class Story:
         while self.timers and min(self.timers.values()) <= until:
             name = min(self.timers, key=lambda one: (self.timers[one], one))
             self.now = max(self.now, self.timers.pop(name))
-            self._apply(decide(self.spec, self.instance, Due(name, self.now)))
+            self._decide(Due(name, self.now))
         self.now = until
         return self
 
-    def _apply(self, decision: Decision) -> None:
+    def _decide(self, given: Input) -> None:
+        self._apply(decide(self.spec, self.instance, given), given)
+
+    def _apply(self, decision: Decision, given: Input) -> None:
+        makes_sense(self.spec, self.instance, given, decision)
         self.last = decision
         self.instance = decision.instance
         if decision.instance is not None:  # the store trusts it to be as JSON has it
@@ -88,6 +93,10 @@ class Story:
             self.timers.pop(name, None)
             if due is not None:
                 self.timers[name] = due
+        assert self.timers == timers_of(decision.instance), "a timer is set for each time that is waited for"
+        if decision.changes and self.instance is not None and not isinstance(given, Due):
+            again = decide(self.spec, self.instance, given)
+            assert (again.instance, again.emits) == (self.instance, ()), "what comes twice is decided once"
         self.emits += decision.emits
         self._told += decision.emits
 

@@ -77,6 +77,14 @@ def test_a_step_is_taken_out() -> None:
     story.when("CDone").stands("completed")
 
 
+@pytest.mark.parametrize("on_timeout", ["escalate", "{retry: {attempts: 3, wait: 10m}}"])
+def test_a_step_is_taken_out_after_its_time_too(on_timeout: str) -> None:
+    """Overdue, or resting before the next request: nothing is asked for any more."""
+    late = step("a", "emit: AskA", "skips_on: Told1", "within: 1h", f"on_timeout: {on_timeout}")
+    story = Story(flow(late)).when("Started").after("1h").when("Told1").stands("completed").after("9h").then("AskA")
+    assert story.state("a") == "skipped"
+
+
 def test_what_was_taken_out_and_happens_is_done() -> None:
     """A late success counts, and is undone with the rest; what is done already can't be taken out."""
     spec = flow(step("a", "emit: AskA", "skips_on: Told1"), step("b", "after: a"))

@@ -4,6 +4,7 @@ import pytest
 
 from choreo.saga.decide import decide
 from choreo.saga.decision import SAGA_TIMER, Decision, Due
+from choreo.saga.instance import Instance
 from tests.saga.shop import ORDER, spec_of
 from tests.saga.story import Story
 
@@ -104,6 +105,26 @@ def test_events_before_the_start_are_kept_and_replayed(order: Story) -> None:
     assert order.last.changes[0] == "started"
 
 
+def test_an_event_that_was_kept_twice_counts_once(order: Story) -> None:
+    """And those that were kept after it count, too."""
+    taken = order.received("PaymentTaken")
+    order.give(taken).give(taken).when("StockReserved", "OrderPlaced").stands("waiting", "ParcelHandedOver")
+    assert [change for change in order.last.changes if change.startswith("pay:")] == [
+        "pay: idle -> waiting",
+        "pay: waiting -> done (shop.PaymentTaken)",
+    ]
+    assert order.instance is not None
+    assert len(order.instance.seen) == 3
+
+
+def test_what_was_said_before_the_start_is_decided_upon_at_the_start(order: Story) -> None:
+    """It counts as done when it was emitted, and what follows from it begins with the saga."""
+    order.when("PaymentTaken", "StockReserved").after("1h").when("OrderPlaced").then("ShipmentRequested")
+    assert order.instance is not None
+    assert (order.instance.started_at, order.instance.steps["pay"].done_at) == (3_600_000_000, 0)
+    assert order.timers == {"ship": 3_600_000_000 + 2 * 86_400_000_000}
+
+
 def test_a_cancellation_before_the_start_cancels_it(order: Story) -> None:
     """A cancellation may overtake its order: what the order began is undone at once."""
     order.when("OrderCancelled", "OrderPlaced").then("StockReleaseRequested", "RefundRequested")
@@ -146,13 +167,30 @@ def test_keeping_for_ever_sets_no_timer() -> None:
 
 def test_an_ended_instance_is_forgotten_then_gone(order: Story) -> None:
     """After keep_ended only a mark is left, after refuse_again nothing; then the key may be used again."""
-    order.when("OrderPlaced", "StockRejected", "PaymentRefunded").after("30d")
-    assert order.instance is not None
-    assert (order.instance.steps, order.instance.remembered) == ({}, {})
+    order.after("1s").when("OrderPlaced").after("1s").when("StockRejected", "PaymentRefunded").after("30d")
+    second, day = 1_000_000, 86_400_000_000
+    assert order.instance == Instance(
+        saga="order",
+        key="o1",
+        version=1,
+        digest=SPEC.digest,
+        status="compensated",
+        started_at=second,
+        ended_at=2 * second,
+        due=2 * second + 395 * day,
+        forgotten=True,
+    )
     order.when("PaymentTaken")
     assert order.last.dead_letter == "saga order o1 ended (compensated) and is forgotten"
     assert order.after("365d").is_gone()
     order.when("OrderPlaced").stands("waiting", "StockReserved", "PaymentTaken")
+
+
+def test_a_key_that_may_be_used_again_leaves_no_mark() -> None:
+    """`refuse_again: 0s`: nothing is left after keep_ended."""
+    order = Story(spec_of("refuse_again: 0s\n" + ORDER)).when("OrderPlaced", "StockRejected", "PaymentRefunded")
+    assert order.after("30d").is_gone()
+    assert order.timers == {}
 
 
 def test_a_reopened_saga_is_kept_from_its_new_end(order: Story) -> None:

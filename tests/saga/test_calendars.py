@@ -88,6 +88,14 @@ def test_closed_days_and_windows_are_closed() -> None:
     assert wall(calendar.after(at("2027-12-24 16:00"), 5 * HOUR)) == "2027-12-27 14:00"
 
 
+def test_a_range_of_days_is_closed_from_its_first_to_its_last() -> None:
+    """Both ends are closed, over a change of the year too; the days around it are open."""
+    works = Calendar("Europe/Berlin", ("* 9-16 * * *",), ("2026-12-24..2027-01-01", "2027-01-03"))
+    assert wall(works.next_open(at("2026-12-23 18:00"))) == "2027-01-02 09:00"
+    assert wall(works.after(at("2026-12-23 16:00"), HOUR + 8 * HOUR)) == "2027-01-02 17:00"
+    assert wall(works.next_open(at("2027-01-02 18:00"))) == "2027-01-04 09:00"
+
+
 def test_a_night_without_an_hour_has_an_hour_less() -> None:
     """Where the clocks are set forward the hour that is left out is not there to count, nor to open."""
     night = Calendar("Europe/Berlin", ("* 1-3 * * *",))

@@ -23,7 +23,7 @@ def test_a_pivot_refuses_earlier() -> None:
 
 MISTAKES = [
     ({"cancellable_until": "z"}, "there is no step z"),
-    ({"cancellable_until": "[a]"}, "cancellable_until takes one word here"),
+    ({"cancellable_until": "[a]"}, "cancellable_until takes a single value here"),
 ]
 
 

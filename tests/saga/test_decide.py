@@ -2,6 +2,7 @@
 
 import pytest
 
+from choreo.saga.instance import Cause, StepRecord
 from tests.saga.shop import ORDER, changed, spec_of
 from tests.saga.story import Story
 
@@ -24,6 +25,28 @@ def test_a_saga_goes_forward_to_its_end(order: Story) -> None:
         "completed: reserve done (StockReserved), pay done (PaymentTaken), ship done (ParcelHandedOver), "
         "deliver done (OrderDelivered)"
     )
+
+
+def test_a_saga_begins_with_what_its_start_says(order: Story) -> None:
+    """Its key, its spec, the fields that are remembered, the story that it belongs to, and since when."""
+    order.after("1s").when("OrderPlaced")
+    assert order.instance is not None
+    assert order.instance.model_dump(exclude={"steps", "seen"}, exclude_defaults=True) == {
+        "saga": "order",
+        "key": "o1",
+        "version": 1,
+        "digest": SPEC.digest,
+        "remembered": {"warehouse": "vienna", "total": "9.00"},
+        "correlation_id": "story-1",
+        "started_at": 1_000_000,
+    }
+    assert {name: record.state for name, record in order.instance.steps.items()} == {
+        "reserve": "waiting",
+        "pay": "waiting",
+        "ship": "idle",
+        "deliver": "idle",
+    }
+    assert order.instance.steps["ship"] == StepRecord()
 
 
 def test_the_order_of_arrival_does_not_matter(order: Story) -> None:
@@ -176,8 +199,7 @@ def test_unknown_is_undone_like_a_timeout(order: Story) -> None:
     order.when("OrderPlaced", "StockReserved", "PaymentUnknown").then("StockReleaseRequested", "RefundRequested")
     order.when("PaymentRefunded", "StockReleased").stands("compensated")
     assert order.instance is not None
-    assert order.instance.cause is not None
-    assert order.instance.cause.kind == "unknown"
+    assert order.instance.cause == Cause(kind="unknown", step="pay", by="shop.PaymentUnknown")
 
 
 def test_a_timer_of_a_step_that_is_done_means_nothing(order: Story) -> None:

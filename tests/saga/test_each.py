@@ -182,6 +182,21 @@ def test_one_failed_item_fails_the_step_and_all_others_are_undone() -> None:
     assert story.instance.cause.step == "ship"
 
 
+def test_the_story_says_how_many_items_are_yet_to_be_undone() -> None:
+    """While a step after it is undone its items wait; then each is told of; what needs no undo is kept."""
+    undo = "compensate: {emit: Remind, with: {sku: \"'bill'\"}, done_on: LineReturned}"
+    story = placed(spec(after=BILL.replace("compensate: none", undo)), "a", "b")
+    story.when("LineShipped", sku="a").when("LineShipped", sku="b").when("Cancelled")
+    told = "compensating: cancelled (Cancelled), {}bill {}"
+    story.tells(told.format("ship 2 of 2 to be undone, ", "is being undone (waits for LineReturned)"))
+    story.when("LineReturned").when("LineRecalled", sku="a")
+    items = "ship[a] undone (LineRecalled), ship[b] is being undone (waits for LineRecalled), "
+    story.tells(told.format(items, "undone (LineReturned)"))
+    keeping = spec(text=SPEC[: SPEC.index("    compensate:")] + "    compensate: none\n")
+    story = placed(keeping, "a").when("LineShipped", sku="a").when("BillRefused")
+    story.tells("compensated: bill failed (BillRefused), ship done and kept (1 of 1)")
+
+
 @pytest.mark.parametrize(("complete", "wanted"), [("any", 1), ("2", 2), ("60%", 3), ("80%", 4), ("100%", 4)])
 def test_so_many_items_are_enough(complete: str, wanted: int) -> None:
     """any, a number, or a share rounded up: the step is done with the last that is needed, not before."""

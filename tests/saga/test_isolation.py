@@ -8,6 +8,7 @@ from choreo.errors import SpecError
 from choreo.saga.decision import Skip
 from choreo.saga.environment import left_out
 from choreo.saga.explore import Bounds, explore
+from choreo.saga.instance import Cause
 from choreo.saga.rules import Spec
 from choreo.saga.spec import parse_spec
 from tests.saga.flow import CATALOGUE, flow, source, step
@@ -110,6 +111,14 @@ def test_who_waits_again_gives_back_no_earlier_grant() -> None:
     story = Story(isolated()).when("Started", n=7).when(GRANTED, claim="x").when(EXPIRED, claim="x").when("ADone")
     story.when("Cancelled", "AUndone").stands("cancelled")
     assert "claim" not in fields(story)
+
+
+def test_a_lock_that_is_not_granted_again_in_time_timed_out() -> None:
+    """What the saga is undone for is the silence, not the loss that came before it."""
+    spec = isolated(isolate_on="{by: n, within: 5m}")
+    story = Story(spec).when("Started", n=7).when(GRANTED).when(EXPIRED).when("ADone").after("5m")
+    assert story.instance is not None
+    assert story.instance.cause == Cause(kind="timeout", step="lock", by="timeout")
 
 
 def test_a_step_that_is_put_off_comes_to_its_turn_anew() -> None:

@@ -24,7 +24,7 @@ PLANTED = [  # what is replaced, by what, line:column, code, what is said, the c
         "4:12",
         "unknown-event",
         "there is no event shop.Weather",
-        "is its module among the events of the project?",
+        "a spec knows the events of the project's packages, and those that its services take and return",
     ),
     ("after: ship\n", "after: shp\n", "37:12", "unknown-step", "there is no step shp", "did you mean ship?"),
     (
@@ -71,6 +71,14 @@ PLANTED = [  # what is replaced, by what, line:column, code, what is said, the c
         "bad-expression",
         "there is no event.total here",
         "expressions see saga.* and steps.NAME.*, never event",
+    ),
+    (
+        "when: saga.total > 0",
+        "when: saga.total > 0 && now() > saga.total",
+        "23:29",
+        "bad-expression",
+        "there is no now here",
+        "expressions know no clock: within:, deadline: and not_before: say when",
     ),
     (
         "when: saga.total > 0",

@@ -1,14 +1,38 @@
 """A step that is a saga: orders ship, shipping delivers, each with a coordinator and a key of its own."""
 
+from dataclasses import replace
 from typing import Any
 
+from choreo import Context, Handler, Service, Store
+from choreo.saga.coordinator import coordinator
+from choreo.saga.instance import Held
+from choreo.service.client import fresh_ids
 from choreo.testing import Scenario
+from tests.runtime.town import Town
 from tests.saga import mall
 from tests.saga.mall import SPECS, load
 from tests.saga.story import Story
 
 SHIPMENT: dict[str, Any] = {"shipment_id": "S-o1", "order_id": "o1"}
 DELIVERY: dict[str, Any] = {"delivery_id": "D-S-o1", "shipment_id": "S-o1"}
+ASKED = {("S-o1", "PickWanted"): False, ("D-S-o1", "LoadWanted"): False}
+UNDOS = ("D-S-o1", "UnloadWanted"), ("S-o1", "UnpickWanted")
+
+
+Request = mall.PickWanted | mall.UnpickWanted | mall.LoadWanted | mall.UnloadWanted
+
+
+class Listener(Handler[Request]):
+    """Hears what is asked of services, and whether it was asked after a cancellation."""
+
+    heard = Store[tuple[str, str], bool]()
+
+    def handle(self, event: Request, ctx: Context) -> None:
+        key = event.shipment_id if isinstance(event, mall.PickWanted | mall.UnpickWanted) else event.delivery_id
+        self.heard[key, type(event).__name__] = ctx.cancelled
+
+
+listeners = Service("listeners", handlers=[Listener])
 
 
 def placed(by_hand: bool = False) -> Scenario:
@@ -59,6 +83,74 @@ def test_a_saga_at_work_is_cancelled_into() -> None:
     story.when(mall.Unloaded(**DELIVERY)).when(mall.Unpicked(**SHIPMENT))
     story.then(mall.ShipmentDropped(**SHIPMENT)).then_saga("order", "o1", "cancelled")
     story.then_saga("shipping", "S-o1", "compensated")
+
+
+def test_what_a_cancellation_undoes_below_is_told_so() -> None:
+    """The mark goes down all levels and over restarts: services read `ctx.cancelled` wherever they stand. What was
+    asked for before, and what a failure undoes, is not marked.
+    """
+    events = mall.Picked(**SHIPMENT), mall.Loaded(**DELIVERY)
+    story = Scenario(listeners, sagas=SPECS).given(mall.OrderPlaced(order_id="o1"), *events).restart()
+    story.when(mall.OrderCancelled(order_id="o1")).restart().when(mall.Unloaded(**DELIVERY))
+    story.then_stored(Listener.heard, ASKED | dict.fromkeys(UNDOS, True))
+    failed = Scenario(listeners, sagas=SPECS).given(mall.OrderPlaced(order_id="o1"), *events)
+    failed.when(mall.PaymentRefused(order_id="o1")).when(mall.Unloaded(**DELIVERY))
+    failed.then_stored(Listener.heard, ASKED | dict.fromkeys(UNDOS, False))
+
+
+def test_a_saga_that_goes_back_already_hears_of_a_cancellation_above() -> None:
+    """Its further requests are marked, also where it was undone for a reason of its own, or asked before it began."""
+    back = Story(load("shipping")).when("ShipmentWanted", "Picked", "DeliveryDropped")
+    assert [emit.cancelled for emit in back.emits] == [False, False, False]
+    back.give(replace(back.received("ShipmentUndone"), cancelled=True))
+    assert back.last.changes == ("cancelled above (mall.ShipmentUndone)",)
+    back.when("UnpickFailed").after("1s")
+    assert [(emit.event, emit.cancelled) for emit in back.emits[3:]] == [("mall.UnpickWanted", True)]
+    kept = Story(load("shipping"))
+    kept.give(replace(kept.received("ShipmentUndone"), cancelled=True)).when("ShipmentWanted")
+    assert [(emit.event, emit.cancelled) for emit in kept.emits] == [
+        ("mall.PickWanted", False),
+        ("mall.UnpickWanted", True),
+    ]
+
+
+def test_a_saga_that_a_cancelled_one_begins_asks_with_its_mark() -> None:
+    """An undo may be a saga of its own: what it asks for was wanted by the cancellation, too."""
+    begun = Story(load("shipping"))
+    begun.give(replace(begun.received("ShipmentWanted"), cancelled=True))
+    assert [emit.cancelled for emit in begun.emits] == [True]
+
+
+def test_a_saga_that_refuses_to_go_back_is_not_cancelled() -> None:
+    """Beyond its pivot it goes on for itself: what it asks for then has nothing to do with the cancellation above."""
+    story = Story(load("delivery")).when("DeliveryWanted", by_hand=True).when("Loaded", "HandedOver")
+    story.give(replace(story.received("DeliveryUndone"), cancelled=True))
+    assert story.instance is not None
+    assert not story.instance.cancelled_above
+
+
+def test_a_mark_is_kept_with_an_event_that_comes_before_its_saga() -> None:
+    """An undo that overtakes the start waits in the store, over a crash, with its mark."""
+    town = Town(coordinator(load("shipping"), mall.CATALOGUE))
+    town.tell(mall.ShipmentUndone(**SHIPMENT), ids=fresh_ids(town.clock.now(), "story")._replace(cancelled=True))
+    town.crash()
+    town.tell(mall.ShipmentWanted(**SHIPMENT))
+    requests = [ids for ids in town.ids("mall.shipments") if ids.saga is not None]
+    assert [(ids.saga.step, ids.cancelled) for ids in requests if ids.saga] == [("pick", False), ("pick", True)]
+
+
+def test_a_mark_is_kept_with_an_event_that_waits_for_its_turn() -> None:
+    """An event that a policy holds has its mark when it is let in."""
+    held = Held(event="mall.ShipmentUndone", event_id="00" * 16, at=0, until=None, cancelled=True)
+    story = Story(load("shipping")).when("ShipmentWanted")
+    assert story.instance is not None
+    story.instance = story.instance.model_copy(update={"held": (held,)})
+    story.when("Picked")
+    assert [(emit.event, emit.cancelled) for emit in story.emits] == [
+        ("mall.PickWanted", False),
+        ("mall.DeliveryWanted", False),
+        ("mall.DeliveryUndone", True),
+    ]
 
 
 def test_a_saga_that_takes_too_long_is_taken_back() -> None:

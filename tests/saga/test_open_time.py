@@ -170,7 +170,7 @@ def test_exploring_waits_for_an_opening() -> None:
         (("within: opens", "calendar: office"), "'opens' is not a duration"),
         (("calendar: office", "not_before: opens"), "step a has no emit, so nothing can be put off"),
         (("calendar: office", "deadline: 60y"), "does not pass within a hundred years"),
-        (("calendar: [office]",), "calendar takes one word"),
+        (("calendar: [office]",), "calendar takes a single value"),
     ],
 )
 def test_a_mistake_of_a_step_is_said_where_it_stands(written: tuple[str, ...], said: str) -> None:

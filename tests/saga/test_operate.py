@@ -6,6 +6,7 @@ import pytest
 
 from choreo.saga.decision import Answer, Cancel, Order, Resolve, Retry, Skip
 from choreo.saga.rules import Spec
+from tests.saga.flow import flow, step
 from tests.saga.shop import changed, spec_of
 from tests.saga.story import Story
 
@@ -115,6 +116,62 @@ def test_retry_is_refused_where_services_begin_by_themselves() -> None:
     story.stands("stuck", "PaymentTaken")
     why = "the saga does not ask for step pay, services begin it by themselves: answer or resolve it"
     story.refuses(Retry("pay"), why)
+
+
+def test_retry_gives_a_step_everything_anew() -> None:
+    """Its wait is over, it is not overdue any more, and as many questions may be asked as before."""
+    rests = "on_timeout: {retry: {attempts: 2, wait: 10m}}"
+    story = Desk(flow(step("a", "emit: AskA", "within: 1h", rests))).when("Started").after("1h").then("AskA")
+    story.orders(Retry("a")).then("AskA").after("59m").then().stands("waiting", "ADone")
+    story.after("1m").then("UndoA")
+    late = Desk(flow(step("a", "emit: AskA", "within: 1h", "on_timeout: escalate"))).when("Started").after("1h")
+    late.tells("waiting: a is overdue, waits for ADone").orders(Retry("a")).tells("waiting: a waits for ADone")
+    asks = "on_timeout: {ask: {emit: Told1, within: 10m, attempts: 1}}"
+    silent = Desk(flow(step("a", "emit: AskA", "within: 1h", asks))).when("Started").after("1h").then("AskA", "Told1")
+    silent.orders(Retry("a")).then("AskA").after("1h").then("Told1")
+
+
+FIRST = step("a", "pivot: true", undone=False)
+"""What comes after it is stuck where it fails."""
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("emit: AskB, when: 1 / saga.n > 0", "the condition of step b can't be worked out: skip or resolve it"),
+        ("emit: {event: Told, with: {m: 1 / saga.n}}", "flow.Told.m: divide by zero"),
+        ("emit: AskB, within: saga.at", "how long step b may take can't be worked out: saga.at: "),
+        ("emit: AskB, deadline: saga.at", "how long step b may take can't be worked out: saga.at: "),
+    ],
+)
+def test_retry_is_refused_where_the_request_still_cannot_be_made(more: str, why: str) -> None:
+    """The refusal says what can't be worked out; nothing is asked for."""
+    story = Desk(flow(FIRST, step("b", "after: a", more))).when("Started", n=0).when("ADone").stands("stuck", "BDone")
+    before = story.instance
+    story.orders(Retry("b")).then()
+    assert story.last.refused is not None
+    assert story.last.refused.startswith(why)
+    assert before is not None
+    assert story.state("b") == "failed"
+
+
+def test_retry_of_an_undo_is_refused_where_the_request_still_cannot_be_made() -> None:
+    """A mapping that has no answer has none when it is asked again."""
+    undo = "{emit: {event: Told, with: {m: 1 / saga.n}}, done_on: AUndone}"
+    story = Desk(flow(f"{{name: a, completes_on: ADone, compensate: {undo}}}", step("b", "after: a")))
+    story.when("Started", n=0).when("ADone", "BFailed").then().stands("stuck", "AUndone")
+    story.refuses(Retry("a"), "flow.Told.m: divide by zero")
+
+
+def test_an_undo_that_is_asked_for_again_is_no_problem_any_more() -> None:
+    """What made it stuck is forgotten with the next request."""
+    story = stuck_backward()
+    story.tells(
+        "stuck: pay failed (PaymentDeclined), reserve can't be undone (StockReleaseFailed), waits for StockReleased"
+    )
+    story.orders(Retry("reserve"))
+    assert story.instance is not None
+    assert story.instance.steps["reserve"].problem == ""
 
 
 # -- skip --------------------------------------------------------------------------------------------------------------
@@ -254,6 +311,31 @@ def test_answer_is_refused_where_nobody_waits(desk: Desk) -> None:
         Answer("reserve", "shop.StockReserved", {}), "step reserve is done (shop.StockReserved): it waits for no event"
     )
     desk.refuses(Answer("ship", "shop.ParcelHandedOver", {}), "step ship is idle: it waits for no event")
+
+
+ITEMS = "for_each: steps.a.items, item_key: item"
+
+
+@pytest.mark.parametrize("order", [Retry("b"), Resolve("b", "done"), Answer("b", "flow.BDone", {})])
+def test_of_a_step_that_is_done_for_each_an_item_is_named(order: Order) -> None:
+    """The first of its items is the example; as long as there is none, the form of its name."""
+    spec = flow(FIRST, step("b", "after: a", "emit: AskB", ITEMS))
+    story = Desk(spec).when("Started")
+    says = "step b is done for each of its items: name one, such as b"
+    story.refuses(order, f"{says}[KEY]")
+    story.when("ADone", items=["x", "y"]).then("AskB", "AskB").refuses(order, f"{says}[x]")
+
+
+def test_the_request_of_an_item_is_tried_with_its_own_fields() -> None:
+    """One of two can't be asked for, and neither can it again."""
+    asks = "emit: {event: Told, with: {m: 1 / (size(item) - 1)}}"
+    story = (
+        Desk(flow(FIRST, step("b", "after: a", ITEMS, "complete: 1", asks)))
+        .when("Started")
+        .when("ADone", items=["x", "yy"])
+    )
+    story.then("Told").refuses(Retry("b[x]"), "flow.Told.m: divide by zero")
+    story.orders(Retry("b[yy]")).then("Told")
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------

@@ -33,6 +33,16 @@ def test_exactly_one_way_is_taken(n: int, way: str) -> None:
     story.when(f"{way.upper()}Done").then("AskD").when("DDone").stands("completed")
 
 
+@pytest.mark.parametrize(("n", "asked"), [(9, ["AskB"]), (1, ["AskC"])])
+def test_a_way_may_have_several_steps(n: int, asked: list[str]) -> None:
+    """After `any` of one step, the next of its way is skipped with it; after the step alone, it would begin."""
+    first, other = step("a", "when: saga.n > 5"), step("c", "else: a", "emit: AskC")
+    story = Story(flow(first, step("b", "after: {any: a}", "emit: AskB"), other)).when("Started", n=n)
+    story.when("ADone" if n > 5 else "CDone").then(*asked)
+    assert story.state("b") == ("requested" if n > 5 else "skipped")
+    Story(flow(first, step("b", "after: a", "emit: AskB"), other)).when("Started", n=1).then("AskB", "AskC")
+
+
 def test_the_other_way_waits_for_the_choice() -> None:
     """`else` of a step whose turn has not come yet is not decided yet."""
     spec = flow(step("a"), step("b", "after: a", "when: steps.a.n > 0"), step("c", "else: b", "emit: AskC"))
@@ -70,8 +80,8 @@ def test_where_one_of_two_fails_the_saga_fails() -> None:
 
 
 MISTAKES = [
-    ((step("a", "after: {any: []}"),), "wrong-shape: this says not which steps come before"),
-    ((step("a"), step("b", "after: {of: [a], any: a}")), "wrong-shape: this says not which steps come before"),
+    ((step("a", "after: {any: []}"),), "wrong-shape: this does not say which steps come before"),
+    ((step("a"), step("b", "after: {of: [a], any: a}")), "wrong-shape: this does not say which steps come before"),
     ((step("a"), step("b", "after: {at_least: 2, of: a}")), "never-enough: at least 2 of 1 steps can never be done"),
     ((step("a"), step("b", "after: {at_least: 0, of: a}")), "at_least takes a whole number of at least 1, not 0"),
     ((step("a"), step("b", "after: {every: a}")), "unknown-key: after has no key every"),

@@ -79,10 +79,12 @@ def test_8_multi_merge() -> None:
 
 
 def test_9_discriminator() -> None:
-    """The first of several lets the next begin, once; the others are waited for and change nothing more."""
+    """The first of several, or the second, lets the next begin, once; the rest is waited for and changes nothing."""
     spec = flow(step("a"), step("b"), step("c", "after: {any: [a, b]}", "emit: AskC"))
     story = Story(spec).when("Started").when("BDone").then("AskC").when("ADone").then()
     story.when("CDone").stands("completed")
+    spec = flow(step("a"), step("b"), step("c"), step("d", "after: {at_least: 2, of: [a, b, c]}", "emit: AskD"))
+    Story(spec).when("Started", "CDone").then().when("ADone").then("AskD").when("BDone").then()
 
 
 def test_10_cycles() -> None:
@@ -112,6 +114,9 @@ def test_13_instances_of_a_known_number() -> None:
     spec = flow(each("a", "complete: 3"), step("b", "after: a", "emit: AskB"))
     story = Story(spec).when("Started", items=["x", "y", "z"]).then("AskA", "AskA", "AskA")
     story.when("ADone", item="x").when("ADone", item="y").then().when("ADone", item="z").then("AskB")
+    same = [step(name, "emit: AskA") for name in "abc"]
+    story = Story(flow(*same, step("d", "after: [a, b, c]"))).when("Started").then("AskA", "AskA", "AskA")
+    story.when("ADone", "BDone", "CDone").stands("waiting", "DDone")
 
 
 def test_14_instances_of_a_number_known_at_run_time() -> None:
@@ -142,6 +147,8 @@ def test_17_interleaved_parallel_routing() -> None:
     steps = (step("a", asked["a"], "excludes: [b, c]"), step("b", asked["b"], "excludes: c"), step("c", asked["c"]))
     story = Story(flow(*steps)).when("Started").then("AskA").when("ADone").then("AskB").when("BDone").then("AskC")
     story.when("CDone").stands("completed")
+    later = (step("d"), step("a", "after: d", asked["a"], "excludes: b"), step("b", asked["b"]))
+    story = Story(flow(*later)).when("Started").then("AskB").when("DDone").then().when("BDone").then("AskA")
 
 
 def test_18_milestone() -> None:

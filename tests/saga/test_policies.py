@@ -102,6 +102,7 @@ def test_a_kept_event_whose_turn_does_not_come_in_time_is_a_dead_letter() -> Non
     """The letter says why, the history too; each goes at its own time, and nothing is taken after that."""
     story = shop("{ParcelHandedOver: {early: keep 10m}, OrderDelivered: {early: keep 20m}}").when("OrderPlaced")
     story.when("StockReserved", "ParcelHandedOver", "OrderDelivered").after("10m")
+    assert story.last.letters[0][0] == (3).to_bytes(8, "big") + bytes(8)
     assert letters(story) == ["saga order o1: the turn of shop.ParcelHandedOver did not come in time"]
     assert changes(story) == ["shop.ParcelHandedOver: its turn did not come in time, it is a dead letter"]
     story.after("10m")
@@ -217,19 +218,6 @@ def test_what_is_taken_and_means_nothing_is_noted() -> None:
     """`take` leaves a note where the event changes nothing."""
     story = shop("{PaymentDeclined: {late: take}}").when("OrderPlaced", "PaymentTaken", "PaymentDeclined")
     assert changes(story) == ["ignored: shop.PaymentDeclined came late, pay is done"]
-
-
-def test_a_second_event_that_says_the_same_is_merged() -> None:
-    """The fields of the one that was emitted last count, in whatever order they arrive; the step stays as it is."""
-    story = shop("{PaymentTaken: {duplicate: merge}}").when("OrderPlaced").after("1s")
-    older = story.received("PaymentTaken", amount="7.00")
-    story.after("1s").when("PaymentTaken", amount="8.00")
-    story.after("1s").when("PaymentTaken", amount="9.50")
-    assert changes(story) == ["pay: its fields are those of a later shop.PaymentTaken"]
-    story.give(older)
-    assert changes(story) == ["ignored: shop.PaymentTaken came again, pay is done by a later one"]
-    story.when("StockRejected").then("RefundRequested")
-    assert story.emits[-1].fields["amount"] == "9.50"
 
 
 def test_a_second_start_is_ignored_a_dead_letter_or_fails_the_saga() -> None:

@@ -6,7 +6,7 @@ from itertools import permutations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from choreo.saga.decision import Decision
+from choreo.saga.decision import Decision, Input
 from choreo.saga.instance import Held
 from choreo.saga.policies import Policy, Timing
 from choreo.saga.rules import Role, Spec
@@ -52,9 +52,9 @@ class Watched(Story):
     saga keeps nothing.
     """
 
-    def _apply(self, decision: Decision) -> None:
+    def _apply(self, decision: Decision, given: Input) -> None:
         before = self._held()
-        super()._apply(decision)
+        super()._apply(decision, given)
         assert self.instance is None or not (self.instance.ended and self.instance.held)
         for event_id in before.keys() - self._held().keys():
             event, letters = before[event_id].event, [one.hex() for one, _ in decision.letters]

@@ -47,6 +47,16 @@ def test_an_event_says_how_long() -> None:
     unbegun.tells("compensating: b timed out, a is being undone (waits for AUndone)")
 
 
+def test_an_event_says_when_all_steps_must_be_done() -> None:
+    """The saga's own `deadline` may be a field of the start event; a step that has one of its own goes by that."""
+    spec = flow(step("a"), step("b", "after: a"), deadline="saga.at")
+    story = Story(spec).when("Started", at=ONE).after("59m").then().after("1m").then("UndoA")
+    story.tells("compensating: a timed out, a is being undone (waits for AUndone)")
+    Story(flow(step("c", "deadline: 3h"), deadline="saga.at")).when("Started", at=ONE).after("2h").then()
+    with pytest.raises(SpecError, match=r"flow.yaml:8:11: error\[wrong-type\]: a point in time is wanted"):
+        flow(step("a"), step("b"), deadline="saga.n")
+
+
 def test_a_time_that_cannot_be_worked_out_fails_the_step() -> None:
     """An event without the field: the step fails when its turn comes, and says why."""
     spec = flow(step("a", "emit: AskA", "deadline: saga.at"))
@@ -56,7 +66,7 @@ def test_a_time_that_cannot_be_worked_out_fails_the_step() -> None:
 
 
 MISTAKES = [
-    ("emit: AskA, not_before: saga.n", "a point in time is wanted, this gives a int"),
+    ("emit: AskA, not_before: saga.n", "a point in time is wanted, this gives an int"),
     ("deadline: steps.b.at", "reads step b, but does not come after it"),
     ("within: saga.when", "there is no saga.when here"),
     ("not_before: soon, emit: AskA", "not_before: 'soon' is not a duration"),
