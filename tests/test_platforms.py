@@ -9,13 +9,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
 from choreo.events.registry import DirectoryRegistry
 from choreo.state import lock
+from choreo.testing import Simulation, abreast
 from tests.cli.sample import write_project
 from tests.test_architecture import ROOT, Source, source_of, sources
 
@@ -41,6 +44,7 @@ GUARDED = {
     ("SIGKILL", "choreo.cli.faults"),
     ("AF_UNIX", "choreo.log.embedded_socket"),
     ("link", "choreo.events.registry"),
+    ("ProcessPoolExecutor", "choreo.testing.abreast"),
 }
 """What is used all the same, each in one module, behind a guard that a test of this file goes through."""
 OPENERS = {"read_text": 0, "write_text": 1, "open": 1}
@@ -244,3 +248,20 @@ def test_a_console_of_another_encoding_shows_all_it_can(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (0, "")
     assert r"shop.OrderPlaced \u03a9 at" in done.stdout
+
+
+def test_processes_that_share_seeds_begin_alike_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `choreo simulate --processes` begins is spawned, never forked."""
+    methods: list[str] = []
+
+    class Begun(Exception):
+        """As far as this test goes."""
+
+    def pool(processes: int, context: BaseContext, *rest: object) -> NoReturn:
+        methods.append(context.get_start_method() or "")
+        raise Begun
+
+    monkeypatch.setattr(abreast, "ProcessPoolExecutor", pool)
+    with pytest.raises(Begun):
+        list(abreast.hold(lambda: Simulation(), [0], 2))
+    assert methods == ["spawn"]

@@ -51,16 +51,17 @@ class Checkpoint:
             receipts = [self._append(transaction, records) for records in changelogs]  # 2
             transaction.append(self._pages(tasks, portions, epoch))  # 3
             self._reach("checkpoint.appended")
-            offsets = {tp: offset for live in tasks for tp, offset in live.offsets().items()}
-            transaction.send_offsets(member, identity, offsets)  # 4
+            offsets = [live.offsets() for live in tasks]
+            transaction.send_offsets(member, identity, {tp: at for its in offsets for tp, at in its.items()})  # 4
             self._reach("checkpoint.offsets_sent")
             transaction.commit()
         except Exception:
             transaction.abort()
             raise
         self._reach("checkpoint.committed")
-        for live, portion, receipt in zip(tasks, portions, receipts, strict=True):  # 5
+        for live, portion, receipt, its in zip(tasks, portions, receipts, offsets, strict=True):  # 5
             self._store(live, portion, receipt, now)
+            live.committed = its
         self._reach("checkpoint.stored")
         return Written(sum(len(p.outputs) for p in portions), sum(len(p.logged) for p in portions))
 
@@ -84,17 +85,16 @@ class Checkpoint:
         return found
 
     def _store(self, live: LiveTask, portion: Portion, receipt: Receipt | None, now: int) -> None:
+        last = None if receipt is None else receipt.offset
         meta = live.meta._replace(
+            changelog_offset=live.meta.changelog_offset if last is None else last + 1,
             checkpoint=live.meta.checkpoint + (1 if portion.steps else 0),
             last_now=live.task.now,
             written_at=now,
             build=self._options.build,
         )
-        if receipt is not None and receipt.offset is not None:
-            meta = meta._replace(changelog_offset=receipt.offset + 1)
         key, value = meta_entry(meta)
         live.task.entries.backend.write({**portion.logged, **portion.local, key: value})
         live.meta = meta
-        live.committed = live.offsets()
         live.task.positions.clear()
         live.announced = True

@@ -126,8 +126,16 @@ class Page(NamedTuple):
         parts = _split(self.steps)
         records = []
         for number, steps in enumerate(parts):
-            fields = self._asdict() | {"part": number, "parts": len(parts)}
-            fields["steps"] = [(_NAMES[type(step)], step._asdict()) for step in steps]
+            fields = {
+                "build": self.build,
+                "specs": self.specs,
+                "epoch": self.epoch,
+                "checkpoint": self.checkpoint,
+                "part": number,
+                "parts": len(parts),
+                "topics": self.topics,
+                "steps": [(_NAMES[type(step)], step._asdict()) for step in steps],
+            }
             records.append(NewRecord(topic, None, _write(fields), (), partition))
         return records
 

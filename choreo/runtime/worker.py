@@ -315,14 +315,16 @@ class Worker:
 
     def _gate(self, live: LiveTask) -> None:
         """Hold back the inputs of a task that takes nothing in; let them flow again when it does."""
-        name, number, now = self.service.name, live.task.partition, self._site.clock.now()
-        if live.closed and not live.alarmed:
-            why = live.task.halted or f"{live.task.parked:,} inputs are parked"
-            self._site.observer.saw(IntakeClosed(name, number, why, now))
-        elif live.alarmed and not live.closed:
-            self._site.observer.saw(IntakeOpened(name, number, now))
-        live.alarmed = live.closed
-        held = live.closed or live.sated
+        closed = live.closed
+        if closed != live.alarmed:
+            live.alarmed = closed
+            name, number, now = self.service.name, live.task.partition, self._site.clock.now()
+            if closed:
+                why = live.task.halted or f"{live.task.parked:,} inputs are parked"
+                self._site.observer.saw(IntakeClosed(name, number, why, now))
+            else:
+                self._site.observer.saw(IntakeOpened(name, number, now))
+        held = closed or live.sated
         if held == live.paused:
             return
         live.paused = held
