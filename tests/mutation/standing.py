@@ -47,15 +47,17 @@ def read_specs_once() -> None:
 
 def stand_ready(arguments: list[str]) -> None:
     """Collect the tests, in the directory of the mutants, and keep them for every fork to come."""
-    here = os.getcwd()
+    here, screen = os.getcwd(), sys.stdout
     os.chdir("mutants")
-    config = _prepareconfig(["--rootdir=.", "-p", "no:terminal", *arguments], [VERDICT])
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # the session writes to it as long as it stands
+    config = _prepareconfig(["--rootdir=.", "-s", *arguments], [VERDICT])
     config._do_configure()
     session = pytest.Session.from_config(config)
     config.hook.pytest_sessionstart(session=session)
     config.hook.pytest_collection(session=session)
     STANDING.update((item.nodeid, item) for item in session.items)
     os.chdir(here)
+    sys.stdout = screen
 
 
 def try_mutant(tests: Iterable[str]) -> int:
