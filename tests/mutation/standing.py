@@ -6,7 +6,7 @@ one. Run in the copy, by `tests.mutation`; the arguments are mutmut's.
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -29,17 +29,35 @@ VERDICT = Verdict()
 STANDING: dict[str, pytest.Item] = {}
 
 
+def read_specs_once() -> None:
+    """Specs are values, and reading them is not mutated: each is read once for all forks."""
+    from choreo.saga import spec
+
+    reading: Callable[..., Any] = spec.parse_spec
+    known: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    def parse_spec(text: str, file: str, catalogue: Any, *more: Any) -> Any:
+        key = text, file, id(catalogue)
+        if more or key not in known:
+            known[key] = reading(text, file, catalogue, *more), catalogue
+        return known[key][0]
+
+    spec.parse_spec = parse_spec
+
+
 def stand_ready(arguments: list[str]) -> None:
     """Collect the tests, in the directory of the mutants, and keep them for every fork to come."""
-    here = os.getcwd()
+    here, screen = os.getcwd(), sys.stdout
     os.chdir("mutants")
-    config = _prepareconfig(["--rootdir=.", "-p", "no:terminal", *arguments], [VERDICT])
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # the session writes to it as long as it stands
+    config = _prepareconfig(["--rootdir=.", "-s", *arguments], [VERDICT])
     config._do_configure()
     session = pytest.Session.from_config(config)
     config.hook.pytest_sessionstart(session=session)
     config.hook.pytest_collection(session=session)
     STANDING.update((item.nodeid, item) for item in session.items)
     os.chdir(here)
+    sys.stdout = screen
 
 
 def try_mutant(tests: Iterable[str]) -> int:
@@ -60,7 +78,7 @@ def main(site: str) -> None:
     from mutmut.runners.harness import PytestRunner
     from mutmut.workers.isolation import ForkRunner
 
-    collecting, starting = PytestRunner.run_tests, ForkRunner.startup
+    collecting, starting, asking = PytestRunner.run_tests, ForkRunner.startup, PytestRunner.execute_pytest
 
     def startup(self: Any) -> None:
         stand_ready([*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection])
@@ -71,7 +89,14 @@ def main(site: str) -> None:
             return int(collecting(self, mutant_name=mutant_name, tests=tests))
         return try_mutant(tests)
 
-    ForkRunner.startup, PytestRunner.run_tests = startup, run_tests
+    def execute_pytest(self: Any, *arguments: Any, **more: Any) -> int:
+        if (
+            "tests.saga" not in sys.modules
+        ):  # now the mutants are what is imported, and nobody has imported a reader yet
+            read_specs_once()
+        return int(asking(self, *arguments, **more))
+
+    ForkRunner.startup, PytestRunner.run_tests, PytestRunner.execute_pytest = startup, run_tests, execute_pytest
     cli()
 
 

@@ -160,6 +160,7 @@ def test_keeping_for_ever_sets_no_timer() -> None:
     """`keep_ended: none` keeps the instance, `refuse_again: none` its mark."""
     for_ever = Story(spec_of("keep_ended: none\n" + ORDER)).when("OrderPlaced", "StockRejected", "PaymentRefunded")
     assert for_ever.timers == {}
+    assert decide(for_ever.spec, for_ever.instance, Due(SAGA_TIMER, 10**15)) == Decision(for_ever.instance)
     mark = Story(spec_of("refuse_again: none\n" + ORDER)).when("OrderPlaced", "StockRejected", "PaymentRefunded")
     assert not mark.after("365d").is_gone()
     assert mark.timers == {}

@@ -25,7 +25,10 @@ def test_what_is_merged_counts_by_the_time_of_saying_it() -> None:
     story = (
         shop("{PaymentTaken: {duplicate: merge}}").when("OrderPlaced").after("1s").when("PaymentTaken", amount="7.00")
     )
-    story.when("PaymentTaken", amount="8.00").after("1s")
+    story.when("PaymentTaken", amount="8.00")
+    assert story.instance is not None
+    assert story.instance.steps["pay"].fields == {"amount": "8.00"}
+    story.after("1s")
     between = story.received("PaymentTaken", amount="9.00")
     story.after("1s").when("PaymentTaken", amount="10.00").give(between)
     assert story.instance is not None

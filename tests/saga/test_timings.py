@@ -130,3 +130,11 @@ def test_when_it_was_emitted_counts_where_a_step_is_done_again_or_undone(
 ) -> None:
     """Before what is known by now it is out of order; at the same moment it is not."""
     assert came(past, event, at) == said
+
+
+def test_a_complete_saga_is_cancelled_too_late_also_without_a_pivot() -> None:
+    """What is over is over."""
+    story = Story(flow(step("a"), events=STRICT)).when("Started", "ADone", "Cancelled").stands("completed")
+    assert [reason for _, reason in story.last.letters] == [
+        "saga flow o1: flow.Cancelled came late, the saga is completed"
+    ]
