@@ -42,6 +42,8 @@ def makes_sense(spec: Spec, before: Instance | None, given: Input, decision: Dec
             _is_told(name, before, record, decision)
     for emit in decision.emits:
         _emit_makes_sense(spec, before, after, emit)
+    for emit in {(emit.step, emit.kind): emit for emit in decision.emits}.values():
+        _is_asked_now(after, emit)
     said = [emit.request_id for emit in decision.emits]
     assert len(set(said)) == len(said), "what is emitted has an id of its own"
 
@@ -130,10 +132,17 @@ def _emit_makes_sense(spec: Spec, before: Instance | None, after: Instance, emit
         return
     assert emit.step is not None
     record = after.steps[emit.step]
-    attempt = record.attempt if emit.kind == "do" else record.undo_attempt
-    assert emit.attempt == attempt, (emit, record)
-    assert emit.round == (record.run if emit.kind == "do" else record.round), (emit, record)
     assert emit.request_id == request_id(spec.name, after.key, record.asked_as or emit.step, emit.kind, emit.round)
     undone_for_it = emit.kind == "undo" and after.cancelled
     may, must = undone_for_it or after.cancelled_above, undone_for_it or (before is not None and before.cancelled_above)
     assert must <= emit.cancelled <= may, (emit, after.cause)  # one decision may hear of it after it has asked
+
+
+def _is_asked_now(after: Instance, emit: Emit) -> None:
+    """The last request of each step is the one that it waits at; early events may have settled it, and begun another."""
+    if emit.kind in ("do", "undo"):
+        record = after.steps[emit.step or ""]
+        stands_at = (record.run, record.attempt) if emit.kind == "do" else (record.round, record.undo_attempt)
+        waits = record.state in (StepState.REQUESTED, StepState.COMPENSATING)
+        asked = (emit.round, emit.attempt)
+        assert asked == stands_at if waits else asked <= stands_at, (emit, record)
