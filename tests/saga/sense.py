@@ -139,7 +139,7 @@ def _emit_makes_sense(spec: Spec, before: Instance | None, after: Instance, emit
 
 
 def _is_asked_now(after: Instance, emit: Emit) -> None:
-    """The last request of each step is the one that it waits at; early events may have settled it, and begun another."""
+    """The last request of each step is the one that it waits at; early events may have settled it, and begun more."""
     if emit.kind in ("do", "undo"):
         record = after.steps[emit.step or ""]
         stands_at = (record.run, record.attempt) if emit.kind == "do" else (record.round, record.undo_attempt)
