@@ -2,8 +2,6 @@
 
 import json
 import signal
-import socket
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 
 from choreo.telemetry.endpoint import Address
 from tests.cli.conftest import Choreo, process
+from tests.kafka.broker import free_ports
 from tests.kafka.fixtures import kafka_bootstrap as kafka_bootstrap
 from tests.kafka.fixtures import kafka_url as kafka_url
 from tests.telemetry.test_endpoint import asked
@@ -63,23 +62,13 @@ def test_two_processes_share_the_work_and_stop_together(choreo: Choreo) -> None:
     assert choreo("replay", "verify", "shop.py", "order.yaml").stdout.count("clean") == 3
 
 
-def free_ports(count: int) -> int:
-    """The first of so many ports, one behind the other, on which nobody listens."""
-    while True:
-        with ExitStack() as reserved, suppress(OSError, OverflowError):
-            first = reserved.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            for more in range(1, count):
-                reserved.enter_context(socket.create_server(("127.0.0.1", first + more)))
-            return int(first)
-
-
 @pytest.mark.usefixtures("placed")
 def test_two_processes_are_watched_as_one(choreo: Choreo) -> None:
     """The parent of --workers 2 is ready when both are; its status holds both, with every task once and no lag left.
 
     What an input's transactions leave at its end, markers, is no lag either, nor for `services lag`.
     """
-    port = free_ports(3)
+    port = free_ports(3)[0]
     running = process(*RUN, "--start-from", "earliest", "--workers", "2", "--health", f"127.0.0.1:{port}")
     address = Address("127.0.0.1", port)
 

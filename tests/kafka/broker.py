@@ -5,6 +5,7 @@
 
 import ctypes
 import os
+import random
 import re
 import shutil
 import signal
@@ -17,6 +18,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -28,6 +30,8 @@ COMPOSE = HERE.parent.parent / "docker-compose.yml"
 COMPOSE_BOOTSTRAP = "127.0.0.1:9092"
 LEAST_JAVA = 17
 START_TIMEOUT_S = 90.0
+SERVERS_PORTS = 10_000, 32_000
+"""Linux gives ports from 32,768 on to outgoing connections, others from 49,152 on."""
 JVM = (
     "-Xmx512m",
     "-Xms256m",
@@ -94,12 +98,16 @@ def jars() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports of loopback, one behind the other, on which nobody listens now. None of those that the system gives to
+    outgoing connections: one of these could take it before its server does, or while its server is dead.
+    """
+    while True:
+        first = random.randrange(*SERVERS_PORTS)
+        ports = [*range(first, first + count)]
+        with ExitStack() as held, suppress(OSError):
+            for port in ports:
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return ports
 
 
 def die_with_parent() -> None:
