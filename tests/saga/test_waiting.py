@@ -30,6 +30,24 @@ def test_a_service_that_does_not_know_is_asked() -> None:
     story.when("BDone").then("Told1").when("BDone").then("UndoA")
 
 
+def test_a_service_that_does_not_know_ends_the_rest_before_the_next_request() -> None:
+    """`unknown_on` while a step rests between two requests: nothing more is waited for, and nothing is asked again."""
+    keys = (
+        "after: b",
+        "emit: AskA",
+        "within: 1m",
+        "on_timeout: {retry: {attempts: 3, wait: 10s}}",
+        "unknown_on: Told1",
+    )
+    spec = flow(step("b", "pivot: true"), step("a", *keys))
+    story = Story(spec).when("Started", "BDone").then("AskA").after("1m").then()
+    assert story.instance is not None
+    assert story.instance.steps["a"].resting
+    story.when("Told1").stands("stuck", "ADone")
+    assert (story.instance.steps["a"].resting, story.instance.steps["a"].due) == (False, None)
+    story.after("1d").then()
+
+
 def test_a_deadline_ends_the_questions() -> None:
     """Nothing is asked beyond the step's deadline."""
     asks = step("a", "within: 1h", "deadline: 65m", "on_timeout: {ask: {emit: Told1, within: 10m, attempts: 9}}")
