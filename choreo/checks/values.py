@@ -1,10 +1,9 @@
 """Texts that are written into a spec and can't be what a field holds: in conditions, and as constants of mappings."""
 
 import re
-import types
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -12,6 +11,7 @@ from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
 from choreo.events.event import Event
 from choreo.saga.clauses import Computed, Emission, Reference
+from choreo.saga.conditions import types_in
 from choreo.saga.problems import did_you_mean
 from choreo.saga.rules import Step
 
@@ -59,8 +59,8 @@ def _values_of(whole: Choreography, one: SpecFile, name: str) -> tuple[str, ...]
 
 def _texts_of(annotation: Any) -> tuple[str, ...]:
     """The texts of an Enum or a Literal, None aside; () for any other type."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    kinds = types_in(annotation)
+    if kinds != [annotation]:
         parts = [_texts_of(kind) for kind in kinds]
         return tuple(text for part in parts for text in part) if all(parts) else ()
     values: Iterable[object] = ()

@@ -10,16 +10,14 @@ from choreo.cli.judged import Known, judged_by
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies, read_to_end
 from choreo.cli.saga_answers import MappingFile
+from choreo.cli.saga_rows import lifecycle_topic, sagas_on
 from choreo.errors import ChoreoError, DecodeError, LogUnavailableError, UnknownSchemaError
 from choreo.events.event import Event
-from choreo.log.interface import Log
 from choreo.saga.coordinator import coordinator
 from choreo.saga.instance import ENDED
 from choreo.saga.offers import Offers
 from choreo.saga.rules import Spec
 from choreo.saga.shelf import examine_deployed, shelf, whole_shelf
-
-PREFIX, SUFFIX = "choreo.saga.", ".lifecycle"
 
 
 def deployed_specs(project: Project, catalogue: Mapping[str, type[Event]], offers: Offers) -> Iterator[Deployed]:
@@ -27,7 +25,7 @@ def deployed_specs(project: Project, catalogue: Mapping[str, type[Event]], offer
     were not deployed. Raises LogUnavailableError.
     """
     every = whole_shelf(project.log)
-    for saga in _sagas(project.log):
+    for saga in sorted(sagas_on(project.log)):
         running = _running(project, saga)
         for one in shelf(project.log, saga):
             spec, problems = examine_deployed(one, every, catalogue, offers)
@@ -59,14 +57,9 @@ def _outcomes(project: Project, whole: Choreography, old: Deployed, new: Spec) -
     return dict(sorted(Counter(one.verdict.outcome for one in found).items()))
 
 
-def _sagas(log: Log) -> list[str]:
-    names = (name for name in log.topics() if name.startswith(PREFIX) and name.endswith(SUFFIX))
-    return sorted(name.removeprefix(PREFIX).removesuffix(SUFFIX) for name in names)
-
-
 def _running(project: Project, saga: str) -> dict[str, str]:
     """The digest that each instance under way follows, by its key."""
-    last = {record.key: record for record in read_to_end(project.log, [f"{PREFIX}{saga}{SUFFIX}"])}
+    last = {record.key: record for record in read_to_end(project.log, [lifecycle_topic(saga)])}
     bodies, found = Bodies(project.registry), {}
     for record in last.values():
         try:

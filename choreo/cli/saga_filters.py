@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from choreo.cli.project import Project
-from choreo.cli.saga_rows import PREFIX, SUFFIX, instances, lifecycle_topics
+from choreo.cli.saga_rows import instances, lifecycle_topics, saga_of
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import data_of
 from choreo.cli.saga_view import SagaView, row_of
@@ -92,7 +92,7 @@ def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dic
     With filters the coordinators' stores are asked, by their index where it helps; without, or where the spec of an
     instance can't be read here, the lifecycle topics tell.
     """
-    names = [topic.removeprefix(PREFIX).removesuffix(SUFFIX) for topic in lifecycle_topics(project, sagas)]
+    names = [saga_of(topic) for topic in lifecycle_topics(project, sagas)]
     rows = _from_stores(project, names, filters) if filters.given else None
     if rows is None:
         if filters.field or filters.where:

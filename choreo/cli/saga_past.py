@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies, read_to_end
-from choreo.cli.saga_rows import PREFIX, SUFFIX
+from choreo.cli.saga_rows import lifecycle_topic
 from choreo.clock import to_micros
 from choreo.errors import DecodeError, UnknownSchemaError
 from choreo.events.codec import Codec
@@ -72,7 +72,7 @@ class Pasts:
     def _told(self, keys: Collection[bytes]) -> dict[bytes, list[Told]]:
         """By key, the decisions since the last start."""
         found: dict[bytes, list[Told]] = {}
-        for record in read_to_end(self._project.log, [f"{PREFIX}{self._saga}{SUFFIX}"]):
+        for record in read_to_end(self._project.log, [lifecycle_topic(self._saga)]):
             if record.key not in keys:
                 continue
             try:

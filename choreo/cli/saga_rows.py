@@ -8,6 +8,7 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies, one_of, read_to_end
 from choreo.errors import ChoreoError, ConfigError, DecodeError
+from choreo.log.interface import Log
 from choreo.record import Record
 
 PREFIX, SUFFIX = "choreo.saga.", ".lifecycle"
@@ -39,7 +40,7 @@ def one_instance(project: Project, instance_id: str, saga: str | None) -> tuple[
     with project.progress.of("sagas", "records") as reached:
         for record in read_to_end(project.log, lifecycle_topics(project, [saga] if saga else []), reached):
             key = (record.key or b"").decode("utf-8", "backslashreplace")
-            name = Name(record.topic.removeprefix(PREFIX).removesuffix(SUFFIX), key)
+            name = Name(saga_of(record.topic), key)
             if key.startswith(instance_id):
                 found.setdefault("\0".join(name), []).append(record)
             names.append(name)
@@ -57,15 +58,23 @@ def lifecycle_topic(saga: str) -> str:
     return f"{PREFIX}{saga}{SUFFIX}"
 
 
+def saga_of(topic: str) -> str:
+    """The saga whose lifecycle events lie on a topic."""
+    return topic.removeprefix(PREFIX).removesuffix(SUFFIX)
+
+
+def sagas_on(log: Log) -> list[str]:
+    """The sagas that have lifecycle events on a log."""
+    return [saga_of(name) for name in log.topics() if name.startswith(PREFIX) and name.endswith(SUFFIX)]
+
+
 def lifecycle_topics(project: Project, sagas: Iterable[str]) -> list[str]:
-    chosen = list(sagas)
-    every = [name for name in project.log.topics() if name.startswith(PREFIX) and name.endswith(SUFFIX)]
-    wanted = [f"{PREFIX}{saga}{SUFFIX}" for saga in chosen] or sorted(every)
-    for name, saga in zip(wanted, chosen, strict=False):
-        if name not in every:
-            known = ", ".join(one.removeprefix(PREFIX).removesuffix(SUFFIX) for one in every) or "none"
+    chosen, every = list(sagas), sagas_on(project.log)
+    for saga in chosen:
+        if saga not in every:
+            known = ", ".join(every) or "none"
             raise ConfigError(f"there is no saga {saga} on the log", at=project.log.url, hint=f"known: {known}")
-    return wanted
+    return [lifecycle_topic(saga) for saga in chosen] or sorted(map(lifecycle_topic, every))
 
 
 class _Reading:

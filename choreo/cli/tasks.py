@@ -11,7 +11,7 @@ import click
 from choreo.cli.options import command
 from choreo.cli.output import as_text, note
 from choreo.cli.project import Project
-from choreo.cli.saga_rows import PREFIX, SUFFIX, lifecycle_topics, moment_text, one_instance, short_names
+from choreo.cli.saga_rows import lifecycle_topics, moment_text, one_instance, saga_of, short_names
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_view import SagaView
 from choreo.clock import SystemClock, to_datetime
@@ -140,7 +140,7 @@ def _questions(project: Project, sagas: Sequence[str]) -> Iterator[Question]:
     """All that waits for people. What can't be read here is left out, and said so."""
     known, left_out = KnownSpecs(project), 0
     for topic in lifecycle_topics(project, sagas):
-        with SagaView(project, topic.removeprefix(PREFIX).removesuffix(SUFFIX)) as seen:
+        with SagaView(project, saga_of(topic)) as seen:
             for instance in seen.instances():
                 spec = None if instance.ended else known.of(instance.digest)
                 if spec is not None:

@@ -135,10 +135,10 @@ class Fetch:
         resumed = self._paused.intersection(partitions)
         self._paused -= resumed
         with seam("resuming"):
-            self._consumer.resume(self._to_kafka(resumed & self._next.keys()))
+            self._consumer.resume(self._to_kafka(ours := resumed & self._next.keys()))
         # What was resumed alone is noticed by the client's thread when it next wakes, up to a second later; a seek
         # wakes it.
-        for name in resumed & self._next.keys():
+        for name in ours:
             self.seek(name, self._next[name])
 
     def _records(self, messages: Sequence[Message]) -> list[Record]:

@@ -80,19 +80,23 @@ def kind_of(annotation: Any) -> Kind:
     return Kind.DYN
 
 
+def types_in(annotation: Any) -> list[Any]:
+    """The types that a value may have which is not None: those of a union, else the annotation itself."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for kind in get_args(annotation) if kind is not type(None)]
+    return [annotation]
+
+
 def present_kind_of(annotation: Any) -> Kind:
     """The kind of a field's values that are not None."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return kind_of(kinds[0]) if len(kinds) == 1 else Kind.DYN
-    return kind_of(annotation)
+    kinds = types_in(annotation)
+    return kind_of(kinds[0]) if len(kinds) == 1 else Kind.DYN
 
 
 def fields_within(name: str, annotation: Any, depth: int = 4) -> dict[str, Kind]:
     """The fields of a record by name (`saga.address.zip`), and of the records in it; {} for any other type."""
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
-    record = kinds[0]
-    if len(kinds) > 1 or depth == 0 or not (isinstance(record, type) and issubclass(record, BaseModel)):
+    record, *others = types_in(annotation)
+    if others or depth == 0 or not (isinstance(record, type) and issubclass(record, BaseModel)):
         return {}
     found: dict[str, Kind] = {}
     for field_name, info in record.model_fields.items():

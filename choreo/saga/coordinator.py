@@ -210,8 +210,8 @@ class Coordinator(Handler[Event]):
 
     def _replayed(self, early: EarlyEvent, start: Received) -> Received:
         fields = self._fields(early.event, self._event_of(early))
-        its = replace(start, event=early.event, event_id=early.event_id.bytes, at=early.at, fields=fields)
-        return replace(its, cancelled=early.cancelled)
+        event_id, marked = early.event_id.bytes, early.cancelled
+        return replace(start, event=early.event, event_id=event_id, at=early.at, fields=fields, cancelled=marked)
 
     def _expire(self, key: str, now: int, ctx: Context) -> None:
         kept = self.early.pop(key, ())

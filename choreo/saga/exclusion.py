@@ -18,7 +18,7 @@ def held_back(draft: Draft, step: Step) -> bool:
         return True
     if step.during is not None and draft.state(step.during) not in UNDER_WAY:
         return True
-    return not step.lost_on and any(draft.state(lock) not in SETTLED for lock in draft.spec.locks)
+    return not step.lost_on and any(draft.state(lock) not in SETTLED for lock in draft.as_written.locks)
 
 
 def missed(draft: Draft, step: Step) -> bool:
@@ -40,7 +40,7 @@ def take_again(draft: Draft) -> None:
     """Where there is more to begin, a lock that was lost, or given back at an end from which the saga goes on now, is
     asked for again first.
     """
-    locks = draft.spec.locks
+    locks = draft.as_written.locks
     if not locks or not any(_may_begin(draft, step) for step in draft.steps_in(*NOT_BEGUN)):
         return
     goes_on = draft.before.ended_at is not None and draft.ended_at is None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.saga.forward import BAD, REPEATED
-from choreo.saga.instance import IN_FLIGHT, Instance, StepState
+from choreo.saga.instance import IN_FLIGHT, SETTLED, Instance, StepState
 from choreo.saga.items import name_of, with_items
 from choreo.saga.policies import Timing
 from choreo.saga.rules import Spec, Step
@@ -100,7 +100,7 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
             waits = f"waits for {_names(step.completes_on)}"
             yield waits if why == _bad(instance, name) else f"{_bad(instance, name)}, {waits}"
         elif cause is None and state in IN_FLIGHT and step.fans_out:
-            yield f"{name} {_passed(instance, name)}"
+            yield f"{name} {_passed(step, instance)}"
         elif cause is None and state in IN_FLIGHT:
             late = " is overdue," if record.overdue else ""
             yield f"{name}{late} waits for {_names(step.completes_on)}"
@@ -127,9 +127,9 @@ def _items_left(spec: Spec, step: Step, instance: Instance) -> Iterator[str]:
         yield f"{step.name} done and kept ({done} of {len(items)})"
 
 
-def _passed(instance: Instance, name: str) -> str:
-    items = instance.steps[name].items or {}
-    done = sum(instance.steps[f"{name}[{key}]"].state in (StepState.DONE, StepState.SKIPPED) for key in items)
+def _passed(step: Step, instance: Instance) -> str:
+    items = instance.steps[step.name].items or {}
+    done = sum(instance.steps[name_of(step, key)].state in SETTLED for key in items)
     return f"{done} of {len(items)} done"
 
 
