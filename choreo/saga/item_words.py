@@ -13,6 +13,8 @@ from choreo.saga.raw import RawFanOut, RawSpec, RawStep
 from choreo.saga.vocabulary import Vocabulary
 
 KEYS = (Kind.STRING, Kind.INT)
+OF_ITEMS = ("overdue", "undone")
+"""What becomes of items alone, for each has its own time and its own undo."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def _check_company(raw: RawStep, problems: Problems) -> None:
     if raw.repeat is not None:
         said = f"step {raw.name.value} is done for each item, and can't be repeated as a whole"
         problems.add(raw.repeat.until.place, "not-with-items", said, "repeat a step before or after it")
+    for moment, emission in raw.tells:
+        if moment in OF_ITEMS:
+            said = f"step {raw.name.value} is done for each item, and never {moment} as a whole"
+            cure = "the lifecycle event tells what becomes of each item"
+            problems.add(emission.event.place, "not-with-items", said, cure)
 
 
 def _source(rule: RawFanOut, problems: Problems) -> Reference | None:
