@@ -124,7 +124,8 @@ def test_an_operator_retries_an_item_of_a_step_that_had_failed() -> None:
     """Beyond the pivot: the step waits once more, of nothing that went wrong, and is done with its items."""
     spec = flow(step("c", "pivot: true", undone=False), step("a", *EACH, "after: c", "emit: AskA"))
     story = Story(spec).when("Started", items=["x", "y"]).when("CDone").then("AskA", "AskA")
-    story.when("AFailed", item="x").stands("stuck", "ADone").orders(Retry("a[x]")).then("AskA").stands("waiting", "ADone")
+    story.when("AFailed", item="x").stands("stuck", "ADone")
+    story.orders(Retry("a[x]")).then("AskA").stands("waiting", "ADone")
     assert story.instance is not None
     assert "a: failed -> waiting (0 of 2)" in story.last.changes
     record = story.instance.steps["a"]
