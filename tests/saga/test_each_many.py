@@ -158,4 +158,3 @@ def test_a_list_that_is_too_short_fails_the_step() -> None:
     record = story.instance.steps["a"]
     assert (record.state, record.by) == (StepState.FAILED, "items")
     story.tells("compensated: a failed (0 of 2 done, 3 wanted)")
-

@@ -105,6 +105,6 @@ def test_a_deadline_ends_the_wait_before_the_next_request() -> None:
     story = Story(flow(step("a", *slow), step("b", undone=False))).when("Started").after("1h").then("AskA")
     assert story.instance is not None
     assert story.instance.steps["a"].resting
-    story.after("1h").then("UndoA").tells(
-        "compensating: a timed out, a is being undone (waits for AUndone)"
-    ).stands("compensating", "AUndone")
+    story.after("1h").then("UndoA").tells("compensating: a timed out, a is being undone (waits for AUndone)").stands(
+        "compensating", "AUndone"
+    )
