@@ -2,8 +2,10 @@
 
 import pytest
 
+from choreo.events.event import Event
 from choreo.saga.decision import Resolve, Retry, Skip
 from choreo.saga.instance import StepState
+from choreo.saga.spec import parse_spec
 from tests.saga.flow import flow, step
 from tests.saga.story import Story
 
@@ -158,3 +160,39 @@ def test_a_list_that_is_too_short_fails_the_step() -> None:
     record = story.instance.steps["a"]
     assert (record.state, record.by) == (StepState.FAILED, "items")
     story.tells("compensated: a failed (0 of 2 done, 3 wanted)")
+
+
+class DeepEvent(Event, namespace="deep.flow", topic="deep.work", key="case", abstract=True):
+    """A flow whose namespace has two parts."""
+
+    case: str
+    items: tuple[str, ...] = ()
+    item: str = ""
+
+
+class Started(DeepEvent): ...
+
+
+class ADone(DeepEvent): ...
+
+
+class AFailed(DeepEvent): ...
+
+
+DEEP = """\
+saga: deep
+version: 1
+namespace: deep.flow
+starts_on: Started
+correlate_by: case
+within: none
+steps:
+  - {name: a, for_each: saga.items, item_key: item, completes_on: ADone, fails_on: AFailed, compensate: none}
+"""
+
+
+def test_what_an_item_came_to_is_told_without_its_namespace() -> None:
+    """However many parts that has."""
+    catalogue = {event.contract.full_name: event for event in (Started, ADone, AFailed)}
+    story = Story(parse_spec(DEEP, "deep.yaml", catalogue)).when("Started", items=["x"]).when("AFailed", item="x")
+    story.tells("compensated: a failed (0 of 1 done, 1 wanted, a[x] failed (AFailed))")
