@@ -61,11 +61,12 @@ class Likeness:
         self._groups = list(self._interchangeable())
 
     def _interchangeable(self) -> Iterator[tuple[int, ...]]:
-        """Items of one step, all of which are on its list from the beginning."""
+        """Items of one step that are on its list from the beginning: one that is added is the last."""
         for step in self._around.as_written.steps:
             items = [number for number, one in enumerate(self._steps) if one.item_of == step.name]
-            if len(items) > 1 and step.for_each is not None and not step.for_each.adds_on:
-                yield tuple(items)
+            listed = items[:-1] if step.for_each is not None and step.for_each.adds_on else items
+            if len(listed) > 1:
+                yield tuple(listed)
 
     def key(self, world: World, witness: Witness) -> Key:
         """All of a state that can matter later."""

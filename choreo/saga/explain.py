@@ -38,7 +38,7 @@ def _waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     for step in spec.steps:
         state = instance.steps[step.name].state
         if state in IN_FLIGHT or (stuck and state in BAD):
-            found += step.completes_on
+            found += _adding(step, instance) if step.fans_out else step.completes_on
         elif step.compensate and state in (StepState.COMPENSATING, StepState.COMPENSATION_FAILED):
             found += step.compensate.done_on
     return tuple(dict.fromkeys(found))
@@ -100,7 +100,8 @@ def _parts(spec: Spec, instance: Instance) -> Iterator[str]:
             waits = f"waits for {_names(step.completes_on)}"
             yield waits if why == _bad(instance, name) else f"{_bad(instance, name)}, {waits}"
         elif cause is None and state in IN_FLIGHT and step.fans_out:
-            yield f"{name} {_passed(step, instance)}"
+            more = _adding(step, instance)
+            yield f"{name} {_passed(step, instance)}" + (f", waits for {_names(more)}" if more else "")
         elif cause is None and state in IN_FLIGHT:
             late = " is overdue," if record.overdue else ""
             yield f"{name}{late} waits for {_names(step.completes_on)}"
@@ -131,6 +132,12 @@ def _passed(step: Step, instance: Instance) -> str:
     items = instance.steps[step.name].items or {}
     done = sum(instance.steps[name_of(step, key)].state in SETTLED for key in items)
     return f"{done} of {len(items)} done"
+
+
+def _adding(step: Step, instance: Instance) -> tuple[str, ...]:
+    """The events that add an item, where there are fewer than must be done."""
+    rule, items = step.for_each, instance.steps[step.name].items
+    return rule.adds_on if rule is not None and items is not None and len(items) < rule.enough(len(items)) else ()
 
 
 def _bad(instance: Instance, name: str) -> str:

@@ -276,6 +276,14 @@ def test_items_can_be_added_while_the_step_is_not_done() -> None:
     assert story.last.dead_letter == "step ship takes no more items: it is done, and c comes too late"
 
 
+def test_a_step_with_fewer_items_than_must_be_done_waits_for_more() -> None:
+    """It says so: without an item there is nothing else that it waits for."""
+    story = placed(spec("complete: 2", "adds_on: LineAdded")).stands("waiting", "LineAdded")
+    story.tells("waiting: ship 0 of 0 done, waits for LineAdded")
+    story.when("LineAdded", sku="a", quantity=1).stands("waiting", "LineAdded", "LineShipped")
+    story.when("LineAdded", sku="b", quantity=1).stands("waiting", "LineShipped")
+
+
 def test_an_item_that_is_taken_back_takes_the_step_back() -> None:
     """reopens_on: only that line is shipped again, and what follows waits for it."""
     story = placed(spec("reopens_on: LineReturned"), "a", "b").then("ShipLine", "ShipLine")
