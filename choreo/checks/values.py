@@ -11,7 +11,7 @@ from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
 from choreo.events.event import Event
 from choreo.saga.clauses import Computed, Emission, Reference
-from choreo.saga.conditions import types_in
+from choreo.saga.kinds import types_in
 from choreo.saga.problems import did_you_mean
 from choreo.saga.rules import Step
 

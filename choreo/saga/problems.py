@@ -62,11 +62,17 @@ class Problems:
         return f"{head}\n{number} | {shown}\n{' ' * len(number)} | {' ' * (column - 1)}{carets}{tail}"
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean X?` for the nearest known word, else `otherwise`."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was likely meant."""
     choices = list(known)
     near = get_close_matches(word, choices, n=1, cutoff=0.6)
     if not near:
         folded = {choice.lower(): choice for choice in choices}
         near = [folded[match] for match in get_close_matches(word.lower(), folded, n=1, cutoff=0.6)]
-    return f"did you mean {near[0]}?" if near else otherwise
+    return near[0] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean X?` for the nearest known word, else `otherwise`."""
+    near = nearest(word, known)
+    return otherwise if near is None else f"did you mean {near}?"
