@@ -9,11 +9,11 @@ whatever may be null as what it is where it is not, and with what lies within re
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from cel_expr_python import cel
 
@@ -21,6 +21,7 @@ from choreo.saga.cel_tree import tree_of
 from choreo.saga.kinds import Kind, ValueType, any_of
 from choreo.saga.value_paths import STAND_INS, ValuePaths
 
+Made = TypeVar("Made")
 Word = Kind | ValueType
 """What is known of a variable: its type, or no more than a kind."""
 _CEL_TYPES = {
@@ -56,12 +57,13 @@ class Answer(NamedTuple):
 
 class BadExpression(ValueError):
     """An expression that does not compile. `offset` counts characters from its start; `name` is what is unknown, and
-    `cure` says what could stand there, where that is known.
+    `cure` says what could stand there, where that is known. `would_run` is the expression where CEL alone takes it.
     """
 
     def __init__(self, text: str, offset: int, name: str | None = None, cure: str = "") -> None:
         super().__init__(text)
         self.offset, self.name, self.cure = offset, name, cure
+        self.would_run: Expression | None = None
 
 
 @dataclass(frozen=True)
@@ -103,41 +105,33 @@ class Language:
     def compile(self, text: str) -> Expression:
         """Raises BadExpression for a syntax error, an unknown variable or field, or types that don't fit."""
         written = _Written(text)
-        for _ in range(50):
-            try:
-                compiled = self._compiled(self._env, written.text)
-                kind = _kind(compiled)
-                found = self._looked_into(written.text)
-                present = self._checked_again(found) or kind
-                if found.moments:
-                    compiled = self._compiled(self._env, found.with_timestamps())
-            except _Mixed as mixed:
-                written.widen(mixed.at)
-                continue
-            except BadExpression as error:
-                raise BadExpression(str(error), written.offset(error.offset), error.name, error.cure) from None
-            reads = {name: self.types[name] for name in names_in(text) if name in self.types}
-            return Expression(text, kind, reads, compiled, present=present, gives=found.gives)
-        raise BadExpression("this expression mixes int and double too often", 0)
+        plain = written.made_by(lambda now: self._compiled(self._env, now))
+        kind, names = _kind(plain), [name for name in names_in(text) if name in self.types]
+        try:
+            found, present = written.made_by(self._looked_into)
+        except BadExpression as error:
+            reads = {name: any_of(self.types[name].kind) for name in names}
+            error.would_run = Expression(text, kind, reads, plain, present=kind)
+            raise
+        program = self._compiled(self._env, found.with_timestamps())
+        reads = {name: self.types[name] for name in names}
+        return Expression(text, kind, reads, program, present=present or kind, gives=found.gives)
 
-    def _looked_into(self, text: str) -> ValuePaths:
-        """What the expression reads of values. Raises BadExpression for a field that a record does not have."""
-        found = ValuePaths(text, self.types, tree_of(text))
-        for start, name, cure in found.unknown:
-            raise BadExpression(f"there is no {name} here", start, name, cure)
-        return found
-
-    def _checked_again(self, found: ValuePaths) -> Kind | None:
-        """The kind of what is given where nothing is null; None where that was not asked.
+    def _looked_into(self, text: str) -> tuple[ValuePaths, Kind | None]:
+        """What the expression reads of values, and the kind of what it gives where nothing is null; None where that was
+        not asked. Raises BadExpression for a field that a record does not have, and for types that don't fit then.
 
         CEL is asked twice about the types: once with what stands in macros and brackets as it is, once with the whole
         of each path, so that what becomes of an item is checked too.
         """
+        found = ValuePaths(text, self.types, tree_of(text))
+        for start, name, cure in found.unknown:
+            raise BadExpression(f"there is no {name} here", start, name, cure)
         kind, ways = None, ([path for path in found.paths if path.plain], found.paths)
         sound = [paths for paths in ways if not found.is_null_asked(paths) and not found.bound & STAND_INS.keys()]
-        for text in dict.fromkeys(map(found.with_stand_ins, sound)):
-            kind = _kind(self._compiled(self._checked, text))
-        return kind
+        for way in dict.fromkeys(map(found.with_stand_ins, sound)):
+            kind = _kind(self._compiled(self._checked, way))
+        return found, kind
 
     @cached_property
     def _checked(self) -> Any:
@@ -171,7 +165,19 @@ class _Written:
     def __init__(self, text: str) -> None:
         self.text, self._widened = text, list[int]()
 
-    def widen(self, at: int) -> None:
+    def made_by(self, compiler: Callable[[str], Made]) -> Made:
+        """What the compiler makes of it. Raises BadExpression, with the offset in the text as it was written."""
+        for _ in range(50):
+            try:
+                return compiler(self.text)
+            except _Mixed as mixed:
+                self._widen(mixed.at)
+            except BadExpression as error:
+                error.offset = self.offset(error.offset)
+                raise
+        raise BadExpression("this expression mixes int and double too often", 0)
+
+    def _widen(self, at: int) -> None:
         self.text = f"{self.text[:at]}.0{self.text[at:]}"
         self._widened = sorted([*(one + 2 if one >= at else one for one in self._widened), at])
 

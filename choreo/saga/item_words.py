@@ -113,4 +113,4 @@ def _check_events(
             here, there = words.type(event or "", name or rule.key.value).present, types[name].present
             if not here.fits(there):
                 said = f"{event} adds an item, and its {name or rule.key.value} is {here.one}"
-                problems.add(text.place, "wrong-type", said, f"that of {rule.items.value} is {there.one}")
+                problems.add_since(text.place, "wrong-type", said, f"that of {rule.items.value} is {there.one}")

@@ -28,11 +28,21 @@ class Problem:
 
 @dataclass
 class Problems:
-    """Collects what is wrong with one file, so that all of it is said at once."""
+    """Collects what is wrong with one file, so that all of it is said at once.
+
+    Of a file that was `deployed` only that is said for which it can't be followed: it was sound to the release that
+    deployed it, its instances go on as they did, and what is looked for since then stops none of them.
+    """
 
     file: str
     source: str = ""
     found: list[Problem] = field(default_factory=list)
+    deployed: bool = False
+
+    def add_since(self, place: Place, code: str, text: str, cure: str = "") -> None:
+        """Something that was not looked for when others may have been deployed with it."""
+        if not self.deployed:
+            self.add(place, code, text, cure)
 
     def add(self, place: Place, code: str, text: str, cure: str = "") -> None:
         self.found.append(Problem(place, code, text, cure))

@@ -7,7 +7,7 @@ it is given, and refuses none.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from choreo.saga.durations import PATTERN
+from choreo.saga.durations import NOT_NOTHING, PATTERN
 from choreo.saga.reading import OF_ITEMS
 from choreo.saga.shapes import (
     ASK_KEYS,
@@ -94,7 +94,9 @@ class _Shapes:
             Shape.EXPRESSION: EXPRESSION,
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
             Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
-            Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
+            Shape.LIMIT: {"type": "string", "pattern": f"^{NOT_NOTHING}(?:{PATTERN})$"},
+            Shape.PASSING: {"type": "string", "pattern": f"^{NOT_NOTHING}(?:{PATTERN.removeprefix('none|')})$"},
+            Shape.TIME: {"type": "string", "pattern": rf"^{NOT_NOTHING}(?:{PATTERN})$|saga\.|steps\."},
             Shape.REST: {"enum": list(REST)},
             Shape.SHARE: {"type": ["string", "integer"], "minimum": 1, "pattern": r"^(?:all|any|[0-9]+%?)$"},
             Shape.BEGINNING: {"type": "string", "pattern": rf"^(?:{PATTERN}|{OPENS})$|saga\.|steps\."},

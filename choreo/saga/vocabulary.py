@@ -83,6 +83,8 @@ class Vocabulary:
         try:
             return self.language.compile(text.value)
         except BadExpression as error:
+            if error.would_run is not None and self._problems.deployed:
+                return error.would_run
             place, cure = _inside(text, error.offset, len(error.name or " ")), error.cure
             if error.name and not cure:
                 cure = did_you_mean(error.name, self.language.types, _unknown_cure(error.name))

@@ -10,9 +10,11 @@ from pydantic import Field
 
 from choreo.errors import SpecError
 from choreo.events.event import Event, Value
+from choreo.saga.almanac import NO_SHARED
 from choreo.saga.conditions import BadExpression, Language
 from choreo.saga.kinds import Kind, ValueType
-from choreo.saga.spec import parse_spec
+from choreo.saga.offers import NOBODY
+from choreo.saga.spec import examine_again, parse_spec
 from tests.saga.story import Story
 
 Money = Annotated[Decimal, Field(max_digits=12, decimal_places=2)]
@@ -328,3 +330,16 @@ def test_the_place_is_that_of_the_text_as_it_was_written() -> None:
     with pytest.raises(BadExpression) as raised:
         LANGUAGE.compile("saga.total > 3 && saga.sums[0] > 1 &&\n saga.lines[0].sku > 3")
     assert (raised.value.offset, str(raised.value)) == (57, "'>' does not take (string, int)")
+
+
+@pytest.mark.parametrize(
+    "when", ["saga.lines.exists(line, line.price == '9.50')", "saga.lines.exists(line, line.colour == 'red')"]
+)
+def test_what_was_deployed_before_runs_as_it_did(when: str) -> None:
+    """A condition that an older release took is worked out as that release did it: its instances go on."""
+    spec, problems = examine_again(cart(when), "cart.yaml", CATALOGUE, NOBODY, NO_SHARED)
+    assert spec is not None
+    assert problems.found == []
+    asked = spec.steps[0].when
+    assert asked is not None
+    assert asked.evaluate({"saga.lines": [LINE | {"colour": "red"}]}) == (True, None)
