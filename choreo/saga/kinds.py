@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum, StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -122,6 +122,16 @@ class ValueType:
             return {}
         return {name: ValueType(field.annotation) for name, field in self._one.model_fields.items()}
 
+    @property
+    def required(self) -> list[str]:
+        """The fields of a record that have no default."""
+        return [name for name, field in self._one.model_fields.items() if field.is_required()] if self.is_record else []
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is a record that takes no other fields."""
+        return self.is_record and self._one.model_config.get("extra") == "forbid"
+
     @cached_property
     def inner(self) -> "ValueType | None":
         """What each item of a list is, or each value of a table; None for other types, and where items differ."""
@@ -196,3 +206,39 @@ def either(one: ValueType, other: ValueType) -> ValueType:
         return any_of(Kind.DYN)
     found = _ANY_OF[one.present]
     return ValueType(found if one.kind is other.kind is one.present else found | None)
+
+
+class Misfit(NamedTuple):
+    """Why a value can't stand where another is wanted: the place within both, what is `wanted` there, what there is."""
+
+    within: str
+    wanted: str
+    there: str
+
+
+def misfit(has: ValueType, wanted: ValueType, within: str = "") -> Misfit | None:
+    """What is wrong where a value that is not null is put into such a field; None where nothing is, or nobody knows."""
+    if not has.present.fits(wanted.present):
+        return Misfit(within, f"is {wanted.present.one}", f"is {has.present.one}")
+    if has.is_record and wanted.is_record and within.count(".") < _DEEPEST:
+        return _misfit_of_records(has, wanted, within)
+    if has.inner is None or wanted.inner is None:
+        return None
+    return misfit(has.inner, wanted.inner, f"{within}[]")
+
+
+_DEEPEST = 8
+"""How many records within each other are looked at: one may hold itself."""
+
+
+def _misfit_of_records(has: ValueType, wanted: ValueType, within: str) -> Misfit | None:
+    for name in wanted.required:
+        if name not in has.fields:
+            return Misfit(f"{within}.{name}", "needs a value", "is not there")
+    for name, one in has.fields.items():
+        there = wanted.fields.get(name)
+        if there is None and wanted.is_closed:
+            return Misfit(f"{within}.{name}", "is no field", f"is {one.present.one}")
+        if there is not None and (found := misfit(one, there, f"{within}.{name}")):
+            return found
+    return None

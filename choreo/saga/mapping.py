@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from choreo.saga.clauses import Computed, Emission, Item, Reference, SagaKey, Source
 from choreo.saga.conditions import Expression
 from choreo.saga.item_words import ItemWords
-from choreo.saga.kinds import Kind, ValueType
+from choreo.saga.kinds import Kind, ValueType, misfit
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawEmission
 from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
@@ -70,6 +70,9 @@ class Mapper:
             said = f"{event}.{name} is {wanted.one}, this gives {expression.present.one}"
             self.problems.add(text.place, "wrong-type", said)
             return None
+        if expression.gives and (found := misfit(expression.gives, self.words.type(event, name))) and found.within:
+            said = f"{event}.{name}{found.within} {found.wanted}, and in what this gives it {found.there}"
+            self.problems.add_since(text.place, "wrong-type", said)
         places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
         return plain_reference(expression) or Computed(expression, places)
 
@@ -78,11 +81,10 @@ class Mapper:
 
     def _fits(self, raw: RawEmission, event: str, name: str, has: ValueType, of: str) -> bool:
         """Whether a value fits that has the name of the field; a problem where it does not, which is enough of them."""
-        there, here = self.words.type(event, name).present, has.present
-        if here.fits(there):
-            return True
-        said = f"{event}.{name} is {there.one}, but {of}.{name} is {here.one}"
-        self.problems.add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
+        if found := misfit(has, self.words.type(event, name)):
+            said = f"{event}.{name}{found.within} {found.wanted}, but {of}.{name}{found.within} {found.there}"
+            add = self.problems.add_since if found.within else self.problems.add
+            add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
         return True
 
     def _may_be_missing(self, source: Source, certain: frozenset[str]) -> bool:

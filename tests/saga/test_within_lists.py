@@ -73,6 +73,47 @@ class CartSent(Cart):
     lines: tuple[Line, ...] = ()
 
 
+class Packed(Value):
+    sku: str
+    quantity: str
+    price: Money
+    gift: str | None = None
+    off: Money | None = None
+    until: datetime | None = None
+    tags: tuple[str, ...] = ()
+    parts: list[Part] = []
+    made: Part | None = None
+    either: int | str = 0
+
+
+class Weighed(Value):
+    maker: str
+    weight: float
+    unit: str
+
+
+class Bare(Value):
+    maker: str
+
+
+class Copied(Value):
+    maker: str
+    weight: Money
+    note: str = ""
+
+
+class PackWanted(Cart):
+    lines: list[Line] = []
+    sums: tuple[float, ...] = ()
+    boxed: list[Packed] = []
+    weighed: Weighed | None = None
+    bare: Bare | None = None
+    copied: list[Copied] = []
+    by_sku: dict[str, Line] = {}
+    tags: list[int] = []
+    shelf: Shelf | None = None
+
+
 class LineWanted(Cart):
     sku: str
     note: str = ""
@@ -96,7 +137,7 @@ class LineAdded(Cart):
     either: int | str = 0
 
 
-EVENTS = (CartFilled, CartWanted, CartSent, LineWanted, LineSent, LineAdded)
+EVENTS = (CartFilled, CartWanted, PackWanted, CartSent, LineWanted, LineSent, LineAdded)
 CATALOGUE: dict[str, type[Event]] = {event.contract.full_name: event for event in EVENTS}
 SPEC = """\
 saga: cart
@@ -252,6 +293,47 @@ def test_an_added_item_has_the_types_of_the_others() -> None:
     said = "cart.LineAdded adds an item, and its quantity is a string"
     assert str(error.value).startswith(f"cart.yaml:11:14: error[wrong-type]: {said}")
     assert "^^^^^^^^^  that of saga.lines is an int" in str(error.value)
+
+
+WHOLE = "cart.PackWanted.tags[] is an int, but saga.tags[] is a string"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ("tags: '[1]'", None),
+        (
+            "tags: '[]', copied: 'saga.lines[0].parts', shelf: saga.shelf, lines: 'saga.lines.filter(l, l.price > 1)'",
+            None,
+        ),
+        ("tags: 'saga.lines.map(l, l.quantity)', by_sku: saga.by_sku, sums: saga.sums, lines: '[saga.best]'", None),
+        ("sums: saga.tags, tags: '[1]'", "PackWanted.sums[] is a double, and in what this gives it is a string"),
+        ("tags: 'saga.lines.map(l, l.sku)'", "cart.PackWanted.tags[] is an int, and in what this gives it is a string"),
+        (
+            "tags: '[1]', boxed: saga.lines",
+            "cart.PackWanted.boxed[].quantity is a string, and in what this gives it is an int",
+        ),
+        (
+            "tags: '[1]', weighed: 'saga.lines[0].made'",
+            "cart.PackWanted.weighed.unit needs a value, and in what this gives it is not",
+        ),
+        (
+            "tags: '[1]', bare: 'saga.lines[0].made'",
+            "cart.PackWanted.bare.weight is no field, and in what this gives it is a double",
+        ),
+        ("lines: saga.lines", WHOLE),
+    ],
+)
+def test_lists_and_records_fit_as_a_whole(mapping: str, said: str | None) -> None:
+    """Items of another type, and records that lack a field or have one too many, are found before they are emitted."""
+    text = SPEC.replace("emit: CartWanted", f"emit: {{event: PackWanted, with: {{{mapping}}}}}")
+    if said is None:
+        parse_spec(text, "cart.yaml", CATALOGUE)
+        return
+    with pytest.raises(SpecError) as error:
+        parse_spec(text, "cart.yaml", CATALOGUE)
+    assert "error[wrong-type]" in str(error.value)
+    assert said in str(error.value)
 
 
 LINE = {"sku": "tea", "quantity": 2, "price": "9.50", "off": None, "until": "2026-03-01T00:00:00Z", "parts": []}
