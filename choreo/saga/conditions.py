@@ -19,7 +19,7 @@ from cel_expr_python import cel
 
 from choreo.saga.cel_tree import tree_of
 from choreo.saga.kinds import Kind, ValueType, any_of
-from choreo.saga.value_paths import STAND_INS, ValuePaths
+from choreo.saga.value_paths import STAND_INS, Compared, ValuePaths
 
 Made = TypeVar("Made")
 Word = Kind | ValueType
@@ -79,6 +79,8 @@ class Expression:
     compiled: Any = field(compare=False, repr=False)
     present: Kind = field(default=Kind.DYN, compare=False, kw_only=True)
     gives: ValueType | None = field(default=None, compare=False, repr=False, kw_only=True)
+    compared: tuple[Compared, ...] = field(default=(), compare=False, repr=False, kw_only=True)
+    """What lies within values and is held against a text."""
 
     def evaluate(self, values: Mapping[str, Any]) -> Answer:
         """The result over these variables, as JSON has them. A missing variable is a problem only where it matters.
@@ -115,7 +117,8 @@ class Language:
             raise
         program = self._compiled(self._env, found.with_timestamps())
         reads = {name: self.types[name] for name in names}
-        return Expression(text, kind, reads, program, present=present or kind, gives=found.gives)
+        known, compared = present or kind, tuple(found.compared)
+        return Expression(text, kind, reads, program, present=known, gives=found.gives, compared=compared)
 
     def _looked_into(self, text: str) -> tuple[ValuePaths, Kind | None]:
         """What the expression reads of values, and the kind of what it gives where nothing is null; None where that was

@@ -4,6 +4,7 @@ CEL's own checker knows no records. So fields are looked up here; then each path
 **stand-in**, a variable of that type, in a text in which all else stays where it is: CEL checks that.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,6 +34,7 @@ STAND_INS: Mapping[str, tuple[Kind, Kind | None]] = (
 _NAME_OF = {kinds: name for name, kinds in STAND_INS.items()}
 TRUE = "true"
 _AS_TIMESTAMP = ".map(_t, _t == null ? null : timestamp(_t))[0]"
+_WORD = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
 Locals = Mapping[str, ValueType | None]
 
 
@@ -51,6 +53,14 @@ class Path(NamedTuple):
     end: int
     stand_in: str
     plain: bool
+
+
+class Compared(NamedTuple):
+    """A path that is held against a text that stands in the expression."""
+
+    path: str
+    type: ValueType
+    word: str
 
 
 class _Seen(NamedTuple):
@@ -73,6 +83,8 @@ class ValuePaths:
     """What macros call the items at hand."""
     moments: list[tuple[int, int]] = field(default_factory=list)
     """Where datetimes stand that lie within something, or may be null: CEL has them as texts."""
+    compared: list[Compared] = field(default_factory=list)
+    """Of what lies within values; of variables themselves more is known than their types."""
     gives: ValueType | None = None
     """The type of the result, where it is a value taken out of others."""
 
@@ -127,6 +139,10 @@ class ValuePaths:
             asked = [seen for part, seen in zip(node.parts, inner, strict=True) if part.sort != "null"]
             if len(asked) == 1 and (asked[0].plain or asked[0].type):
                 self._put(node, TRUE, asked[0].plain)
+            for part, seen, other in zip(node.parts, inner, reversed(node.parts), strict=True):
+                if seen.type and _dotted(part) not in self.variables and (word := _WORD.fullmatch(other.name)):
+                    path = self.text[part.start : part.end]
+                    self.compared.append(Compared(path, seen.type, word[1] or word[2] or ""))
         return _Seen(_of_several(node, [seen.type for seen in inner]))
 
     def _step(self, node: Node, names: Locals) -> _Seen:
