@@ -401,6 +401,17 @@ def test_a_condition_over_items_decides_a_story() -> None:
         assert story.instance.status == status
 
 
+def test_a_point_in_time_may_lie_within_a_list() -> None:
+    """A deadline that an item names is kept; a field of another type is no point in time."""
+    text = f"{SPEC}    deadline: saga.lines[0].until\n".replace("within: 1h", "within: none")
+    spec = parse_spec(text, "cart.yaml", CATALOGUE)
+    story = Story(spec).when("CartFilled", lines=[LINE | {"until": "2100-01-01T00:00:00Z"}])
+    assert story.instance is not None
+    assert story.instance.steps["send"].due == 4_102_444_800_000_000
+    with pytest.raises(SpecError, match=r"cart\.yaml:12:15: .* a point in time is wanted, this gives a string"):
+        parse_spec(text.replace("until", "sku"), "cart.yaml", CATALOGUE)
+
+
 def test_what_lies_within_a_kind_is_not_known() -> None:
     """Where no more is known of a variable than its kind, nothing is said about what lies within."""
     language = Language({"saga.lines": Kind.LIST, "saga.place": Kind.MAP})
