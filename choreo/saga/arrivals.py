@@ -309,12 +309,14 @@ def _of_reopening(draft: Draft, step: str, at: int) -> Timing | None:
     """An event that takes a done step back."""
     record = draft.steps[step]
     state = record.state
+    if state in UNDOING:
+        return None
+    if state is StepState.COMPENSATED:
+        return Timing.DUPLICATE
     if draft.cause is not None:
-        if state is StepState.COMPENSATED:
-            return Timing.DUPLICATE
         if state in IN_FLIGHT:  # going back begins only now: the step is about to be undone
             return Timing.EARLY
-        return None if state in (StepState.DONE, *UNDOING) else Timing.UNEXPECTED
+        return None if state is StepState.DONE else Timing.UNEXPECTED
     older = record.done_at if state is StepState.DONE else record.since if state in OPEN else None
     if older is not None and at < older:
         return Timing.OUT_OF_ORDER

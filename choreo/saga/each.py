@@ -187,19 +187,27 @@ def clear_up(draft: Draft) -> None:
     """
     for item in list(_items(draft)):
         assert item.for_each is not None
-        whole, state = draft.state(item.item_of), draft.state(item)
+        whole = draft.state(item.item_of)
         if item.for_each.rest == "undo" and whole is StepState.DONE:
-            late = state is StepState.DONE and draft.steps[item.name].late == "uncovered"
-            if state in NOT_BEGUN:
-                draft.move(item, StepState.SKIPPED, "not needed any more", by=REST, due=None)
-            elif state in IN_FLIGHT or (late and _to_spare(draft, item)):
-                draft.move(item, StepState.UNKNOWN, "not needed any more", by=REST, due=None, resting=False)
+            _call_off(draft, item)
         if draft.state(item) is StepState.UNKNOWN and item.compensate and whole in (*SETTLED, StepState.WAITING):
             undo_now(draft, item)
 
 
+def _call_off(draft: Draft, item: Step) -> None:
+    """Enough items are done: what this one would add is not needed."""
+    state = draft.state(item)
+    late = state is StepState.DONE and draft.steps[item.name].late == "uncovered"
+    if state in NOT_BEGUN:
+        draft.move(item, StepState.SKIPPED, "not needed any more", by=REST, due=None)
+    elif state in IN_FLIGHT or (late and _to_spare(draft, item)):
+        draft.move(item, StepState.UNKNOWN, "not needed any more", by=REST, due=None, resting=False)
+    elif late:  # it has taken the place of one that was taken back
+        draft.put(item, late="counted")
+
+
 def _to_spare(draft: Draft, item: Step) -> bool:
-    """Whether enough other items are done. One that came late may have taken the place of one that was taken back."""
+    """Whether enough other items are done."""
     assert item.for_each is not None
     others = [one for one in draft.spec.steps if one.item_of == item.item_of]
     return sum(_passed(draft, one) for one in others) > item.for_each.enough(len(others))

@@ -112,6 +112,14 @@ def test_an_item_that_comes_late_takes_the_place_of_one_that_was_taken_back() ->
     assert story.last.emits[0].fields["item"] == "x"
 
 
+def test_an_item_that_is_taken_back_while_it_is_undone_needs_no_other_answer() -> None:
+    """As with a step of a saga that goes back as a whole."""
+    story = Story(flow(step("a", *REST))).when("Started", items=list("xyz")).when("ADone", item="x")
+    story.when("ADone", item="y").then(*["AskA"] * 3, "UndoA").stands("waiting", "AUndone")
+    story.when("Told1", item="z").stands("completed")
+    assert items(story)["a[z]"] == "compensated"
+
+
 def test_an_item_that_was_called_off_before_it_began_counts_for_nothing() -> None:
     """Where another is taken back, that one has to be done again."""
     spec = flow(step("a", *REST, "not_before: 1h"))
@@ -138,19 +146,19 @@ def test_an_operator_retries_an_item_of_a_step_that_had_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "status"),
+    ("keys", "status", "waits"),
     [
-        (("complete: 1", "adds_on: Told1"), "compensated"),
-        (("adds_on: Told1",), "compensated"),
-        (("complete: 2", "adds_on: Told1"), "waiting"),
+        (("complete: 1", "adds_on: Told1"), "compensated", ()),
+        (("adds_on: Told1",), "compensated", ()),
+        (("complete: 2", "adds_on: Told1"), "waiting", ("Told1",)),
     ],
 )
 def test_items_to_come_are_waited_for_where_those_that_are_known_were_too_few(
-    keys: tuple[str, ...], status: str
+    keys: tuple[str, ...], status: str, waits: tuple[str, ...]
 ) -> None:
     """Else the step fails with the items that it has, though another might be added."""
     story = Story(flow(step("a", *EACH, *keys))).when("Started", items=["x"]).when("AFailed", item="x")
-    story.stands(status)
+    story.stands(status, *waits)
 
 
 def test_a_list_that_is_too_short_fails_the_step() -> None:
