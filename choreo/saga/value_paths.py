@@ -5,7 +5,7 @@ CEL's own checker knows no records. So fields are looked up here; then each path
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,11 +28,11 @@ STAND_INS: Mapping[str, tuple[Kind, Kind | None]] = (
     {f"_{letter}": (kind, None) for kind, letter in _LETTERS.items()}
     | {f"_l{letter}": (Kind.LIST, kind) for kind, letter in _LETTERS.items()}
     | {f"_m{letter}": (Kind.MAP, kind) for kind, letter in _LETTERS.items()}
-    | {"_l": (Kind.LIST, Kind.DYN)}
+    | {"_l": (Kind.LIST, Kind.DYN), "_n": (Kind.DYN, None)}
 )
 """Each stand-in with its kind, and the kind of what a list or table holds. None is longer than the shortest path."""
 _NAME_OF = {kinds: name for name, kinds in STAND_INS.items()}
-TRUE = "true"
+TRUE, NULL = "true", "_n"
 _AS_TIMESTAMP = ".map(_t, _t == null ? null : timestamp(_t))[0]"
 _WORD = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
 Locals = Mapping[str, ValueType | None]
@@ -92,11 +92,6 @@ class ValuePaths:
         if self.tree is not None:
             self.gives = self._seen(self.tree, {}).type
 
-    def is_null_asked(self, replaced: Collection[Path]) -> bool:
-        """Whether null is left where something else stands for these paths, or nothing is known of the expression."""
-        nulls = [node.start for node in self.tree.walk() if node.sort == "null"] if self.tree else [-1]
-        return any(not any(path.start <= at < path.end for path in replaced) for at in nulls)
-
     def with_stand_ins(self, paths: Iterable[Path]) -> str:
         """The text with stand-ins for the outermost of these paths: as long, and with its lines as they are."""
         text, done = self.text, 0
@@ -124,6 +119,8 @@ class ValuePaths:
             if found.present is Kind.TIMESTAMP is not found.kind:
                 self.moments.append((node.start, node.end))
             return _Seen(found, plain=True)
+        if node.sort == "null":
+            self._put(node, NULL, plain=True)
         if node.sort == "name":
             return _Seen(names.get(node.name), plain=node.name in names)
         if node.sort in ("select", "index"):
@@ -198,6 +195,8 @@ def _dotted(node: Node) -> str:
 def _stand_in(one: ValueType) -> str | None:
     """The variable of that type; None where values may be of any."""
     within = None
+    if one.present is Kind.DYN:
+        return None
     if one.present is Kind.LIST or (one.present is Kind.MAP and not one.is_record):
         within = one.inner.inside if one.inner else Kind.DYN
         within = within if (one.present, within) in _NAME_OF else Kind.DYN

@@ -218,6 +218,8 @@ def test_what_items_have_is_sound(when: str) -> None:
         ("saga.lines.all(line, line.colour > 0)", 33, "^^^^^^^^^^^  there is sku, quantity, price, gift"),
         ("saga.lines.all(line, line.quantity > 'a')", 47, "'>' does not take (int, string)"),
         ("saga.lines.exists(line, line.gift != null && line.gift > 3)", 67, "'>' does not take (string, int)"),
+        ("saga.lines.exists(line, line.gift in ['x', null] && line.gift > 3)", 74, "'>' does not take (string, int)"),
+        ("saga.tags[0] > 3 || (saga.count > 3 ? null : saga.paid) == null", 25, "'>' does not take (string, int)"),
         ("saga.lines.exists(line, has(line.gfit))", 40, "there is no line.gfit here"),
         ("saga.lines.exists(line, line.made.wieght > 1)", 36, "there is no line.made.wieght here"),
         ("saga.lines.exists(line, line.made.weight == 'x')", 53, "'==' does not take (double, string)"),
