@@ -172,7 +172,9 @@ class ValuePaths:
     def _macro(self, node: Node, names: Locals) -> _Seen:
         whole, name = self._seen(node.parts[0], names).type, node.parts[1].name
         self.bound.add(name)
-        item = ValueType(str) if whole and whole.present is Kind.MAP else whole.inner if whole else None
+        if whole is not None and whole.present is Kind.MAP:
+            whole = ValueType(list[str])  # a table is gone through by its keys
+        item = whole.inner if whole else None
         inner = [self._seen(part, {**names, name: item}).type for part in node.parts[2:]]
         if node.name == "filter":
             return _Seen(whole)

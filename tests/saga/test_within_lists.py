@@ -1,12 +1,13 @@
 """Names and types within lists and tables: found where a spec is loaded, and the same values where it runs."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from choreo.errors import SpecError
 from choreo.events.event import Event, Value
@@ -194,6 +195,12 @@ def cart(when: str) -> str:
         "saga.sums.all(sum, sum > 1) && saga.sums[0] + 1 > 2",
         "(saga.count > 1 ? saga.lines[0] : saga.best).sku == 'tea'",
         "(saga.lines + saga.lines)[1].sku == 'tea' && [saga.lines[0]].all(line, line['sku'] == 'tea')",
+        "saga.lines.exists(line, line == {'sku': 'x'} || line.tags + ['a'] == ['a'] || line.made == saga.lines[0].made)",
+        "saga.lines.map(line, {'sku': line.sku, 'n': line.quantity})[0].sku == 'x' && dyn(saga.lines[0]).more == 3",
+        "saga.lines.exists(line, line.gift.matches('a.*') && (line.gift == null ? 'none' : line.gift) + 'b' == 'ab')",
+        "saga.lines[0].until - saga.lines[1].until > duration('1h') && saga.lines[0].until.getHours() > 3",
+        "saga.lines.exists(line, string(line.price) == '9.5' && -line.quantity < 0 && type(line.price) == double)",
+        "saga.by_sku.filter(sku, sku != '')[0] == 'tea' && saga.lines == []",
         "saga.lines.all(line, line.either == 3 || line.either == 'x')",
         "saga.lines.all(line, line.gift in ['x', null])",
         "saga.shelf.below[0].below[0].below.all(shelf, shelf.weight > 1)",
@@ -235,6 +242,7 @@ def test_what_items_have_is_sound(when: str) -> None:
         ("saga.rows.all(row, row.all(line, line.skuu == 'x'))", 45, "there is no line.skuu here"),
         ("saga.by_sku['tea'].quantty > 1", 12, "there is no saga.by_sku['tea'].quantty here"),
         ("saga.by_sku.tea.quantity == 'x'", 37, "'==' does not take (int, string)"),
+        ("saga.by_sku.filter(sku, sku != '')[0] > 3", 50, "'>' does not take (string, int)"),
         ("saga.by_sku.exists(sku, sku > 3)", 40, "'>' does not take (string, int)"),
         ("saga.lines[0]['skuu'] == 'x'", 12, "there is no saga.lines[0]['skuu'] here"),
         ("saga.tags[0] > 3", 25, "'>' does not take (string, int)"),
@@ -386,6 +394,24 @@ def test_a_decimal_that_may_be_null_is_a_double_where_it_is_not() -> None:
     asked = language.compile("saga.off != null && saga.off * 2 > 3")
     told = [asked.evaluate({"saga.off": off}).value for off in ("9.50", None, "1.00")]
     assert told == [True, False, False]
+
+
+class Priced(Value):
+    price: Money
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic tells its users
+    @property
+    def doubled(self) -> Money:
+        return 2 * self.price
+
+
+def test_a_computed_field_is_one_like_any_other() -> None:
+    """Events are remembered with it, so it can be read."""
+    language = Language({"saga.items": ValueType(list[Priced])})
+    items = [json.loads(Priced(price=Decimal(2)).model_dump_json())]
+    assert language.compile("saga.items[0].doubled / 2").evaluate({"saga.items": items}) == (2.0, None)
+    with pytest.raises(BadExpression, match="does not take"):
+        language.compile("saga.items[0].doubled > 'x'")
 
 
 def test_a_value_of_another_type_is_a_problem_and_no_crash() -> None:
