@@ -195,7 +195,7 @@ def cart(when: str) -> str:
         "saga.sums.all(sum, sum > 1) && saga.sums[0] + 1 > 2",
         "(saga.count > 1 ? saga.lines[0] : saga.best).sku == 'tea'",
         "(saga.lines + saga.lines)[1].sku == 'tea' && [saga.lines[0]].all(line, line['sku'] == 'tea')",
-        "saga.lines.exists(line, line == {'sku': 'x'} || line.tags + ['a'] == ['a'] || line.made == saga.lines[0].made)",
+        "saga.lines.exists(line, line == {'sku': 'x'} || line.tags + ['a'] == ['a'] || line.made == saga.best.made)",
         "saga.lines.map(line, {'sku': line.sku, 'n': line.quantity})[0].sku == 'x' && dyn(saga.lines[0]).more == 3",
         "saga.lines.exists(line, line.gift.matches('a.*') && (line.gift == null ? 'none' : line.gift) + 'b' == 'ab')",
         "saga.lines[0].until - saga.lines[1].until > duration('1h') && saga.lines[0].until.getHours() > 3",
