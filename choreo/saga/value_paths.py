@@ -93,13 +93,11 @@ class ValuePaths:
             self.gives = self._seen(self.tree, {}).type
 
     def with_stand_ins(self, paths: Iterable[Path]) -> str:
-        """The text with stand-ins for the outermost of these paths: as long, and with its lines as they are."""
+        """The text with stand-ins for the outermost of these paths: as long, so that all else stays where it is."""
         text, done = self.text, 0
         for path in sorted(paths, key=lambda path: (path.start, -path.end)):
             if path.start >= done:
-                rest = self.text[path.start + len(path.stand_in) : path.end]
-                padding = "".join(sign if sign == "\n" else " " for sign in rest)
-                text = f"{text[: path.start]}{path.stand_in}{padding}{text[path.end :]}"
+                text = text[: path.start] + path.stand_in.ljust(path.end - path.start) + text[path.end :]
                 done = path.end
         return text
 
@@ -182,7 +180,7 @@ class ValuePaths:
         return _Seen(ValueType(list[made.annotation]) if made else None)  # type: ignore[name-defined]  # made at run time
 
     def _put(self, node: Node, stand_in: str, plain: bool) -> None:
-        if node.end - node.start >= len(stand_in) and "\n" not in self.text[node.start : node.start + len(stand_in)]:
+        if node.end - node.start >= len(stand_in):
             self.paths.append(Path(node.start, node.end, stand_in, plain))
 
 

@@ -449,8 +449,10 @@ def test_what_lies_within_a_kind_is_not_known() -> None:
 def test_the_place_is_that_of_the_text_as_it_was_written() -> None:
     """Where ints were taken for doubles before it, the offset of a mistake stays right."""
     with pytest.raises(BadExpression) as raised:
-        LANGUAGE.compile("saga.total > 3 && saga.sums[0] > 1 &&\n saga.lines[0].sku > 3")
-    assert (raised.value.offset, str(raised.value)) == (57, "'>' does not take (string, int)")
+        LANGUAGE.compile(
+            "saga.total > 3 && saga.sums[0] > 1 && saga . tags[0]\n== 'x' &&\n saga.lines[0] // dear\n.sku > 3"
+        )
+    assert (raised.value.offset, str(raised.value)) == (91, "'>' does not take (string, int)")
 
 
 @pytest.mark.parametrize(
