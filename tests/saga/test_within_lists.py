@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field, computed_field
+from pydantic import ConfigDict, Field, computed_field
 
 from choreo.errors import SpecError
 from choreo.events.event import Event, Value
@@ -97,6 +97,12 @@ class Bare(Value):
     maker: str
 
 
+class Loose(Value):
+    model_config = ConfigDict(extra="ignore")
+
+    maker: str
+
+
 class Copied(Value):
     maker: str
     weight: Money
@@ -109,6 +115,7 @@ class PackWanted(Cart):
     boxed: list[Packed] = []
     weighed: Weighed | None = None
     bare: Bare | None = None
+    loose: Loose | None = None
     copied: list[Copied] = []
     by_sku: dict[str, Line] = {}
     tags: list[int] = []
@@ -312,7 +319,7 @@ WHOLE = "cart.PackWanted.tags[] is an int, but saga.tags[] is a string"
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
-        ("tags: '[1]'", None),
+        ("tags: '[1]', loose: 'saga.lines[0].made'", None),
         (
             "tags: '[]', copied: 'saga.lines[0].parts', shelf: saga.shelf, lines: 'saga.lines.filter(l, l.price > 1)'",
             None,
