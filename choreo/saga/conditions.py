@@ -130,9 +130,10 @@ class Language:
         found = ValuePaths(text, self.types, tree_of(text))
         for start, name, cure in found.unknown:
             raise BadExpression(f"there is no {name} here", start, name, cure)
-        kind, ways = None, ([path for path in found.paths if path.plain], found.paths)
-        sound = [paths for paths in ways if not found.is_null_asked(paths) and not found.bound & STAND_INS.keys()]
-        for way in dict.fromkeys(map(found.with_stand_ins, sound)):
+        if found.tree is None or found.bound & STAND_INS.keys():
+            return found, None
+        kind, plain = None, [path for path in found.paths if path.plain]
+        for way in dict.fromkeys((found.with_stand_ins(plain), found.with_stand_ins(found.paths))):
             kind = _kind(self._compiled(self._checked, way))
         return found, kind
 

@@ -117,10 +117,11 @@ class ValueType:
 
     @cached_property
     def fields(self) -> Mapping[str, "ValueType"]:
-        """The fields of a record by name; {} for any other type."""
+        """The fields of a record by name, computed ones too, for JSON has them; {} for any other type."""
         if not self.is_record:
             return {}
-        return {name: ValueType(field.annotation) for name, field in self._one.model_fields.items()}
+        computed = {name: ValueType(field.return_type) for name, field in self._one.model_computed_fields.items()}
+        return {name: ValueType(field.annotation) for name, field in self._one.model_fields.items()} | computed
 
     @property
     def required(self) -> list[str]:

@@ -5,7 +5,7 @@ CEL's own checker knows no records. So fields are looked up here; then each path
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,11 +28,11 @@ STAND_INS: Mapping[str, tuple[Kind, Kind | None]] = (
     {f"_{letter}": (kind, None) for kind, letter in _LETTERS.items()}
     | {f"_l{letter}": (Kind.LIST, kind) for kind, letter in _LETTERS.items()}
     | {f"_m{letter}": (Kind.MAP, kind) for kind, letter in _LETTERS.items()}
-    | {"_l": (Kind.LIST, Kind.DYN)}
+    | {"_l": (Kind.LIST, Kind.DYN), "_n": (Kind.DYN, None)}
 )
 """Each stand-in with its kind, and the kind of what a list or table holds. None is longer than the shortest path."""
 _NAME_OF = {kinds: name for name, kinds in STAND_INS.items()}
-TRUE = "true"
+TRUE, NULL = "true", "_n"
 _AS_TIMESTAMP = ".map(_t, _t == null ? null : timestamp(_t))[0]"
 _WORD = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
 Locals = Mapping[str, ValueType | None]
@@ -92,19 +92,12 @@ class ValuePaths:
         if self.tree is not None:
             self.gives = self._seen(self.tree, {}).type
 
-    def is_null_asked(self, replaced: Collection[Path]) -> bool:
-        """Whether null is left where something else stands for these paths, or nothing is known of the expression."""
-        nulls = [node.start for node in self.tree.walk() if node.sort == "null"] if self.tree else [-1]
-        return any(not any(path.start <= at < path.end for path in replaced) for at in nulls)
-
     def with_stand_ins(self, paths: Iterable[Path]) -> str:
-        """The text with stand-ins for the outermost of these paths: as long, and with its lines as they are."""
+        """The text with stand-ins for the outermost of these paths: as long, so that all else stays where it is."""
         text, done = self.text, 0
         for path in sorted(paths, key=lambda path: (path.start, -path.end)):
             if path.start >= done:
-                rest = self.text[path.start + len(path.stand_in) : path.end]
-                padding = "".join(sign if sign == "\n" else " " for sign in rest)
-                text = f"{text[: path.start]}{path.stand_in}{padding}{text[path.end :]}"
+                text = text[: path.start] + path.stand_in.ljust(path.end - path.start) + text[path.end :]
                 done = path.end
         return text
 
@@ -124,6 +117,8 @@ class ValuePaths:
             if found.present is Kind.TIMESTAMP is not found.kind:
                 self.moments.append((node.start, node.end))
             return _Seen(found, plain=True)
+        if node.sort == "null":
+            self._put(node, NULL, plain=True)
         if node.sort == "name":
             return _Seen(names.get(node.name), plain=node.name in names)
         if node.sort in ("select", "index"):
@@ -175,7 +170,9 @@ class ValuePaths:
     def _macro(self, node: Node, names: Locals) -> _Seen:
         whole, name = self._seen(node.parts[0], names).type, node.parts[1].name
         self.bound.add(name)
-        item = ValueType(str) if whole and whole.present is Kind.MAP else whole.inner if whole else None
+        if whole is not None and whole.present is Kind.MAP:
+            whole = ValueType(list[str])  # a table is gone through by its keys
+        item = whole.inner if whole else None
         inner = [self._seen(part, {**names, name: item}).type for part in node.parts[2:]]
         if node.name == "filter":
             return _Seen(whole)
@@ -183,7 +180,7 @@ class ValuePaths:
         return _Seen(ValueType(list[made.annotation]) if made else None)  # type: ignore[name-defined]  # made at run time
 
     def _put(self, node: Node, stand_in: str, plain: bool) -> None:
-        if node.end - node.start >= len(stand_in) and "\n" not in self.text[node.start : node.start + len(stand_in)]:
+        if node.end - node.start >= len(stand_in):
             self.paths.append(Path(node.start, node.end, stand_in, plain))
 
 
@@ -198,6 +195,8 @@ def _dotted(node: Node) -> str:
 def _stand_in(one: ValueType) -> str | None:
     """The variable of that type; None where values may be of any."""
     within = None
+    if one.present is Kind.DYN:
+        return None
     if one.present is Kind.LIST or (one.present is Kind.MAP and not one.is_record):
         within = one.inner.inside if one.inner else Kind.DYN
         within = within if (one.present, within) in _NAME_OF else Kind.DYN

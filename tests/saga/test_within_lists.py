@@ -1,12 +1,13 @@
 """Names and types within lists and tables: found where a spec is loaded, and the same values where it runs."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import ConfigDict, Field, computed_field
 
 from choreo.errors import SpecError
 from choreo.events.event import Event, Value
@@ -96,6 +97,12 @@ class Bare(Value):
     maker: str
 
 
+class Loose(Value):
+    model_config = ConfigDict(extra="ignore")
+
+    maker: str
+
+
 class Copied(Value):
     maker: str
     weight: Money
@@ -108,6 +115,7 @@ class PackWanted(Cart):
     boxed: list[Packed] = []
     weighed: Weighed | None = None
     bare: Bare | None = None
+    loose: Loose | None = None
     copied: list[Copied] = []
     by_sku: dict[str, Line] = {}
     tags: list[int] = []
@@ -194,10 +202,16 @@ def cart(when: str) -> str:
         "saga.sums.all(sum, sum > 1) && saga.sums[0] + 1 > 2",
         "(saga.count > 1 ? saga.lines[0] : saga.best).sku == 'tea'",
         "(saga.lines + saga.lines)[1].sku == 'tea' && [saga.lines[0]].all(line, line['sku'] == 'tea')",
+        "saga.lines.exists(line, line == {'sku': 'x'} || line.tags + ['a'] == ['a'] || line.made == saga.best.made)",
+        "saga.lines.map(line, {'sku': line.sku, 'n': line.quantity})[0].sku == 'x' && dyn(saga.lines[0]).more == 3",
+        "saga.lines.exists(line, line.gift.matches('a.*') && (line.gift == null ? 'none' : line.gift) + 'b' == 'ab')",
+        "saga.lines[0].until - saga.lines[1].until > duration('1h') && saga.lines[0].until.getHours() > 3",
+        "saga.lines.exists(line, string(line.price) == '9.5' && -line.quantity < 0 && type(line.price) == double)",
+        "saga.by_sku.filter(sku, sku != '')[0] == 'tea' && saga.lines == []",
         "saga.lines.all(line, line.either == 3 || line.either == 'x')",
         "saga.lines.all(line, line.gift in ['x', null])",
         "saga.shelf.below[0].below[0].below.all(shelf, shelf.weight > 1)",
-        "saga.lines.all(saga, saga.quantity > 1) && saga.lines.all(_s, _s.quantity > 1)",
+        "saga.lines.all(saga, saga.quantity > 1) && saga.lines.all(_i, _i.quantity > 1)",
         "saga.lines[0] in saga.lines && saga.lines.all(line, line == saga.lines[0])",
         "saga.lines[0].sku == r'saga.nothing' // saga.lines[0].nothing",
     ],
@@ -218,6 +232,8 @@ def test_what_items_have_is_sound(when: str) -> None:
         ("saga.lines.all(line, line.colour > 0)", 33, "^^^^^^^^^^^  there is sku, quantity, price, gift"),
         ("saga.lines.all(line, line.quantity > 'a')", 47, "'>' does not take (int, string)"),
         ("saga.lines.exists(line, line.gift != null && line.gift > 3)", 67, "'>' does not take (string, int)"),
+        ("saga.lines.exists(line, line.gift in ['x', null] && line.gift > 3)", 74, "'>' does not take (string, int)"),
+        ("saga.tags[0] > 3 || (saga.count > 3 ? null : saga.paid) == null", 25, "'>' does not take (string, int)"),
         ("saga.lines.exists(line, has(line.gfit))", 40, "there is no line.gfit here"),
         ("saga.lines.exists(line, line.made.wieght > 1)", 36, "there is no line.made.wieght here"),
         ("saga.lines.exists(line, line.made.weight == 'x')", 53, "'==' does not take (double, string)"),
@@ -233,7 +249,9 @@ def test_what_items_have_is_sound(when: str) -> None:
         ("saga.rows.all(row, row.all(line, line.skuu == 'x'))", 45, "there is no line.skuu here"),
         ("saga.by_sku['tea'].quantty > 1", 12, "there is no saga.by_sku['tea'].quantty here"),
         ("saga.by_sku.tea.quantity == 'x'", 37, "'==' does not take (int, string)"),
+        ("saga.by_sku.filter(sku, sku != '')[0] > 3", 50, "'>' does not take (string, int)"),
         ("saga.by_sku.exists(sku, sku > 3)", 40, "'>' does not take (string, int)"),
+        ("saga.lines.all(saga, saga.count > 1)", 33, "there is no saga.count here"),
         ("saga.lines[0]['skuu'] == 'x'", 12, "there is no saga.lines[0]['skuu'] here"),
         ("saga.tags[0] > 3", 25, "'>' does not take (string, int)"),
         ("saga.sums.all(sum, sum == 'x')", 35, "'==' does not take (double, string)"),
@@ -301,7 +319,7 @@ WHOLE = "cart.PackWanted.tags[] is an int, but saga.tags[] is a string"
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
-        ("tags: '[1]'", None),
+        ("tags: '[1]', loose: 'saga.lines[0].made'", None),
         (
             "tags: '[]', copied: 'saga.lines[0].parts', shelf: saga.shelf, lines: 'saga.lines.filter(l, l.price > 1)'",
             None,
@@ -386,6 +404,24 @@ def test_a_decimal_that_may_be_null_is_a_double_where_it_is_not() -> None:
     assert told == [True, False, False]
 
 
+class Priced(Value):
+    price: Money
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic tells its users
+    @property
+    def doubled(self) -> Money:
+        return 2 * self.price
+
+
+def test_a_computed_field_is_one_like_any_other() -> None:
+    """Events are remembered with it, so it can be read."""
+    language = Language({"saga.items": ValueType(list[Priced])})
+    items = [json.loads(Priced(price=Decimal(2)).model_dump_json())]
+    assert language.compile("saga.items[0].doubled / 2").evaluate({"saga.items": items}) == (2.0, None)
+    with pytest.raises(BadExpression, match="does not take"):
+        language.compile("saga.items[0].doubled > 'x'")
+
+
 def test_a_value_of_another_type_is_a_problem_and_no_crash() -> None:
     """What was remembered under an older type of a field fails the step with a sentence."""
     problem = LANGUAGE.compile("saga.sums[0] > 1").evaluate({"saga.sums": ["much"]}).problem
@@ -421,8 +457,10 @@ def test_what_lies_within_a_kind_is_not_known() -> None:
 def test_the_place_is_that_of_the_text_as_it_was_written() -> None:
     """Where ints were taken for doubles before it, the offset of a mistake stays right."""
     with pytest.raises(BadExpression) as raised:
-        LANGUAGE.compile("saga.total > 3 && saga.sums[0] > 1 &&\n saga.lines[0].sku > 3")
-    assert (raised.value.offset, str(raised.value)) == (57, "'>' does not take (string, int)")
+        LANGUAGE.compile(
+            "saga.total > 3 && saga.sums[0] > 1 && saga . tags[0]\n== 'x' &&\n saga.lines[0] // dear\n.sku > 3"
+        )
+    assert (raised.value.offset, str(raised.value)) == (91, "'>' does not take (string, int)")
 
 
 @pytest.mark.parametrize(
