@@ -1,5 +1,6 @@
 """The events and fields that a spec may name, looked up in the catalogue; a word that is not there is a problem."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
@@ -111,8 +112,12 @@ class Vocabulary:
             return self.language.compile(text.value)
         except BadExpression as error:
             place, cure = _inside(text, error.offset, len(error.name or " ")), ""
-            if error.name:
+            if error.name and error.name not in CLOCKS and _called(text.value, error.name):
+                cure = "compare fields by ==, !=, <, >, in; join conditions by &&, ||, !"
+            elif error.name:
                 cure = did_you_mean(error.name, self.language.known, _unknown_cure(error.name))
+            else:
+                cure = _meant(text.value, error.offset)
             self._problems.add(place, "bad-expression", str(error), cure)
             return None
 
@@ -155,6 +160,22 @@ def _inside(text: Text, offset: int, length: int) -> Place:
     if text.inside is None:
         return text.place
     return Place(text.place.line, text.inside + offset, length)
+
+
+WRITTEN = {"and": "&&", "or": "||", "not": "!", "=": "=="}
+"""What people write who know another language, and how CEL has it."""
+
+
+def _meant(text: str, offset: int) -> str:
+    """The cure of an operator of another language, which is where the parser stops, or just before."""
+    found = re.match(r"(and|or)\b|=(?!=)", text[offset:]) or re.search(r"\b(not)\s*$", text[:offset])
+    word = found[0].strip() if found else ""
+    return f"{word} is written {WRITTEN[word]}" if word else ""
+
+
+def _called(text: str, name: str) -> bool:
+    """Whether it is called like a function."""
+    return re.search(rf"\b{re.escape(name)}\s*\(", text) is not None
 
 
 def _unknown_cure(name: str) -> str:
