@@ -7,7 +7,7 @@ import click
 
 from choreo.cli.assembly import assemble, deploy_specs
 from choreo.cli.options import command
-from choreo.cli.output import as_text
+from choreo.cli.output import as_text, as_value
 from choreo.cli.project import Project
 from choreo.cli.saga_filters import Filters, filtered, select
 from choreo.cli.saga_nested import nested_in
@@ -62,7 +62,7 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
     lines += [f"  {one.step} is saga {one.saga} {one.key}" for one in nested]
     lines += [f"  waits for {as_text(short_names(row['waits_for']))}"] if row["waits_for"] else []
     data = data_of(instance) if instance else {}
-    lines += [f"  {name} = {as_text(value)}" for name, value in data.items()]
+    lines += [f"  {name} = {as_value(value)}" for name, value in data.items()]
     lines += [f"  {moment_text(past['at'])}  {change}" for past in history for change in past["change"]]
     more = {"nested": [one._asdict() for one in nested], "data": data, "remaining": remaining(row), "history": history}
     project.output.thing(row | more, lines)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from choreo.cli.output import as_value
 from tests.cli.conftest import Choreo
 from tests.cli.sample import SAGA, write_project
 
@@ -77,3 +78,9 @@ def test_why_says_when_a_step_begins_that_is_put_off(ran: Path, choreo: Choreo) 
     assert told == "waiting: air begins later"
     assert later.startswith("  air begins at 20")
     assert later.endswith(("(1 h 59 min left)", "(2 h left)"))
+
+
+def test_a_list_of_tables_is_told_with_its_brackets() -> None:
+    """What a saga remembers of a list shows where each item begins and ends; other values stand as they are written."""
+    assert as_value([{"leg": "A"}, {"leg": "B"}]) == '[{"leg": "A"}, {"leg": "B"}]'
+    assert [as_value(value) for value in (True, "Zürich", 3)] == ["true", "Zürich", "3"]
