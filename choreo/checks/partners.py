@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding, spot_of_class
 from choreo.config.sections import did_you_mean
+from choreo.saga.rules import Role
+
+TURNS = {Role.REOPENS: "is taken back by", Role.SKIPS: "is taken out by", Role.ADDS: "gets items by"}
+"""What an event does to a step that does not wait for it."""
 
 
 def find_partners(whole: Choreography) -> Iterator[Finding]:
@@ -21,9 +25,13 @@ def _unanswered(whole: Choreography, one: SpecFile) -> Iterator[Finding]:
     """Events that a saga waits for and nobody emits, and requests that nobody handles."""
     spec = one.spec
     for event in whole.unsaid(spec):
-        step = next((part.step for part in spec.parts[event] if part.step), "")
-        says = f"step {step} waits for {event}, which no handler returns"
-        yield Finding("nobody-emits", says, one.spot(event, step), "name it in a handler's return annotation")
+        part = next((part for part in spec.parts[event] if part.step), spec.parts[event][0])
+        turn, step = TURNS.get(part.role), part.step
+        says = f"step {step} {turn or 'waits for'} {event}, which no handler returns"
+        cure = "name it in a handler's return annotation"
+        if turn:  # mostly a word of the world: a chargeback, a change of mind
+            cure += f', or outside = ["{event}"] in [project], where others emit it'
+        yield Finding("nobody-emits", says, one.spot(event, step), cure)
     for event in whole.unheard(spec):
         says = f"saga {spec.name} emits {event}, which no handler takes"
         yield Finding("nobody-handles", says, one.spot(event), "a handle or compensate method that takes it")

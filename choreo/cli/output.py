@@ -65,6 +65,13 @@ def as_text(value: object) -> str:
     return str(_plain(value)) if isinstance(value, datetime | bytes) else str(value)
 
 
+def as_value(value: object) -> str:
+    """What somebody remembers, one value on a line: a list of tables shows where each of them ends."""
+    if isinstance(value, bool | list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return as_text(value)
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return iso(value, "seconds")

@@ -115,6 +115,7 @@ def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> li
     known = KnownSpecs(project)
     fields = filters.wanted_fields()
     strange = set(fields)
+    condition = _Condition(filters.where, known)
     for saga in sagas:
         with SagaView(project, saga) as seen:
             strange -= {name for name in strange if seen.remembers(name)}
@@ -122,8 +123,9 @@ def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> li
                 spec = known.of(instance.digest)
                 if spec is None:
                     return None
-                if _remembers(instance, fields) and _true(instance, filters.where, known, spec):
+                if _remembers(instance, fields) and condition.holds(instance, spec):
                     found.append(row_of(instance, spec))
+    condition.require_sense()
     for name in sorted(strange):
         why = "found is what remember: names and later steps need, where it is a text, a number or true and false"
         raise ConfigError(f"no saga here remembers {name}", why=why, hint="choreo sagas show ID tells what one knows")
@@ -153,22 +155,48 @@ def _same(value: Any, wanted: str) -> bool:
     return value == wanted if isinstance(value, str) else text_of(value) == wanted
 
 
-def _true(instance: Instance, where: str | None, known: KnownSpecs, spec: Spec) -> bool:
-    if where is None:
-        return True
-    types = known.variables(spec)
-    expression = _compiled(where, tuple((name, types[name]) for name in names_in(where) if name in types))
-    values = data_of(instance) | {f"steps.{name}.status": one.state.value for name, one in instance.steps.items()}
-    return expression.evaluate(values).value is True
+class _Condition:
+    """What `--where` asks. Sagas of several specs are asked: a name that only one of them has is no mistake."""
+
+    def __init__(self, where: str | None, known: KnownSpecs) -> None:
+        self._where, self._known = where, known
+        self._lacked: dict[str, BadExpression] = {}
+        """What some instance does not have, with what was said of it."""
+        self._had: set[str] = set()
+
+    def holds(self, instance: Instance, spec: Spec) -> bool:
+        """Whether it is true for this one; where a name means nothing to its saga it is not. Raises ConfigError."""
+        if self._where is None:
+            return True
+        types = self._known.variables(spec)
+        self._had |= types.keys()
+        try:
+            expression = _compiled(
+                self._where, tuple((name, types[name]) for name in names_in(self._where) if name in types)
+            )
+        except BadExpression as error:
+            if not error.name:
+                raise self._senseless(error) from None
+            self._lacked.setdefault(error.name, error)
+            return False
+        values = data_of(instance) | {f"steps.{name}.status": one.state.value for name, one in instance.steps.items()}
+        return expression.evaluate(values).value is True
+
+    def require_sense(self) -> None:
+        """Raises ConfigError for a name that no saga of those asked has."""
+        for name, error in self._lacked.items():
+            if name not in self._had:
+                raise self._senseless(error)
+
+    def _senseless(self, error: BadExpression) -> ConfigError:
+        near = did_you_mean(error.name, self._had) if error.name else ""
+        hint = near or "saga.FIELD of the start event, steps.NAME.status, steps.NAME.FIELD"
+        return ConfigError(f"--where {self._where}: {error}", hint=hint)
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(where: str, types: tuple[tuple[str, ValueType], ...]) -> Expression:
-    try:
-        return Language(dict(types)).compile(where)
-    except BadExpression as error:
-        hint = "saga.FIELD of the start event, steps.NAME.status, steps.NAME.FIELD"
-        raise ConfigError(f"--where {where}: {error}", hint=hint) from None
+    return Language(dict(types)).compile(where)
 
 
 def _fits(row: dict[str, Any], filters: Filters, now: datetime) -> bool:

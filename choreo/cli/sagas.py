@@ -8,7 +8,7 @@ import click
 from choreo.cli.assembly import assemble, deploy_specs
 from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
-from choreo.cli.output import as_text
+from choreo.cli.output import as_text, as_value
 from choreo.cli.project import Project
 from choreo.cli.saga_filters import Filters, filtered, select
 from choreo.cli.saga_nested import nested_in
@@ -63,7 +63,7 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
     lines += [f"  {one.step} is saga {one.saga} {one.key}" for one in nested]
     lines += [f"  waits for {as_text(short_names(row['waits_for']))}"] if row["waits_for"] else []
     data = data_of(instance) if instance else {}
-    lines += [f"  {name} = {as_text(value)}" for name, value in data.items()]
+    lines += [f"  {name} = {as_value(value)}" for name, value in data.items()]
     lines += [f"  {moment_text(past['at'])}  {change}" for past in history for change in past["change"]]
     orders = open_orders(project, row["saga"], row["key"])
     lines += order_lines(row["saga"], orders)

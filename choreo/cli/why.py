@@ -16,7 +16,7 @@ from choreo.cli.saga_specs import project_parts, spec_of
 from choreo.cli.saga_steps import awaited_by
 from choreo.cli.saga_view import SagaView
 from choreo.clock import SystemClock, to_datetime
-from choreo.saga.instance import Instance
+from choreo.saga.instance import Instance, StepState
 from choreo.saga.items import whole_in
 from choreo.saga.people import asked_role
 from choreo.saga.rules import Spec
@@ -52,13 +52,24 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     for wait in waits:
         lines += [_sentence(wait), *([f"    {sentence(wait['nested'])}"] if wait["nested"] is not None else [])]
         lines += [f"    {line}" for one in wait["emitters"] for line in hindrances(one)]
+    later = _later(instance, now)
+    lines += [f"  {one['step']} begins at {moment_text(one['at'])} ({_left(one['left_s'])})" for one in later]
     own = emitters.coordinator(row["saga"], row["key"], row["waits_for"]) if waits else None
     lines += [f"  {line}" for line in (hindrances(own._asdict()) if own else ())]
     orders = open_orders(project, row["saga"], row["key"])
     lines += order_lines(row["saga"], orders)
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
-    told_by = own._asdict() if own else None
-    project.output.thing(answer | {"waits": waits, "coordinator": told_by, "open_orders": orders}, lines)
+    answer |= {"waits": waits, "later": later, "coordinator": own._asdict() if own else None, "open_orders": orders}
+    project.output.thing(answer, lines)
+
+
+def _later(instance: Instance | None, now: datetime) -> list[dict[str, Any]]:
+    """Steps whose turn has come and that are put off: when they begin."""
+    put_off = (
+        [(step, one.due) for step, one in instance.steps.items() if one.state is StepState.HELD] if instance else []
+    )
+    at = {step: to_datetime(due) for step, due in put_off if due is not None}
+    return [{"step": step, "at": when, "left_s": round((when - now).total_seconds())} for step, when in at.items()]
 
 
 def _sentence(wait: Mapping[str, Any]) -> str:

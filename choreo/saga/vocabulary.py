@@ -1,5 +1,6 @@
 """The events and fields that a spec may name, looked up in the catalogue; a word that is not there is a problem."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -14,6 +15,8 @@ from choreo.saga.yaml import Text
 
 Catalogue = Mapping[str, type[Event]]
 CLOCKS = ("now", "today", "time")
+WRITTEN = {"and": "&&", "or": "||", "not": "!", "=": "=="}
+"""What people write who know another language, and how CEL has it."""
 """What others call what no expression can ask for."""
 KNOWN = "a spec knows the events of the project's packages, and those that its services take and return"
 
@@ -85,9 +88,8 @@ class Vocabulary:
         except BadExpression as error:
             if error.would_run is not None and self._problems.deployed:
                 return error.would_run
-            place, cure = _inside(text, error.offset, len(error.name or " ")), error.cure
-            if error.name and not cure:
-                cure = did_you_mean(error.name, self.language.types, _unknown_cure(error.name))
+            place = _inside(text, error.offset, len(error.name or " "))
+            cure = error.cure or _cure(text.value, error, self.language.types)
             self._problems.add(place, "bad-expression", str(error), cure)
             return None
 
@@ -128,6 +130,26 @@ def _inside(text: Text, offset: int, length: int) -> Place:
     if text.inside is None:
         return text.place
     return Place(text.place.line, text.inside + offset, length)
+
+
+def _cure(text: str, error: BadExpression, known: Iterable[str]) -> str:
+    if not error.name:
+        return _meant(text, error.offset)
+    if error.name not in CLOCKS and _called(text, error.name):
+        return "compare fields by ==, !=, <, >, in; join conditions by &&, ||, !"
+    return did_you_mean(error.name, known, _unknown_cure(error.name))
+
+
+def _meant(text: str, offset: int) -> str:
+    """The cure of an operator of another language, which is where the parser stops, or just before."""
+    found = re.match(r"(and|or)\b|=(?!=)", text[offset:]) or re.search(r"\b(not)\s*$", text[:offset])
+    word = found[0].strip() if found else ""
+    return f"{word} is written {WRITTEN[word]}" if word else ""
+
+
+def _called(text: str, name: str) -> bool:
+    """Whether it is called like a function."""
+    return re.search(rf"\b{re.escape(name)}\s*\(", text) is not None
 
 
 def _unknown_cure(name: str) -> str:

@@ -48,11 +48,7 @@ def read_yaml(source: str, problems: Problems) -> Table | None:
     try:
         top = YAML(typ="rt").compose(source)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        # The usual alias of a spec is none: a cron window or a product without quotes.
-        cure = "a text that begins with * stands in quotes" if "alias" in str(error.context) else ""
-        problems.add(place, "not-yaml", str(error.problem or error.context or "this is not YAML"), cure)
+        _explain(error, problems)
         return None
     except (YAMLError, ValueError) as error:
         problems.add(Place(1, 1), "not-yaml", str(error).splitlines()[0])
@@ -62,6 +58,25 @@ def read_yaml(source: str, problems: Problems) -> Table | None:
         return None
     node = _convert(top, problems, ())
     return node if isinstance(node, Table) else None
+
+
+CURES = (
+    ("'\\t'", "indent with spaces"),
+    ("expected <block end>", "the lines of one table or list begin in the same column"),
+    ("mapping values are not allowed", "a text with a colon in it stands in quotes"),
+)
+
+
+def _explain(error: MarkedYAMLError, problems: Problems) -> None:
+    """The parser's words, with what they mostly mean in a spec."""
+    mark, says = error.problem_mark or error.context_mark, str(error.problem or error.context or "this is not YAML")
+    cure = next((cure for words, cure in CURES if words in says), "")
+    if "alias" in str(error.context):  # the usual alias of a spec is none: a cron window or a product without quotes
+        cure = "a text that begins with * stands in quotes"
+    elif "quoted scalar" in str(error.context) and error.context_mark:
+        mark, says, cure = error.context_mark, "this quote is never closed", ""
+    place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+    problems.add(place, "not-yaml", says, cure)
 
 
 def _place(node: Any) -> Place:
@@ -98,5 +113,7 @@ def _table(node: Any, problems: Problems, above: tuple[int, ...]) -> Table:
             cure = f"the first is in line {entries[key.value][0].place.line}"
             problems.add(key.place, "duplicate-key", f"{key.value} stands here twice", cure)
             continue
-        entries[key.value] = (key, _convert(value_node, problems, above))
+        left_out = isinstance(value_node, ScalarNode) and value_node.start_mark.index == value_node.end_mark.index
+        # The parser finds a value that was left out where the next thing begins, which is a line that is well.
+        entries[key.value] = (key, Text("", key.place) if left_out else _convert(value_node, problems, above))
     return Table(entries, _place(node))

@@ -40,6 +40,16 @@ def test_a_saga_that_waits_for_what_nobody_emits() -> None:
     assert said(town(hotel), "nobody-emits") == ["16:19 step fly waits for town.FlightBooked, which no handler returns"]
 
 
+@pytest.mark.parametrize(("key", "does"), [("skips_on", "is taken out by"), ("reopens_on", "is taken back by")])
+def test_what_turns_a_step_may_come_from_others(key: str, does: str) -> None:
+    """No step waits for what takes it out or back; where it comes from is said in its handler, or under `outside`."""
+    text = changed(("completes_on: FlightBooked", f"completes_on: FlightBooked\n    {key}: Stray"))
+    whole = town(text=text, events=(Stray,))
+    (finding,) = [finding for finding in find_all(whole) if finding.code == "nobody-emits"]
+    assert finding.message == f"step fly {does} town.Stray, which no handler returns"
+    assert 'outside = ["town.Stray"]' in finding.cure
+
+
 def test_a_request_that_nobody_handles() -> None:
     """A request that no handler takes is an error at its place."""
     assert said(town(hotel), "nobody-handles") == ["15:11 saga trip emits town.FlightWanted, which no handler takes"]
