@@ -11,7 +11,8 @@ from choreo.checks.choreography import Choreography, SpecFile
 from choreo.checks.finding import Finding
 from choreo.events.event import Event
 from choreo.saga.clauses import Computed, Emission, Reference
-from choreo.saga.conditions import types_in
+from choreo.saga.conditions import Expression
+from choreo.saga.kinds import types_in
 from choreo.saga.problems import did_you_mean
 from choreo.saga.rules import Step
 
@@ -30,14 +31,21 @@ def find_values(whole: Choreography) -> Iterator[Finding]:
 
 
 def _compared(whole: Choreography, one: SpecFile, step: Step) -> Iterator[Finding]:
-    for asked in (step.when, step.repeat.until if step.repeat else None):
-        for left, first, second, third, fourth, right in _COMPARED.findall(asked.text) if asked else ():
-            name, word = left or right, first or second or third or fourth
-            values = _values_of(whole, one, name)
-            if asked and values and word not in values:
+    for asked in filter(None, (step.when, step.repeat.until if step.repeat else None)):
+        for name, word, values in _asked(whole, one, asked):
+            if values and word not in values:
                 says = f"step {step.name} asks whether {name} is {word!r}, which it never is"
                 cure = did_you_mean(word, values, f"one of {', '.join(values)}")
                 yield Finding("unknown-value", says, one.spot(asked.text, step.name), cure)
+
+
+def _asked(whole: Choreography, one: SpecFile, asked: Expression) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Each name that is held against a text, with that text and all that the named one may be."""
+    for left, first, second, third, fourth, right in _COMPARED.findall(asked.text):
+        name = left or right
+        yield name, first or second or third or fourth, _values_of(whole, one, name)
+    for path, its_type, word in asked.compared:
+        yield path, word, _texts_of(its_type.annotation)
 
 
 def _values_of(whole: Choreography, one: SpecFile, name: str) -> tuple[str, ...]:

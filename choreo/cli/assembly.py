@@ -13,6 +13,7 @@ from choreo.config import service_settings
 from choreo.errors import ConfigError, SpecError
 from choreo.log.interface import Log, Topic, TopicSpec
 from choreo.runtime.plan import Plan, plan_of
+from choreo.runtime.relay import with_relays
 from choreo.runtime.topics import topics_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.durations import parse_duration
@@ -25,7 +26,7 @@ from choreo.service.service import Service
 
 @dataclass(frozen=True)
 class Assembly:
-    """Services first, then coordinators, last what keeps their locks."""
+    """Services first, then coordinators, last what keeps their locks; behind each the relays that it reads from."""
 
     services: tuple[Service, ...]
     specs: Mapping[str, tuple[Spec, ...]]
@@ -56,7 +57,7 @@ def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -
         services.append(coordinator(spec, catalogue, older))
         specs[services[-1].name], files[services[-1].name] = (spec, *older), path
     services += lock_services(_with_neighbours(specs.values(), finder, found.specs, offers))
-    return Assembly(tuple(services), specs, files)
+    return Assembly(tuple(with_relays(services)), specs, files)
 
 
 def _with_neighbours(

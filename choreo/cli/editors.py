@@ -12,8 +12,8 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder, Targets
 from choreo.config.schema import config_schema
-from choreo.errors import ChoreoError
-from choreo.saga.schema import spec_schema
+from choreo.errors import ChoreoError, ConfigError
+from choreo.saga.schema import calendars_schema, spec_schema
 
 
 @command("schema")
@@ -30,11 +30,17 @@ def show_config_schema(project: Project, targets: Sequence[str]) -> None:
 
 @command("schema")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
-def show_spec_schema(project: Project, targets: Sequence[str]) -> None:
+@click.option("--calendars", is_flag=True, help="That of calendars.yaml, which the specs of a folder share.")
+def show_spec_schema(project: Project, targets: Sequence[str], calendars: bool) -> None:
     """The JSON Schema (draft 2020-12) of a saga spec.
 
     An editor offers the events of the services that the targets (none = the whole project) name; it refuses no other.
     """
+    if calendars and targets:
+        raise ConfigError("--calendars takes no targets", why="calendars.yaml names no events")
+    if calendars:
+        _show(project, calendars_schema())
+        return
     finder, found = _loaded(project, targets)
     names = [*finder.catalogue(), *(event.contract.full_name for event in found.events)]
     _show(project, spec_schema(names))

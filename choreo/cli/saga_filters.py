@@ -16,11 +16,12 @@ from choreo.cli.saga_view import SagaView, row_of
 from choreo.clock import SystemClock, to_datetime
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
-from choreo.saga.conditions import BadExpression, Expression, Kind, Language, names_in
+from choreo.saga.conditions import BadExpression, Expression, Language, names_in
 from choreo.saga.durations import parse_duration
 from choreo.saga.index import text_of
 from choreo.saga.instance import Instance, Status, StepState
 from choreo.saga.items import whole_in
+from choreo.saga.kinds import ValueType
 from choreo.saga.rules import Spec
 
 COLUMNS = ("saga", "key", "status", "waits_for", "explanation", "reason", "version", "digest", "steps")
@@ -155,16 +156,16 @@ def _same(value: Any, wanted: str) -> bool:
 def _true(instance: Instance, where: str | None, known: KnownSpecs, spec: Spec) -> bool:
     if where is None:
         return True
-    kinds = known.variables(spec)
-    expression = _compiled(where, tuple((name, kinds[name]) for name in names_in(where) if name in kinds))
+    types = known.variables(spec)
+    expression = _compiled(where, tuple((name, types[name]) for name in names_in(where) if name in types))
     values = data_of(instance) | {f"steps.{name}.status": one.state.value for name, one in instance.steps.items()}
     return expression.evaluate(values).value is True
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(where: str, kinds: tuple[tuple[str, Kind], ...]) -> Expression:
+def _compiled(where: str, types: tuple[tuple[str, ValueType], ...]) -> Expression:
     try:
-        return Language(dict(kinds)).compile(where)
+        return Language(dict(types)).compile(where)
     except BadExpression as error:
         hint = "saga.FIELD of the start event, steps.NAME.status, steps.NAME.FIELD"
         raise ConfigError(f"--where {where}: {error}", hint=hint) from None

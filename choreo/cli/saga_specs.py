@@ -7,8 +7,8 @@ from choreo.cli.project import Project
 from choreo.cli.targets import SAMPLE_PURCHASING, SAMPLE_SHOP
 from choreo.errors import ChoreoError
 from choreo.events.event import Event
-from choreo.saga.conditions import Kind
 from choreo.saga.coordinator import Coordinator
+from choreo.saga.kinds import ValueType
 from choreo.saga.rules import Spec
 from choreo.saga.vocabulary import item_variables, saga_variables, step_variables
 
@@ -36,8 +36,8 @@ def spec_of(known: Assembly | None, digest: str) -> Spec | None:
     return next((spec for spec in every if spec.digest == digest), None)
 
 
-def variables_of(spec: Spec, catalogue: Mapping[str, type[Event]]) -> dict[str, Kind]:
-    """What expressions about instances of a spec may name, with what CEL knows of their types."""
+def variables_of(spec: Spec, catalogue: Mapping[str, type[Event]]) -> dict[str, ValueType]:
+    """What expressions about instances of a spec may name, with their types."""
     known = saga_variables(catalogue, spec.starts_on)
     for step in spec.steps:
         if step.for_each is not None:
@@ -53,7 +53,7 @@ class KnownSpecs:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._found: dict[str, tuple[Assembly, Spec] | None] = {}
-        self._variables: dict[str, Mapping[str, Kind]] = {}
+        self._variables: dict[str, Mapping[str, ValueType]] = {}
 
     def of(self, digest: str) -> Spec | None:
         """The spec, None where it can't be read here."""
@@ -69,8 +69,8 @@ class KnownSpecs:
                     return handler.catalogue
         return {}
 
-    def variables(self, spec: Spec) -> Mapping[str, Kind]:
-        """What expressions about its instances may name, with what CEL knows of their types."""
+    def variables(self, spec: Spec) -> Mapping[str, ValueType]:
+        """What expressions about its instances may name, with their types."""
         if spec.digest not in self._variables:
             self._variables[spec.digest] = variables_of(spec, self.catalogue(spec))
         return self._variables[spec.digest]

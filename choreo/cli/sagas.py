@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from choreo.cli.assembly import assemble, deploy_specs
+from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
 from choreo.cli.output import as_text
 from choreo.cli.project import Project
@@ -64,5 +65,7 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
     data = data_of(instance) if instance else {}
     lines += [f"  {name} = {as_text(value)}" for name, value in data.items()]
     lines += [f"  {moment_text(past['at'])}  {change}" for past in history for change in past["change"]]
-    more = {"nested": [one._asdict() for one in nested], "data": data, "remaining": remaining(row), "history": history}
-    project.output.thing(row | more, lines)
+    orders = open_orders(project, row["saga"], row["key"])
+    lines += order_lines(row["saga"], orders)
+    more = {"nested": [one._asdict() for one in nested], "data": data, "remaining": remaining(row)}
+    project.output.thing(row | more | {"open_orders": orders, "history": history}, lines)

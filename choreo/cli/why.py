@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from choreo.cli.emitters import Emitters, hindrances
+from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
 from choreo.cli.project import Project
 from choreo.cli.saga_nested import nested_in, sentence, standing
@@ -53,8 +54,11 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
         lines += [f"    {line}" for one in wait["emitters"] for line in hindrances(one)]
     own = emitters.coordinator(row["saga"], row["key"], row["waits_for"]) if waits else None
     lines += [f"  {line}" for line in (hindrances(own._asdict()) if own else ())]
+    orders = open_orders(project, row["saga"], row["key"])
+    lines += order_lines(row["saga"], orders)
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
-    project.output.thing(answer | {"waits": waits, "coordinator": own._asdict() if own else None}, lines)
+    told_by = own._asdict() if own else None
+    project.output.thing(answer | {"waits": waits, "coordinator": told_by, "open_orders": orders}, lines)
 
 
 def _sentence(wait: Mapping[str, Any]) -> str:

@@ -150,6 +150,21 @@ class Parking:
         """The key of the line that is to be woken next."""
         return self._due[0][1]
 
+    def line(self, key: bytes) -> list[tuple[Place, Waiting]]:
+        """All that wait for this key, in their order."""
+        places = self._lines.get(key, [])
+        return [(place, load(self._entries.read(place.entry, RAW))) for place in places]
+
+    def leave(self, key: bytes, place: Place) -> None:
+        """One that waits leaves its line, wherever in it it stands."""
+        line = self._lines[key]
+        if place is line[0]:
+            self.pop(key)
+            return
+        line.remove(place)
+        self.count -= 1
+        self._entries.put(place.entry, None)
+
     def let_fly(self, key: bytes) -> None:
         """The head of this line is being handled: it need not be woken."""
         self._until.pop(key, None)

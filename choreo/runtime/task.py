@@ -19,7 +19,8 @@ from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.ledger import Ledger
 from choreo.runtime.observer import Observer
-from choreo.runtime.parking import RETRY, Parking, Waiting
+from choreo.runtime.overtaking import asks_to_undo, overtakes, takes_back
+from choreo.runtime.parking import RETRY, Parking, Place, Waiting
 from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
 from choreo.service.needs import Needs
@@ -250,22 +251,42 @@ class Task:
             self._parking.append(key, given.waiting)
             return
         if key in self._parking:
-            self._parking.pop(key)
+            self._withdraw(given, self._line(key))
         if self._begin(given):
             self._resume(key)
 
     def _overtakes(self, given: Input) -> bool:
-        """Whether it asks to undo the very event that failed: a saga must not wait behind its own failure."""
-        undone = {invocation.signature.name for invocation in given.invocations if invocation.undoes}
-        if not undone:
-            return False
-        head = self._ready(self._parking.head(given.key))
-        return (
-            head is not None
-            and head.waiting.record is not None
-            and head.ids.correlation_id == given.ids.correlation_id
-            and any(i.signature.name in undone and not i.undoes for i in head.invocations)
-        )
+        """Whether it may go before the line of its key."""
+        head = self._seen(self._parking.head(given.key)) if asks_to_undo(given) else None
+        return head is not None and overtakes(given, head)
+
+    def _withdraw(self, given: Input, line: list[tuple[Place, Input | None]]) -> None:
+        """What came before it and is to be undone anyway leaves the line, each copy of it."""
+        for place, other in line:
+            if other is not None and takes_back(given, other):
+                self._parking.leave(given.key, place)
+
+    def _pulled(self, key: bytes) -> bool:
+        """The head was given up: whether a request to undo waits behind it, which has come to the front now."""
+        line = self._line(key)
+        head = line[0][1]
+        for number, (place, given) in enumerate(line):
+            if head is not None and given is not None and asks_to_undo(given) and overtakes(given, head):
+                self._parking.leave(key, place)
+                self._withdraw(given, line[:number])
+                self._parking.put_first(key, given.waiting)
+                return True
+        return False
+
+    def _line(self, key: bytes) -> list[tuple[Place, Input | None]]:
+        return [(place, self._seen(waiting)) for place, waiting in self._parking.line(key)]
+
+    def _seen(self, waiting: Waiting) -> Input | None:
+        """What it is, for somebody who only looks; None where it can't be read."""
+        try:
+            return self._intake.ready(waiting)
+        except (DecodeError, PublishError):
+            return None
 
     def _refused(self) -> PublishError | None:
         """Why the input at hand is not to be handled, where what it wants published can't be."""
@@ -296,8 +317,9 @@ class Task:
         """Go on with the line of `key`, until it is empty or its head has to wait."""
         while key in self._parking and key not in self.flights:
             waiting = self._parking.head(key)
-            if waiting.until == NEVER:
+            if waiting.until == NEVER and not self._pulled(key):
                 return
+            waiting = self._parking.head(key)
             given = self._ready(waiting)
             if given is None:
                 self._parking.pop(key)
@@ -344,7 +366,7 @@ class Task:
         return crew
 
     def _moved(self, key: bytes, flight: Flight, landing: Landing | None) -> bool:
-        """A flight went on as far as it could. Answers whether its key is free again."""
+        """A flight went on as far as it could. Answers whether others of its key may go on: it is free, or given up."""
         if landing is None:
             self.flights[key] = self._moved_flights[key] = flight
             for call in flight.asked:
@@ -362,7 +384,7 @@ class Task:
             self._parking.hold(key, landing.held)
         else:
             self._parking.put_first(key, landing.held)
-        return False
+        return landing.held.until == NEVER and self.halted is None
 
     def _ground(self, key: bytes) -> None:
         """A flight is begun anew, from what was saved of it."""

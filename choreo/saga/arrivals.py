@@ -97,18 +97,24 @@ def let_in(draft: Draft, apply: Apply) -> bool:
         draft.hold(one for one in draft.held if one is not held)
         draft.note(f"no longer kept: {given.event}")
         decided_upon, draft.dead_letter = draft.dead_letter, None
-        timing, part = found or (None, None)
-        policy = None if timing is None else draft.as_written.policies.get(given.event, {}).get(timing)
-        if part is None:
-            _take(draft, given, apply)
-        elif policy is not None:
-            _obey(draft, policy, part, given, apply)
+        if found is None:
+            _take(draft, given, apply)  # which says why it is of no use
         else:
-            _take_or_say(draft, timing, part, given, apply)
+            _let_in_now(draft, *found, given, apply)
         _bury_itself(draft, given)
         draft.dead_letter = decided_upon
         return True
     return False
+
+
+def _let_in_now(draft: Draft, timing: Timing | None, part: Part, given: Received, apply: Apply) -> None:
+    """An event whose wait is over, by the policy of the time at which it comes now."""
+    policies = draft.as_written.policies.get(given.event)  # None: those of the version that the saga has left behind
+    policy = policies.get(timing) if policies is not None and timing is not None else None
+    if policy is None:
+        _take_or_say(draft, timing, part, given, apply)
+    else:
+        _obey(draft, policy, part, given, apply)
 
 
 def _bury_itself(draft: Draft, given: Received) -> None:
@@ -303,12 +309,14 @@ def _of_reopening(draft: Draft, step: str, at: int) -> Timing | None:
     """An event that takes a done step back."""
     record = draft.steps[step]
     state = record.state
+    if state in UNDOING:
+        return None
+    if state is StepState.COMPENSATED:
+        return Timing.DUPLICATE
     if draft.cause is not None:
-        if state is StepState.COMPENSATED:
-            return Timing.DUPLICATE
         if state in IN_FLIGHT:  # going back begins only now: the step is about to be undone
             return Timing.EARLY
-        return None if state in (StepState.DONE, *UNDOING) else Timing.UNEXPECTED
+        return None if state is StepState.DONE else Timing.UNEXPECTED
     older = record.done_at if state is StepState.DONE else record.since if state in OPEN else None
     if older is not None and at < older:
         return Timing.OUT_OF_ORDER

@@ -17,10 +17,11 @@ from choreo.saga.clauses import (
     Repetition,
     Telling,
 )
-from choreo.saga.conditions import Expression, Kind
+from choreo.saga.conditions import Expression
 from choreo.saga.human import human_of
 from choreo.saga.isolation import check_isolation, isolated
 from choreo.saga.item_words import read_items
+from choreo.saga.kinds import Kind
 from choreo.saga.mapping import Mapper, fields_of_items, references_in, references_to
 from choreo.saga.meanwhile import check_meanwhile, excluded
 from choreo.saga.nesting import check_taken_back, undo_cure

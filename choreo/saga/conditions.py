@@ -2,109 +2,28 @@
 
 Variables are `saga.FIELD`, `steps.NAME.FIELD` and, in a step that is done for each item of a list, `item.FIELD`.
 Values come as JSON has them. In CEL a Decimal is a double (exact to 15 digits: compare with it, don't add up money), a
-datetime a timestamp, an Enum, UUID, date or time its text, a nested record a map, and whatever may be None is dynamic,
-so that `saga.x == null` can be asked. An expression is checked a second time with whatever may be null as what it is
-where it is not, and with the fields of records by their own types.
+datetime a timestamp (in a list of datetimes a text), an Enum, UUID, date or time its text, a nested record a map, and
+whatever may be None is dynamic, so that `saga.x == null` can be asked. An expression is checked a second time with
+whatever may be null as what it is where it is not, and with what lies within records, lists and tables by its own type.
 """
 
 import re
-import types
-from collections.abc import Mapping
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from decimal import Decimal
-from enum import Enum, StrEnum
+from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
-from uuid import UUID
+from typing import Any, NamedTuple, TypeVar
 
 from cel_expr_python import cel
-from pydantic import BaseModel
 
+from choreo.saga.cel_tree import tree_of
+from choreo.saga.kinds import Kind, ValueType, any_of
+from choreo.saga.value_paths import STAND_INS, Compared, ValuePaths
 
-class Kind(StrEnum):
-    """What CEL knows of a value's type."""
-
-    BOOL = "bool"
-    INT = "int"
-    DOUBLE = "double"
-    STRING = "string"
-    BYTES = "bytes"
-    TIMESTAMP = "timestamp"
-    LIST = "list"
-    MAP = "map"
-    DYN = "dyn"
-
-    def fits(self, wanted: "Kind") -> bool:
-        """Whether a value of this kind may stand where `wanted` is asked for; what is dynamic shows when it runs."""
-        return self == wanted or Kind.DYN in (self, wanted) or (self == Kind.INT and wanted == Kind.DOUBLE)
-
-    @property
-    def one(self) -> str:
-        """`an int`, `a string`."""
-        return f"an {self}" if self == Kind.INT else f"a {self}"
-
-
-_PLAIN: tuple[tuple[type, Kind], ...] = (
-    (bool, Kind.BOOL),
-    (int, Kind.INT),
-    (float, Kind.DOUBLE),
-    (Decimal, Kind.DOUBLE),
-    (str, Kind.STRING),
-    (UUID, Kind.STRING),
-    (bytes, Kind.BYTES),
-    (datetime, Kind.TIMESTAMP),
-    (date, Kind.STRING),
-    (time, Kind.STRING),
-    (BaseModel, Kind.MAP),
-)
-
-
-def kind_of(annotation: Any) -> Kind:
-    """The kind of a field's annotation; dynamic for unions, optional ones included."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return kind_of(get_args(annotation)[0])
-    if origin is Literal:
-        return Kind.STRING if all(isinstance(value, str) for value in get_args(annotation)) else Kind.DYN
-    if origin in (Union, types.UnionType):
-        return Kind.DYN
-    if origin in (tuple, list, set, frozenset):
-        return Kind.LIST
-    if origin is dict:
-        return Kind.MAP
-    if isinstance(annotation, type):
-        if issubclass(annotation, Enum):
-            return Kind.STRING if all(isinstance(member.value, str) for member in annotation) else Kind.DYN
-        return next((kind for known, kind in _PLAIN if issubclass(annotation, known)), Kind.DYN)
-    return Kind.DYN
-
-
-def types_in(annotation: Any) -> list[Any]:
-    """The types that a value may have which is not None: those of a union, else the annotation itself."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [kind for kind in get_args(annotation) if kind is not type(None)]
-    return [annotation]
-
-
-def present_kind_of(annotation: Any) -> Kind:
-    """The kind of a field's values that are not None."""
-    kinds = types_in(annotation)
-    return kind_of(kinds[0]) if len(kinds) == 1 else Kind.DYN
-
-
-def fields_within(name: str, annotation: Any, depth: int = 4) -> dict[str, Kind]:
-    """The fields of a record by name (`saga.address.zip`), and of the records in it; {} for any other type."""
-    record, *others = types_in(annotation)
-    if others or depth == 0 or not (isinstance(record, type) and issubclass(record, BaseModel)):
-        return {}
-    found: dict[str, Kind] = {}
-    for field_name, info in record.model_fields.items():
-        within = f"{name}.{field_name}"
-        found |= {within: present_kind_of(info.annotation), **fields_within(within, info.annotation, depth - 1)}
-    return found
-
-
+Made = TypeVar("Made")
+Word = Kind | ValueType
+"""What is known of a variable: its type, or no more than a kind."""
 _CEL_TYPES = {
     Kind.BOOL: cel.Type.BOOL,
     Kind.INT: cel.Type.INT,
@@ -124,6 +43,8 @@ _KINDS = {
     "STRING": Kind.STRING,
     "BYTES": Kind.BYTES,
     "TIMESTAMP": Kind.TIMESTAMP,
+    "LIST": Kind.LIST,
+    "MAP": Kind.MAP,
 }
 
 
@@ -135,32 +56,41 @@ class Answer(NamedTuple):
 
 
 class BadExpression(ValueError):
-    """An expression that does not compile. `offset` counts characters from its start; `name` is what is unknown."""
+    """An expression that does not compile. `offset` counts characters from its start; `name` is what is unknown, and
+    `cure` says what could stand there, where that is known. `would_run` is the expression where CEL alone takes it.
+    """
 
-    def __init__(self, text: str, offset: int, name: str | None = None) -> None:
+    def __init__(self, text: str, offset: int, name: str | None = None, cure: str = "") -> None:
         super().__init__(text)
-        self.offset, self.name = offset, name
+        self.offset, self.name, self.cure = offset, name, cure
+        self.would_run: Expression | None = None
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their kinds.
+    """A compiled expression. Two are equal when their texts are. `reads` are its variables with their types.
 
-    `present` is the kind of what it gives where nothing that it reads is null.
+    `present` is the kind of what it gives where nothing that it reads is null, `gives` its type where that is known.
     """
 
     text: str
     kind: Kind = field(compare=False)
-    reads: Mapping[str, Kind] = field(compare=False, repr=False)
+    reads: Mapping[str, ValueType] = field(compare=False, repr=False)
     compiled: Any = field(compare=False, repr=False)
     present: Kind = field(default=Kind.DYN, compare=False, kw_only=True)
+    gives: ValueType | None = field(default=None, compare=False, repr=False, kw_only=True)
+    compared: tuple[Compared, ...] = field(default=(), compare=False, repr=False, kw_only=True)
+    """What lies within values and is held against a text."""
 
     def evaluate(self, values: Mapping[str, Any]) -> Answer:
         """The result over these variables, as JSON has them. A missing variable is a problem only where it matters.
 
         (`steps.a.status == 'done' && steps.a.x > 1` asks for x only when a is done.)
         """
-        bound = {name: _to_cel(values[name], kind) for name, kind in self.reads.items() if name in values}
+        try:
+            bound = {name: one.as_cel(values[name]) for name, one in self.reads.items() if name in values}
+        except (TypeError, ValueError) as error:  # remembered under another type than the event has by now
+            return Answer(None, str(error))
         result = self.compiled.eval(data=bound)
         if result.type() == cel.Type.ERROR:
             return Answer(None, str(result).partition(": ")[2] or str(result))
@@ -168,64 +98,103 @@ class Expression:
 
 
 class Language:
-    """The variables that the expressions of one spec may read, with their kinds; `present` has the kinds of those that
-    may be null, where they are not, and of the fields of records: `saga.address.zip`.
-    """
+    """The variables that the expressions of one spec may read."""
 
-    def __init__(self, variables: Mapping[str, Kind], present: Mapping[str, Kind] | None = None) -> None:
-        self.variables = dict(variables)
-        self.present = {name: kind for name, kind in (present or {}).items() if variables.get(name) is not kind}
-        self._env = cel.NewEnv(variables={name: _CEL_TYPES[kind] for name, kind in variables.items()})
+    def __init__(self, variables: Mapping[str, Word]) -> None:
+        self.types = {name: any_of(word) if isinstance(word, Kind) else word for name, word in variables.items()}
+        self._env = cel.NewEnv(variables={name: _CEL_TYPES[one.kind] for name, one in self.types.items()})
 
     def compile(self, text: str) -> Expression:
-        """Raises BadExpression for a syntax error, an unknown variable or types that don't fit."""
-        widened = text
+        """Raises BadExpression for a syntax error, an unknown variable or field, or types that don't fit."""
+        written = _Written(text)
+        plain = written.made_by(lambda now: self._compiled(self._env, now))
+        kind, names = _kind(plain), [name for name in names_in(text) if name in self.types]
+        try:
+            found, present = written.made_by(self._looked_into)
+        except BadExpression as error:
+            reads = {name: any_of(self.types[name].kind) for name in names}
+            error.would_run = Expression(text, kind, reads, plain, present=kind)
+            raise
+        program = self._compiled(self._env, found.with_timestamps())
+        reads = {name: self.types[name] for name in names}
+        known, compared = present or kind, tuple(found.compared)
+        return Expression(text, kind, reads, program, present=known, gives=found.gives, compared=compared)
+
+    def _looked_into(self, text: str) -> tuple[ValuePaths, Kind | None]:
+        """What the expression reads of values, and the kind of what it gives where nothing is null; None where that was
+        not asked. Raises BadExpression for a field that a record does not have, and for types that don't fit then.
+
+        CEL is asked twice about the types: once with what stands in macros and brackets as it is, once with the whole
+        of each path, so that what becomes of an item is checked too.
+        """
+        found = ValuePaths(text, self.types, tree_of(text))
+        for start, name, cure in found.unknown:
+            raise BadExpression(f"there is no {name} here", start, name, cure)
+        kind, ways = None, ([path for path in found.paths if path.plain], found.paths)
+        sound = [paths for paths in ways if not found.is_null_asked(paths) and not found.bound & STAND_INS.keys()]
+        for way in dict.fromkeys(map(found.with_stand_ins, sound)):
+            kind = _kind(self._compiled(self._checked, way))
+        return found, kind
+
+    @cached_property
+    def _checked(self) -> Any:
+        """As if nothing were null."""
+        held = {name: one.inner.inside if one.inner else None for name, one in self.types.items()}
+        own = {name: _cel_type(one.present, held[name]) for name, one in self.types.items()}
+        return cel.NewEnv(variables=own | {name: _cel_type(*kinds) for name, kinds in STAND_INS.items()})
+
+    @staticmethod
+    def _compiled(env: Any, text: str) -> Any:
+        try:
+            return env.compile(text)
+        except RuntimeError as error:
+            at = _int_beside_double(text, str(error))
+            if at is not None:
+                raise _Mixed(at) from None
+            raise _explained(text, str(error)) from None
+
+
+class _Mixed(Exception):
+    """`saga.total > 0` means 0.0 where total is a double: CEL itself would refuse it. The 0 ends `at` this offset."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
+
+
+class _Written:
+    """The text of an expression, in which ints become doubles."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self._widened = text, list[int]()
+
+    def made_by(self, compiler: Callable[[str], Made]) -> Made:
+        """What the compiler makes of it. Raises BadExpression, with the offset in the text as it was written."""
         for _ in range(50):
             try:
-                compiled = self._env.compile(widened)
-            except RuntimeError as error:
-                wider = _widen(widened, str(error))
-                if wider is None:
-                    raise _explained(text, str(error)) from None
-                widened = wider
-                continue
-            kind = _KINDS.get(compiled.return_type().name().partition("<")[0]) or _structure(compiled)
-            reads = {name: self.variables[name] for name in names_in(text) if name in self.variables}
-            return Expression(text, kind, reads, compiled, present=self._looked_at_again(text, kind))
+                return compiler(self.text)
+            except _Mixed as mixed:
+                self._widen(mixed.at)
+            except BadExpression as error:
+                error.offset = self.offset(error.offset)
+                raise
         raise BadExpression("this expression mixes int and double too often", 0)
 
-    def _looked_at_again(self, text: str, kind: Kind) -> Kind:
-        """The kind where nothing is null. Raises BadExpression for what does not fit then, and for unknown fields."""
-        bare = _bare(text)
-        for found in _WITHIN.finditer(bare):
-            names = found[0].split(".")
-            for depth in range(2, len(names)):
-                record, name = ".".join(names[:depth]), ".".join(names[: depth + 1])
-                if name not in self.known and any(one.startswith(f"{record}.") for one in self.present):
-                    raise BadExpression(f"there is no {name} here", found.start(), name)
-        asked = _without_null(text)
-        if "null" in _bare(asked) or not any(name in bare for name in self.present):
-            return kind
-        return self._checked.compile(asked).kind
+    def _widen(self, at: int) -> None:
+        self.text = f"{self.text[:at]}.0{self.text[at:]}"
+        self._widened = sorted([*(one + 2 if one >= at else one for one in self._widened), at])
 
-    @cached_property
-    def known(self) -> Mapping[str, Kind]:
-        """Everything that an expression may name."""
-        return {**self.variables, **self.present}
-
-    @cached_property
-    def _checked(self) -> "Language":
-        return Language(self.known)
+    def offset(self, here: int) -> int:
+        """Where that stands in the text as it was written."""
+        return here - 2 * sum(at < here for at in self._widened)
 
 
 _STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za-z_]\w*|item(?:\.[A-Za-z_]\w*)?)(?!\w)")
-_DEEP = rf"{_NAMES.pattern}(?:\.\w+)*"
-_NULL = re.compile(rf"{_DEEP}\s*[=!]=\s*null\b|\bnull\s*[=!]=\s*{_DEEP}|\bhas\s*\(\s*{_DEEP}\s*\)")
-_WITHIN = re.compile(rf"{_NAMES.pattern}(?:\.[A-Za-z_]\w*\b(?!\s*\())+")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
-_OVERLOAD = re.compile(r"found no matching overload for '_?(.+?)_?' applied to '\((.*)\)'")
+_OVERLOAD = re.compile(r"found no matching overload for '[_@]?(.+?)_?' applied to '\((.*)\)'")
+_WELL_KNOWN = re.compile(r"google\.protobuf\.(Timestamp|Duration)")
 _UNKNOWN = re.compile(r"undeclared reference to '([^']+)'")
 _INT_AFTER = re.compile(r"\s*-?\s*\d+(?![\w.])")
 _INT_BEFORE = re.compile(r"(?<![\w.])\d+(?=\s*$)")
@@ -241,42 +210,33 @@ def _bare(text: str) -> str:
     return _STRINGS.sub(lambda found: " " * len(found[0]), text)
 
 
-def _without_null(text: str) -> str:
-    """The text with something true, and as long, for each question whether a variable is null or there."""
-    for found in _NULL.finditer(_bare(text)):
-        text = text[: found.start()] + "true".ljust(len(found[0])) + text[found.end() :]
-    return text
-
-
-def _widen(text: str, error: str) -> str | None:
-    """`saga.total > 0` means 0.0 where total is a double: CEL itself would refuse it."""
+def _int_beside_double(text: str, error: str) -> int | None:
+    """Where the literal ends that is an int beside a double, if that is what is wrong."""
     located = _ERROR.search(error)
     mixed = _MIXED.match(located[3]) if located else None
     if located is None or mixed is None:
         return None
-    lines = text.split("\n")
-    row, start = int(located[1]) - 1, int(located[2]) - 1
-    line, end = lines[row], start + len(mixed[1])
+    start = _offset(text, located)
     if mixed[2] == "double, int":
-        literal = _INT_AFTER.match(line, end)
-        cut = literal.end() if literal else None
-    else:
-        before = _INT_BEFORE.search(line[:start])
-        cut = before.end() if before else None
-    if cut is None:
-        return None
-    lines[row] = f"{line[:cut]}.0{line[cut:]}"
-    return "\n".join(lines)
+        literal = _INT_AFTER.match(text, start + len(mixed[1]))
+        return literal.end() if literal else None
+    before = _INT_BEFORE.search(text[:start])
+    return before.end() if before else None
+
+
+def _offset(text: str, located: re.Match[str]) -> int:
+    lines = text.split("\n")
+    before = sum(len(line) + 1 for line in lines[: int(located[1]) - 1])
+    return min(before + int(located[2]) - 1, len(text))
 
 
 def _explained(text: str, error: str) -> BadExpression:
     located = _ERROR.search(error)
     if located is None:
         return BadExpression(error.splitlines()[0], 0)
-    lines = text.split("\n")
-    row, column = int(located[1]) - 1, int(located[2]) - 1
-    offset = min(sum(len(line) + 1 for line in lines[:row]) + column, len(text))
+    offset = _offset(text, located)
     said = located[3].removesuffix(" [INVALID_ARGUMENT]").replace(" (in container '')", "")
+    said = _WELL_KNOWN.sub(lambda found: found[1].lower(), said)
     unknown = _UNKNOWN.search(said)
     if unknown:
         start = text.find(unknown[1])
@@ -291,26 +251,24 @@ def _explained(text: str, error: str) -> BadExpression:
     return BadExpression(said, offset)
 
 
-def _structure(compiled: Any) -> Kind:
-    name = compiled.return_type().name()
-    if name.startswith("LIST"):
-        return Kind.LIST
-    return Kind.MAP if name.startswith("MAP") else Kind.DYN
+def _kind(compiled: Any) -> Kind:
+    """The kind of what a compiled expression gives."""
+    return _KINDS.get(compiled.return_type().name().partition("<")[0], Kind.DYN)
 
 
-def _to_cel(value: Any, kind: Kind) -> Any:
-    if value is None:
-        return None
-    if kind is Kind.DOUBLE:
-        return float(value)
-    if kind is Kind.TIMESTAMP and isinstance(value, str):
-        return datetime.fromisoformat(value)
-    return value
+def _cel_type(kind: Kind, within: Kind | None) -> Any:
+    """CEL's type of values of this kind that hold such ones."""
+    if within is None or kind not in (Kind.LIST, Kind.MAP):
+        return _CEL_TYPES[kind]
+    inner = _CEL_TYPES[within]
+    return cel.Type.List(inner) if kind is Kind.LIST else cel.Type.Map(cel.Type.STRING, inner)
 
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, bytes | bytearray):
+        return urlsafe_b64encode(value).decode()
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     if isinstance(value, dict):

@@ -179,9 +179,9 @@ def _completed(draft: Draft, step: Step, given: Received) -> None:
 
 
 def _reopened(draft: Draft, step: Step, given: Received) -> None:
-    """A done step was taken back: it must be done again, or, where everything is undone, needs no undo any more."""
+    """A done step was taken back: it must be done again, or, where it is undone, needs no undo any more."""
     state = draft.state(step)
-    if draft.cause is not None and state in (StepState.DONE, *UNDOING):
+    if state in UNDOING or (draft.cause is not None and state is StepState.DONE):
         told = {"due": None, "resting": False, "undone_by": given.event, "undone_at": given.at, "problem": ""}
         draft.move(step, StepState.COMPENSATED, given.event, **told)
     elif draft.cause is None and state is StepState.DONE:

@@ -17,6 +17,8 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w|y)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 PATTERN = f"none|{_WHOLE.pattern}"
 """What `parse_duration` reads, as a regular expression."""
+NOT_NOTHING = r"(?!(?:0+(?:\.0+)?[a-z]+)+$)"
+"""What stands before it where a duration of nothing, such as `0s`, is none."""
 
 
 def parse_duration(text: str) -> int | None:

@@ -15,7 +15,9 @@ from choreo.saga.rules import Part, Role, Step
 LOST = (StepState.FAILED, StepState.UNKNOWN, *UNDOING, StepState.COMPENSATED)
 """An item that came to nothing: it failed, or may have happened and is undone."""
 ITEMS = "items"
-"""What settled a step whose list of items was of no use."""
+"""What settled a step whose list of items was of no use, or too short."""
+REST = "rest"
+"""What settled an item that was not needed any more."""
 
 
 def lay_out(draft: Draft) -> None:
@@ -109,11 +111,10 @@ def takes_items(draft: Draft, step: Step) -> bool:
     return draft.cause is None and draft.state(step) in (*NOT_BEGUN, StepState.WAITING)
 
 
-def settle(draft: Draft) -> bool:
-    """Let each step go by what its items have come to. False where nothing changed."""
-    changed = False
+def settle(draft: Draft) -> None:
+    """Let each step go by what its items have come to."""
     if not draft.spec.fans_out:
-        return changed
+        return
     for step in draft.spec.steps:
         record = draft.steps[step.name]
         if not step.fans_out or record.items is None or record.by == ITEMS:
@@ -128,8 +129,7 @@ def settle(draft: Draft) -> bool:
                 if draft.state(item) is StepState.IDLE:
                     draft.move(item, StepState.SKIPPED, due=None)
         elif record.state in (StepState.WAITING, StepState.DONE, StepState.FAILED):
-            changed = _follow(draft, step, items) or changed
-    return changed
+            _follow(draft, step, items)
 
 
 def _counts(draft: Draft, items: Sequence[Step]) -> dict[str, int]:
@@ -142,11 +142,11 @@ def _counts(draft: Draft, items: Sequence[Step]) -> dict[str, int]:
     }
 
 
-def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
+def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> None:
     """Done once enough items are, failed once there can't be enough; an item taken back takes it back."""
     rule, state = step.for_each, draft.state(step)
     assert rule is not None
-    passed = [item for item in items if draft.state(item) in SETTLED]
+    passed = [item for item in items if _passed(draft, item)]
     open_ = [item for item in items if draft.state(item) in OPEN]
     enough = rule.enough(len(items))
     more_to_come = bool(rule.adds_on) and len(items) < enough
@@ -154,21 +154,26 @@ def _follow(draft: Draft, step: Step, items: Sequence[Step]) -> bool:
         now = StepState.WAITING if open_ and rule.rest == "wait" else StepState.DONE
     else:
         now = StepState.WAITING if more_to_come or len(passed) + len(open_) >= enough else StepState.FAILED
-    if now is state or (now is not StepState.DONE and state is StepState.DONE and not open_):
-        return False
+    if now is state:
+        return
     said = f"{len(passed)} of {len(items)}"
     if now is StepState.DONE:
         draft.move(step, now, said, by=said, done_at=draft.now, problem="")
     elif now is StepState.FAILED:
         bad = [item for item in items if draft.state(item) in LOST]
         problem = f"{said} done, {enough} wanted" + "".join(f", {_ended(draft, item)}" for item in bad[:3])
-        by = next((draft.steps[item.name].by for item in bad), "")
+        by = next((draft.steps[item.name].by for item in bad), ITEMS)
         draft.move(step, now, problem, by=by, problem=problem)
     elif state is StepState.DONE:
         draft.begin_again(step, said)
     else:
         draft.move(step, now, said, by="", problem="")
-    return True
+
+
+def _passed(draft: Draft, item: Step) -> bool:
+    """Whether an item counts: it is done, or somebody went on without it. What was called off never does."""
+    record = draft.steps[item.name]
+    return record.state in SETTLED and record.by != REST
 
 
 def _ended(draft: Draft, item: Step) -> str:
@@ -182,15 +187,30 @@ def clear_up(draft: Draft) -> None:
     """
     for item in list(_items(draft)):
         assert item.for_each is not None
-        whole, state = draft.state(item.item_of), draft.state(item)
+        whole = draft.state(item.item_of)
         if item.for_each.rest == "undo" and whole is StepState.DONE:
-            late = state is StepState.DONE and draft.steps[item.name].late == "uncovered"
-            if state in NOT_BEGUN:
-                draft.move(item, StepState.SKIPPED, "not needed any more", due=None)
-            elif state in IN_FLIGHT or late:
-                draft.move(item, StepState.UNKNOWN, "not needed any more", by="rest", due=None, resting=False)
+            _call_off(draft, item)
         if draft.state(item) is StepState.UNKNOWN and item.compensate and whole in (*SETTLED, StepState.WAITING):
             undo_now(draft, item)
+
+
+def _call_off(draft: Draft, item: Step) -> None:
+    """Enough items are done: what this one would add is not needed."""
+    state = draft.state(item)
+    late = state is StepState.DONE and draft.steps[item.name].late == "uncovered"
+    if state in NOT_BEGUN:
+        draft.move(item, StepState.SKIPPED, "not needed any more", by=REST, due=None)
+    elif state in IN_FLIGHT or (late and _to_spare(draft, item)):
+        draft.move(item, StepState.UNKNOWN, "not needed any more", by=REST, due=None, resting=False)
+    elif late:  # it has taken the place of one that was taken back
+        draft.put(item, late="counted")
+
+
+def _to_spare(draft: Draft, item: Step) -> bool:
+    """Whether enough other items are done."""
+    assert item.for_each is not None
+    others = [one for one in draft.spec.steps if one.item_of == item.item_of]
+    return sum(_passed(draft, one) for one in others) > item.for_each.enough(len(others))
 
 
 def _items(draft: Draft) -> Iterator[Step]:

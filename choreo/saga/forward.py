@@ -21,10 +21,10 @@ def go_forward(draft: Draft) -> None:
     moved = True
     while moved:
         lay_out(draft)
-        moved = settle(draft)
+        settle(draft)
         if _failed(draft):
             return
-        moved = any(_begin(draft, step) for step in draft.steps_in(StepState.IDLE)) or moved
+        moved = any(_begin(draft, step) for step in draft.steps_in(StepState.IDLE))
     clear_up(draft)
     if draft.ended_at is not None and not under_way(draft):
         return

@@ -83,9 +83,9 @@ class StepRecord(Copied, Value):
     its timer fires, `remind_due` when it reminds, `resting` means that the timer ends a wait before the next request.
     `run` counts how often it was begun, `asked` and `reminded` questions and reminders. `round` counts undos: a late
     success after an undo opens the next one. `late` is set when the success was heard after an undo had been asked for:
-    `uncovered` until the undo is asked for again. `since` is when the event was emitted that began a further `run`.
-    `stands` means that it happened in an earlier run, which a `repeat` follows: it has to be undone whatever comes of
-    this one.
+    `uncovered` until the undo is asked for again, unless it is that of an item which `counted` for its step. `since` is
+    when the event was emitted that began a further `run`. `stands` means that it happened in an earlier run, which a
+    `repeat` follows: it has to be undone whatever comes of this one.
     `items` are those of a step that is done for each, by their keys, once the list is known; each has a record of its
     own, `ship[KEY]`. `asked_as` is the name under which it is asked for, where a migration has renamed it: a request
     keeps its id.
@@ -106,7 +106,7 @@ class StepRecord(Copied, Value):
     overdue: bool = False
     done_at: int | None = None
     undone_at: int | None = None
-    late: Literal["", "uncovered", "covered"] = ""
+    late: Literal["", "uncovered", "counted", "covered"] = ""
     since: int | None = None
     stands: bool = False
     asked_as: str = ""

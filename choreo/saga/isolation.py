@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from choreo.saga.clauses import Computed, Emission, Reference, SagaKey, Source, Telling
-from choreo.saga.conditions import Kind, Language
+from choreo.saga.conditions import Language
+from choreo.saga.kinds import Kind
 from choreo.saga.lock_events import answering, asking
 from choreo.saga.offers import scope_of
 from choreo.saga.problems import Problems
@@ -82,7 +83,7 @@ def isolated(spec: Spec, how: Isolation | None) -> Spec:
 def _lockable(found: RawIsolation, words: Vocabulary, starts_on: str, problems: Problems) -> Kind | None:
     if not words.has_field(starts_on, found.by):
         return None
-    kind = words.kind(starts_on, found.by.value)
+    kind = words.type(starts_on, found.by.value).kind
     if kind in (Kind.STRING, Kind.INT):
         return kind
     what = "may be null or of several kinds" if kind is Kind.DYN else f"is {kind.one}"

@@ -2,30 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
-
-from pydantic import BaseModel
+from typing import Any, get_origin
 
 from choreo.saga.clauses import FanOut, Reference
-from choreo.saga.conditions import Kind, kind_of
+from choreo.saga.kinds import Kind, ValueType
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawFanOut, RawSpec, RawStep
 from choreo.saga.vocabulary import Vocabulary
 
 KEYS = (Kind.STRING, Kind.INT)
+OF_ITEMS = ("overdue", "undone")
+"""What becomes of items alone, for each has its own time and its own undo."""
 
 
 @dataclass(frozen=True)
 class ItemWords:
-    """An item: the name of its key, and the kinds of its fields; of a plain value, its own under ""."""
+    """An item: the name of its key, and the types of its fields; of a plain value, its own under ""."""
 
     key: str
-    kinds: Mapping[str, Kind]
+    types: Mapping[str, ValueType]
 
     @property
-    def variables(self) -> dict[str, Kind]:
+    def variables(self) -> dict[str, ValueType]:
         """As expressions name them."""
-        return {f"item.{name}" if name else "item": kind for name, kind in self.kinds.items()}
+        return {f"item.{name}" if name else "item": one for name, one in self.types.items()}
 
 
 def read_items(
@@ -37,10 +37,10 @@ def read_items(
         return None, None
     _check_company(raw, problems)
     source = _source(rule, problems)
-    kinds = _kinds(raw, rule, source, spec, words, problems) if source else None
-    if source is None or kinds is None:
+    types = _types(raw, rule, source, spec, words, problems) if source else None
+    if source is None or types is None:
         return None, None
-    _check_events(raw, rule, kinds, words, problems)
+    _check_events(raw, rule, types, words, problems)
     fan_out = FanOut(
         items=source,
         key=rule.key.value,
@@ -49,13 +49,18 @@ def read_items(
         percent=rule.percent,
         rest=rule.rest,
     )
-    return fan_out, ItemWords(rule.key.value, kinds)
+    return fan_out, ItemWords(rule.key.value, types)
 
 
 def _check_company(raw: RawStep, problems: Problems) -> None:
     if raw.repeat is not None:
         said = f"step {raw.name.value} is done for each item, and can't be repeated as a whole"
         problems.add(raw.repeat.until.place, "not-with-items", said, "repeat a step before or after it")
+    for moment, emission in raw.tells:
+        if moment in OF_ITEMS:
+            said = f"step {raw.name.value} is done for each item, and never {moment} as a whole"
+            cure = "the lifecycle event tells what becomes of each item"
+            problems.add(emission.event.place, "not-with-items", said, cure)
 
 
 def _source(rule: RawFanOut, problems: Problems) -> Reference | None:
@@ -66,40 +71,36 @@ def _source(rule: RawFanOut, problems: Problems) -> Reference | None:
     return found
 
 
-def _kinds(
+def _types(
     raw: RawStep, rule: RawFanOut, source: Reference, spec: RawSpec, words: Vocabulary, problems: Problems
-) -> dict[str, Kind] | None:
-    """The kinds of an item's fields."""
+) -> dict[str, ValueType] | None:
+    """The types of an item's fields."""
     if words.expression(rule.items) is None:
         return None
     starts = (spec.starts_on,)
     sources = next((step.completes_on for step in spec.steps if step.name.value == source.step), starts)
-    events = words.quiet().events(sources)
-    annotation: Any = next((words.fields(event)[source.field].annotation for event in events), None)
-    if get_origin(annotation) not in (list, tuple):
+    fields = [words.fields(event).get(source.field) for event in words.quiet().events(sources)]
+    told: list[Any] = [field.annotation for field in fields if field is not None]
+    item = ValueType(told[0]).inner if told else None
+    if item is None or any(get_origin(one) not in (list, tuple) or one != told[0] for one in told):
         said = f"{rule.items.value} is no list whose items have one type"
         problems.add(rule.items.place, "not-a-list", said, "an event's field such as tuple[Line, ...] or list[str]")
         return None
-    item: Any = get_args(annotation)[0]
-    if not (isinstance(item, type) and issubclass(item, BaseModel)):
-        kinds = {"": kind_of(item)}
-        key_kind = kinds[""]
-    else:
-        kinds = {name: kind_of(field.annotation) for name, field in item.model_fields.items()}
-        if rule.key.value not in kinds:
-            cure = did_you_mean(rule.key.value, kinds, f"its fields are {', '.join(kinds)}")
-            said = f"an item of {rule.items.value} has no field {rule.key.value}"
-            problems.add(rule.key.place, "no-such-field", said, cure)
-            return None
-        key_kind = kinds[rule.key.value]
+    types = dict(item.fields) if item.is_record and item.kind is Kind.MAP else {"": item}
+    if "" not in types and rule.key.value not in types:
+        cure = did_you_mean(rule.key.value, types, f"its fields are {', '.join(types)}")
+        said = f"an item of {rule.items.value} has no field {rule.key.value}"
+        problems.add(rule.key.place, "no-such-field", said, cure)
+        return None
+    key_kind = types["" if "" in types else rule.key.value].kind
     if key_kind not in KEYS:
         said = f"items are told apart by a text or a whole number, and {rule.key.value} is {key_kind.one}"
         problems.add(rule.key.place, "wrong-type", said, f"step {raw.name.value} needs another item_key")
-    return kinds
+    return types
 
 
 def _check_events(
-    raw: RawStep, rule: RawFanOut, kinds: Mapping[str, Kind], words: Vocabulary, problems: Problems
+    raw: RawStep, rule: RawFanOut, types: Mapping[str, ValueType], words: Vocabulary, problems: Problems
 ) -> None:
     """Every event of the step speaks of one item, and one that adds an item says all that is known of items."""
     quiet = words.quiet()
@@ -111,7 +112,12 @@ def _check_events(
             problems.add(text.place, "no-item-key", said, "every event of a step with for_each names the item")
     for text in rule.adds_on:
         event = quiet.event(text)
-        missing = [name for name in kinds if name and event and name not in words.fields(event)]
+        missing = [name for name in types if name and event and name not in words.fields(event)]
         if missing:
             said = f"{event} adds an item, and has no {', '.join(missing)}"
             problems.add(text.place, "no-such-field", said, f"the items of {rule.items.value} have that")
+        for name in types if event and not missing else ():
+            here, there = words.type(event or "", name or rule.key.value).present, types[name].present
+            if not here.fits(there):
+                said = f"{event} adds an item, and its {name or rule.key.value} is {here.one}"
+                problems.add_since(text.place, "wrong-type", said, f"that of {rule.items.value} is {there.one}")

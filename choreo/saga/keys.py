@@ -9,6 +9,13 @@ from choreo.saga.yaml import Items, Node, Table, Text
 
 WORDS = (Shape.WORD, Shape.EVENT, Shape.EXPRESSION, Shape.SAGA_NAME, Shape.STEP_NAME)
 
+IS_OVER = "{key}: {text} is over before anything can happen"
+PASSES = "a time that passes, such as 30s, 5m or 2h; none: for ever, on purpose"
+OVER_AT_ONCE = {
+    "longest": ("longest: {text} leaves no wait at all", "wait: 0s goes on at once; without longest every wait grows"),
+}
+"""What is said of a duration of nothing, and the cure, by key."""
+
 
 class Keys:
     """The keys of one table, taken one by one, each in the shape that it is declared with; an unknown key, and one that
@@ -68,8 +75,19 @@ class Keys:
 
     def limit(self, key: str) -> Limit | None:
         """A duration; None where the key is missing."""
-        text = self.text(key, Shape.DURATION)
+        text = self.text(key, Shape.DURATION, Shape.LIMIT, Shape.PASSING)
         return None if text is None else self.limit_of(key, text)
+
+    def passing(self, key: str) -> Limit | None:
+        """A duration that is one, or `none`: nothing can be waited for that is over at once."""
+        limit, text = self.limit(key), self.text(key, Shape.LIMIT)
+        self._check_passes(key, limit, text)
+        return limit
+
+    def _check_passes(self, key: str, limit: Limit | Text | None, text: Text | None) -> None:
+        if isinstance(limit, Limit) and limit.micros == 0 and text is not None:
+            said, cure = OVER_AT_ONCE.get(key, (IS_OVER, PASSES))
+            self.problems.add_since(text.place, "not-a-duration", said.format(key=key, text=text.value), cure)
 
     def limit_of(self, key: str, text: Text) -> Limit:
         """The same of a text that was looked at already."""
@@ -82,7 +100,9 @@ class Keys:
     def time(self, key: str) -> Limit | Text | None:
         """A duration, or the text of an expression; None where the key is missing."""
         text = self.text(key, Shape.TIME)
-        return self._time_of(key, text)
+        limit = self._time_of(key, text)
+        self._check_passes(key, limit, text)
+        return limit
 
     def beginning(self, key: str) -> Limit | Text | None:
         """The same, or the word that waits until a calendar is open."""

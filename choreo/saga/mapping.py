@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from choreo.saga.clauses import Computed, Emission, Item, Reference, SagaKey, Source
-from choreo.saga.conditions import Expression, Kind
+from choreo.saga.conditions import Expression
 from choreo.saga.item_words import ItemWords
+from choreo.saga.kinds import Kind, ValueType, misfit
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawEmission
 from choreo.saga.vocabulary import Vocabulary, decimal_places, takes_none
@@ -52,7 +53,7 @@ class Mapper:
                 sources[name] = SagaKey()
             elif self.item and name == self.item.key:
                 sources[name] = Item()
-            elif self.item and name in self.item.kinds and self._fits(raw, event, name, self.item.kinds[name], "item"):
+            elif self.item and name in self.item.types and self._fits(raw, event, name, self.item.types[name], "item"):
                 sources[name] = Item(name)
             elif name in self.words.fields(self.starts_on) and self._same_kind(raw, event, name):
                 sources[name] = Reference(None, name)
@@ -64,24 +65,26 @@ class Mapper:
         expression = self.words.expression(text)
         if expression is None:
             return None
-        wanted = self.words.present_kind(event, name)
+        wanted = self.words.type(event, name).present
         if not expression.present.fits(wanted):
             said = f"{event}.{name} is {wanted.one}, this gives {expression.present.one}"
             self.problems.add(text.place, "wrong-type", said)
             return None
+        if expression.gives and (found := misfit(expression.gives, self.words.type(event, name))) and found.within:
+            said = f"{event}.{name}{found.within} {found.wanted}, and in what this gives it {found.there}"
+            self.problems.add_since(text.place, "wrong-type", said)
         places = decimal_places(self.words.fields(event)[name]) if wanted in (Kind.DOUBLE, Kind.DYN) else None
         return plain_reference(expression) or Computed(expression, places)
 
     def _same_kind(self, raw: RawEmission, event: str, name: str) -> bool:
-        return self._fits(raw, event, name, self.words.present_kind(self.starts_on, name), "saga")
+        return self._fits(raw, event, name, self.words.type(self.starts_on, name), "saga")
 
-    def _fits(self, raw: RawEmission, event: str, name: str, here: Kind, of: str) -> bool:
+    def _fits(self, raw: RawEmission, event: str, name: str, has: ValueType, of: str) -> bool:
         """Whether a value fits that has the name of the field; a problem where it does not, which is enough of them."""
-        there = self.words.present_kind(event, name)
-        if here.fits(there):
-            return True
-        said = f"{event}.{name} is {there.one}, but {of}.{name} is {here.one}"
-        self.problems.add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
+        if found := misfit(has, self.words.type(event, name)):
+            said = f"{event}.{name}{found.within} {found.wanted}, but {of}.{name}{found.within} {found.there}"
+            add = self.problems.add_since if found.within else self.problems.add
+            add(raw.event.place, "wrong-type", said, f"say what it is: with: {{{name}: ...}}")
         return True
 
     def _may_be_missing(self, source: Source, certain: frozenset[str]) -> bool:

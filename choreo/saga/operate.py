@@ -93,7 +93,8 @@ def obey(draft: Draft, given: Command) -> Part | None:
         name = request_id(draft.spec.name, draft.before.key, given.event_id.hex(), "answer", 1)
         own = take_answer(draft, step, order, given.who)
         fields = {**order.fields, **own, draft.spec.correlate_by[order.event]: draft.before.key}
-        if step.for_each and step.item_of:
+        if step.item_of:
+            assert step.for_each is not None
             fields[step.for_each.key] = draft.item_of(step)[""]
         draft.emits.append(Emit(order.event, fields, "answer", step.name, name))
     return None

@@ -28,11 +28,21 @@ class Problem:
 
 @dataclass
 class Problems:
-    """Collects what is wrong with one file, so that all of it is said at once."""
+    """Collects what is wrong with one file, so that all of it is said at once.
+
+    Of a file that was `deployed` only that is said for which it can't be followed: it was sound to the release that
+    deployed it, its instances go on as they did, and what is looked for since then stops none of them.
+    """
 
     file: str
     source: str = ""
     found: list[Problem] = field(default_factory=list)
+    deployed: bool = False
+
+    def add_since(self, place: Place, code: str, text: str, cure: str = "") -> None:
+        """Something that was not looked for when others may have been deployed with it."""
+        if not self.deployed:
+            self.add(place, code, text, cure)
 
     def add(self, place: Place, code: str, text: str, cure: str = "") -> None:
         self.found.append(Problem(place, code, text, cure))
@@ -62,11 +72,17 @@ class Problems:
         return f"{head}\n{number} | {shown}\n{' ' * len(number)} | {' ' * (column - 1)}{carets}{tail}"
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean X?` for the nearest known word, else `otherwise`."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was likely meant."""
     choices = list(known)
     near = get_close_matches(word, choices, n=1, cutoff=0.6)
     if not near:
         folded = {choice.lower(): choice for choice in choices}
         near = [folded[match] for match in get_close_matches(word.lower(), folded, n=1, cutoff=0.6)]
-    return f"did you mean {near[0]}?" if near else otherwise
+    return near[0] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean X?` for the nearest known word, else `otherwise`."""
+    near = nearest(word, known)
+    return otherwise if near is None else f"did you mean {near}?"

@@ -46,6 +46,11 @@ class Told(NamedTuple):
     """Of a lock: which grant of it is held."""
 
     @property
+    def counts(self) -> bool:
+        """Whether, as an item, it is one of those of which enough must be done."""
+        return self.success_at is not None and not self.undone
+
+    @property
     def to_undo(self) -> bool:
         """Whether it completed, or may have, and isn't undone."""
         may_have = self.begun and not self.failed and not self.skipped
@@ -325,7 +330,7 @@ def done(spec: Spec, steps: dict[str, Told], after: Instance, step: Step) -> boo
     rule = step.for_each
     assert rule is not None
     items = [one.name for one in spec.steps if one.item_of == step.name and one.name in after.steps]
-    passed = sum(steps[name].success_at is not None or steps[name].skipped for name in items)
+    passed = sum(steps[name].counts or steps[name].skipped for name in items)
     enough = passed * 100 >= len(items) * rule.percent if rule.at_least is None else passed >= rule.at_least
     return enough and after.steps[step.name].items is not None
 

@@ -74,7 +74,7 @@ def read_spec(table: Table, problems: Problems) -> RawSpec | None:
         correlate_by=correlate_by,
         isolate_on=_isolation(keys),
         remember=keys.names("remember"),
-        within=keys.limit("within"),
+        within=keys.passing("within"),
         deadline=keys.time("deadline"),
         calendars=read_calendars(keys),
         calendar=keys.text("calendar"),
@@ -113,7 +113,7 @@ def _isolation(keys: Keys) -> RawIsolation | None:
     if scope and not SAGA_NAME.fullmatch(scope.value):
         said = f"{scope.value} is not a scope's name: lower-case letters, digits and _ only"
         keys.problems.add(scope.place, "not-a-name", said)
-    return RawIsolation(by, scope, inner.limit("within"), _finite(inner, "expires")) if by else None
+    return RawIsolation(by, scope, inner.passing("within"), _finite(inner, "expires")) if by else None
 
 
 def _cancellation(keys: Keys, key: str) -> tuple[Text | None, RawEmission | None]:
@@ -223,7 +223,7 @@ def _on_timeout(node: Node | None, problems: Problems) -> RawTimeout:
                 keys.number("attempts", 3),
                 keys.limit("wait"),
                 backoff=keys.number("backoff", 1),
-                longest=keys.limit("longest"),
+                longest=keys.passing("longest"),
             )
         if isinstance(ask, Table) and retry is None:
             keys = Keys(ask, problems, "ask", ASK_KEYS)
@@ -236,7 +236,7 @@ def _on_timeout(node: Node | None, problems: Problems) -> RawTimeout:
 
 def _finite(keys: Keys, key: str) -> Limit | None:
     """A duration that is one: not `none`, nor nothing at all."""
-    limit, node = keys.limit(key), keys.node(key, Shape.DURATION)
+    limit, node = keys.limit(key), keys.node(key, Shape.PASSING)
     if limit is not None and not limit.micros and node is not None:
         keys.problems.add(node.place, "not-a-duration", f"{key} takes a time that passes: 30s, 5m, 2h, 1d")
         return None
@@ -305,11 +305,11 @@ def _compensation(node: Node, problems: Problems) -> RawCompensation | None:
         emit=emission,
         done_on=keys.names("done_on"),
         fails_on=keys.names("fails_on"),
-        within=keys.limit("within"),
+        within=keys.passing("within"),
         attempts=keys.number("attempts", 3),
         wait=keys.limit("wait"),
         backoff=keys.number("backoff", 1),
-        longest=keys.limit("longest"),
+        longest=keys.passing("longest"),
         after=keys.names("after") if keys.node("after", Shape.NAMES) is not None else None,
     )
 

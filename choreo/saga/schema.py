@@ -1,13 +1,16 @@
-"""The JSON Schema of a saga spec, for editors: what `reading.py` would say of a file's shape, while it is written.
+"""The JSON Schemas of a saga spec and of calendars that specs share: what `reading.py` would say of a file's shape, for
+editors to say while it is written.
 
 Made from the tables by which the reader goes. Names are looked up by `choreo check`: an editor offers the events that
-it is given, and refuses none.
+it is given, and refuses none. Time zones are few and known: one that there is not is refused.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from choreo.saga.durations import PATTERN
+from choreo.saga.almanac import SHARED_KEYS
+from choreo.saga.calendars import zones
+from choreo.saga.durations import NOT_NOTHING, PATTERN
 from choreo.saga.reading import OF_ITEMS
 from choreo.saga.shapes import (
     ASK_KEYS,
@@ -18,6 +21,7 @@ from choreo.saga.shapes import (
     HUMAN_KEYS,
     ISOLATION_KEYS,
     NESTED,
+    NO_CALENDAR,
     NO_COMPENSATION,
     ON_TIMEOUT,
     OPENS,
@@ -52,6 +56,15 @@ def spec_schema(events: Iterable[str] = ()) -> dict[str, Any]:
     offered = sorted({name for full in events for name in (full, full.rpartition(".")[2])})
     event = {"anyOf": [{"enum": offered}, WORD]} if offered else WORD
     return {"$schema": DRAFT, "title": "A saga of Choreo", **_Shapes(event).table(SPEC_KEYS)}
+
+
+def calendars_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) of a file `calendars.yaml`. Zones are those of the `tzdata` that is installed."""
+    schema = _Shapes(WORD).table(SHARED_KEYS)
+    named = schema["properties"]["calendars"]
+    named["propertyNames"] = {"not": {"const": NO_CALENDAR}}
+    named["additionalProperties"]["properties"]["zone"]["enum"] = sorted(zones())
+    return {"$schema": DRAFT, "title": "Calendars of Choreo", **schema}
 
 
 class _Shapes:
@@ -94,7 +107,9 @@ class _Shapes:
             Shape.EXPRESSION: EXPRESSION,
             Shape.DURATION: {"type": "string", "pattern": f"^(?:{PATTERN})$"},
             Shape.NUMBER: {"type": ["integer", "string"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"},
-            Shape.TIME: {"type": "string", "pattern": rf"^(?:{PATTERN})$|saga\.|steps\."},
+            Shape.LIMIT: {"type": "string", "pattern": f"^{NOT_NOTHING}(?:{PATTERN})$"},
+            Shape.PASSING: {"type": "string", "pattern": f"^{NOT_NOTHING}(?:{PATTERN.removeprefix('none|')})$"},
+            Shape.TIME: {"type": "string", "pattern": rf"^{NOT_NOTHING}(?:{PATTERN})$|saga\.|steps\."},
             Shape.REST: {"enum": list(REST)},
             Shape.SHARE: {"type": ["string", "integer"], "minimum": 1, "pattern": r"^(?:all|any|[0-9]+%?)$"},
             Shape.BEGINNING: {"type": "string", "pattern": rf"^(?:{PATTERN}|{OPENS})$|saga\.|steps\."},

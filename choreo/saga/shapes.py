@@ -36,10 +36,14 @@ class Shape(Enum):
     EXPRESSION = auto()
     """CEL over `saga.*` and `steps.*.*`."""
     DURATION = auto()
+    LIMIT = auto()
+    """A DURATION that is not over at once."""
+    PASSING = auto()
+    """As LIMIT, and not `none`."""
     TIME = auto()
-    """A DURATION, or an EXPRESSION that gives a point in time."""
+    """A LIMIT, or an EXPRESSION that gives a point in time."""
     BEGINNING = auto()
-    """As TIME, or OPENS."""
+    """As TIME, a DURATION of nothing too, or OPENS."""
     NUMBER = auto()
     """A whole number of at least 1."""
     FLAG = auto()
@@ -116,7 +120,7 @@ SPEC_KEYS: Keys = {
         Shape.ISOLATION, "A field of the start event: instances that have one value there do their steps one by one."
     ),
     "remember": Key(Shape.NAMES, "Fields of the start event to keep, beyond those that conditions and mappings read."),
-    "within": Key(Shape.DURATION, "How long a step may wait that says nothing else; none: for ever, on purpose."),
+    "within": Key(Shape.LIMIT, "How long a step may wait that says nothing else; none: for ever, on purpose."),
     "deadline": Key(
         Shape.TIME,
         "When a step that says nothing else must be done: so long after the start, or a point in time.",
@@ -204,12 +208,12 @@ COMPENSATION_KEYS: Keys = {
         cure="add done_on: the event that says so",
     ),
     "fails_on": Key(Shape.EVENTS, "The event that says that the undo failed: it is asked for again."),
-    "within": Key(Shape.DURATION, "How long to wait for the answer before asking again."),
+    "within": Key(Shape.LIMIT, "How long to wait for the answer before asking again."),
     "after": Key(Shape.NAMES, "It is undone once these are, whatever the order was in which they were done."),
     "attempts": Key(Shape.NUMBER, "How often to ask in all before the saga is stuck; 3."),
     "wait": Key(Shape.DURATION, "How long to wait between two attempts; 30s."),
     "backoff": Key(Shape.NUMBER, "So many times as long each time: 2 doubles the wait; 1."),
-    "longest": Key(Shape.DURATION, "The wait grows no longer than this."),
+    "longest": Key(Shape.LIMIT, "The wait grows no longer than this."),
 }
 EMISSION_KEYS: Keys = {
     "event": Key(Shape.EVENT, "The event to emit.", required=True),
@@ -245,16 +249,16 @@ RETRY_KEYS: Keys = {
     "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
     "wait": Key(Shape.DURATION, "How long to wait before asking again."),
     "backoff": Key(Shape.NUMBER, "So many times as long each time: 2 doubles the wait; 1."),
-    "longest": Key(Shape.DURATION, "The wait grows no longer than this."),
+    "longest": Key(Shape.LIMIT, "The wait grows no longer than this."),
 }
 ASK_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that asks; any event that ends the step is the answer.", required=True),
     "attempts": Key(Shape.NUMBER, "How often to ask in all; 3."),
-    "within": Key(Shape.DURATION, "How long to wait for each answer.", required=True),
+    "within": Key(Shape.PASSING, "How long to wait for each answer.", required=True),
 }
 REMIND_KEYS: Keys = {
     "emit": Key(Shape.EMISSION, "The event that reminds.", required=True),
-    "every": Key(Shape.DURATION, "How long to wait before each reminder.", required=True),
+    "every": Key(Shape.PASSING, "How long to wait before each reminder.", required=True),
     "at_most": Key(Shape.NUMBER, "How many reminders; 3."),
 }
 HUMAN_KEYS: Keys = {
@@ -296,8 +300,8 @@ POLICY_KEYS: Keys = {
 ISOLATION_KEYS: Keys = {
     "by": Key(Shape.WORD, "The field of the start event by whose value instances exclude each other.", required=True),
     "scope": Key(Shape.SAGA_NAME, "Sagas of one scope share their locks; left out: the saga's own name."),
-    "within": Key(Shape.DURATION, "How long to wait for the lock; left out: as the saga's steps do."),
-    "expires": Key(Shape.DURATION, "How long a lock is held at most; left out: until its saga has ended."),
+    "within": Key(Shape.LIMIT, "How long to wait for the lock; left out: as the saga's steps do."),
+    "expires": Key(Shape.PASSING, "How long a lock is held at most; left out: until its saga has ended."),
 }
 REPEAT_KEYS: Keys = {
     "until": Key(

@@ -18,7 +18,7 @@ from choreo.saga.almanac import NO_SHARED, Shared
 from choreo.saga.offers import NOBODY, Offers, nested_in, texts_of
 from choreo.saga.problems import Problems
 from choreo.saga.rules import Spec
-from choreo.saga.spec import SHARED, examine_spec, shared_in
+from choreo.saga.spec import SHARED, examine_again, shared_in
 
 TOPIC = "choreo.sagas.specs"
 TOPIC_SPEC = TopicSpec(TOPIC, 1, {"cleanup.policy": "delete", "retention.ms": "-1"})
@@ -112,7 +112,7 @@ def examine_deployed(
     shared = Shared(f"{file}, {SHARED}", deployed.calendars)
     first: tuple[Spec | None, Problems] | None = None
     for sources in product(*filter(None, versions)):
-        spec, problems = examine_spec(deployed.source, file, catalogue, offers.behind(texts_of(sources)), shared)
+        spec, problems = examine_again(deployed.source, file, catalogue, offers.behind(texts_of(sources)), shared)
         if spec is not None and spec.digest == deployed.digest:
             return spec, problems
         first = first or (spec, problems)

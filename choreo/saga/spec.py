@@ -89,8 +89,20 @@ def examine_spec(
     shared: Shared = NO_SHARED,
 ) -> tuple[Spec | None, Problems]:
     """The spec in YAML text where there is one, and whatever is wrong with the text, one by one."""
-    problems = Problems(file, source)
-    table = read_yaml(source, problems)
+    return _examined(Problems(file, source), catalogue, offers, shared)
+
+
+def examine_again(
+    source: str, file: str, catalogue: Mapping[str, type[Event]], offers: Offers, shared: Shared
+) -> tuple[Spec | None, Problems]:
+    """The same of a text that was deployed, perhaps by a release that looked for less."""
+    return _examined(Problems(file, source, deployed=True), catalogue, offers, shared)
+
+
+def _examined(
+    problems: Problems, catalogue: Mapping[str, type[Event]], offers: Offers, shared: Shared
+) -> tuple[Spec | None, Problems]:
+    table = read_yaml(problems.source, problems)
     raw = read_spec(table, problems) if table else None
     if raw is None:
         return None, problems

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from choreo.saga.calendars import OpenTime, Span
 from choreo.saga.clauses import Cancellation, Emission, FanOut, Reference, Repetition
-from choreo.saga.conditions import Answer, Expression, Kind
+from choreo.saga.conditions import Answer, Expression
 from choreo.saga.instance import StepRecord
 from choreo.saga.items import with_items
+from choreo.saga.kinds import Kind, any_of
 from choreo.saga.rules import Spec, Step
 
 ITEMS = ("1", "2", "3", "4", "5")
@@ -179,7 +180,7 @@ def _counted(step: Step) -> Repetition | None:
         return None
     until = rule.until
     if _is_data(until):
-        until = Reported(until.text, until.kind, {f"steps.{step.name}.{UNTIL}": Kind.BOOL}, None)
+        until = Reported(until.text, until.kind, {f"steps.{step.name}.{UNTIL}": any_of(Kind.BOOL)}, None)
     return Repetition(until, min(rule.at_most, MOST))
 
 

@@ -1,18 +1,18 @@
 """The events and fields that a spec may name, looked up in the catalogue; a word that is not there is a problem."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from choreo.events.event import Event
-from choreo.saga.conditions import BadExpression, Expression, Kind, Language, fields_within, kind_of, present_kind_of
+from choreo.saga.conditions import BadExpression, Expression, Language
+from choreo.saga.kinds import Kind, ValueType, any_of, either
 from choreo.saga.problems import Place, Problems, did_you_mean
-from choreo.saga.raw import RawSpec, RawStep
+from choreo.saga.raw import RawSpec
 from choreo.saga.yaml import Text
 
 Catalogue = Mapping[str, type[Event]]
-KindOf = Callable[[Any], Kind]
 CLOCKS = ("now", "today", "time")
 """What others call what no expression can ask for."""
 KNOWN = "a spec knows the events of the project's packages, and those that its services take and return"
@@ -44,13 +44,9 @@ class Vocabulary:
         """The fields of an event, by the names they have in Python."""
         return self.catalogue[event].model_fields
 
-    def kind(self, event: str, field: str) -> Kind:
-        """What CEL knows of a field's type."""
-        return kind_of(self.fields(event)[field].annotation)
-
-    def present_kind(self, event: str, field: str) -> Kind:
-        """The same of a value that is not None."""
-        return present_kind_of(self.fields(event)[field].annotation)
+    def type(self, event: str, field: str) -> ValueType:
+        """What is known of a field's values."""
+        return ValueType(self.fields(event)[field].annotation)
 
     def has_field(self, event: str, text: Text) -> bool:
         """Whether the event has the field; a problem where it has not."""
@@ -63,46 +59,23 @@ class Vocabulary:
 
     def learn_variables(self, raw: RawSpec, starts_on: str | None) -> None:
         """Make `saga.*` and `steps.*.*` known to expressions, with the types of the events' fields."""
-        variables = self._variables(raw, starts_on, kind_of)
-        present = self._variables(raw, starts_on, present_kind_of) | self._within(raw, starts_on)
-        self.language = Language(variables, present)
-
-    def _within(self, raw: RawSpec, starts_on: str | None) -> dict[str, Kind]:
-        """The fields of records, where one event alone says what a variable is."""
-        told = [("saga", starts_on)] if starts_on else []
+        known = saga_variables(self.catalogue, starts_on) if starts_on else {}
         for step in raw.steps:
-            ends = self.quiet().events(step.completes_on)
-            if len(ends) == 1 and step.for_each is None and step.name.value.isidentifier():
-                told.append((f"steps.{step.name.value}", ends[0]))
-        found: dict[str, Kind] = {}
-        for whose, event in told:
-            for name, info in self.fields(event).items():
-                found |= fields_within(f"{whose}.{name}", info.annotation)
-        return found
-
-    def _variables(self, raw: RawSpec, starts_on: str | None, kinds: KindOf) -> dict[str, Kind]:
-        variables: dict[str, Kind] = {}
-        if starts_on:
-            variables |= saga_variables(self.catalogue, starts_on, kinds)
-        for step in raw.steps:
-            if step.name.value.isidentifier():
-                variables |= self._variables_of(step, kinds)
-        return variables
-
-    def _variables_of(self, step: RawStep, kinds: KindOf) -> dict[str, Kind]:
-        name = step.name.value
-        if step.for_each is not None:
-            return item_variables(name)
-        return step_variables(self.catalogue, name, self.quiet().events(step.completes_on), kinds)
+            name = step.name.value
+            if step.for_each is not None and name.isidentifier():
+                known |= item_variables(name)
+            elif name.isidentifier():
+                known |= step_variables(self.catalogue, name, self.quiet().events(step.completes_on))
+        self.language = Language(known)
 
     def quiet(self) -> "Vocabulary":
         """The same, looked up without noting problems: for what is looked up a second time."""
         return Vocabulary(self.catalogue, self._namespace, Problems(""))
 
-    def with_variables(self, more: Mapping[str, Kind]) -> "Vocabulary":
+    def with_variables(self, more: Mapping[str, ValueType]) -> "Vocabulary":
         """The same with more variables for expressions."""
         wider = Vocabulary(self.catalogue, self._namespace, self._problems)
-        wider.language = Language({**self.language.variables, **more}, self.language.present)
+        wider.language = Language({**self.language.types, **more})
         return wider
 
     def expression(self, text: Text) -> Expression | None:
@@ -110,34 +83,34 @@ class Vocabulary:
         try:
             return self.language.compile(text.value)
         except BadExpression as error:
-            place, cure = _inside(text, error.offset, len(error.name or " ")), ""
-            if error.name:
-                cure = did_you_mean(error.name, self.language.known, _unknown_cure(error.name))
+            if error.would_run is not None and self._problems.deployed:
+                return error.would_run
+            place, cure = _inside(text, error.offset, len(error.name or " ")), error.cure
+            if error.name and not cure:
+                cure = did_you_mean(error.name, self.language.types, _unknown_cure(error.name))
             self._problems.add(place, "bad-expression", str(error), cure)
             return None
 
 
-def saga_variables(catalogue: Catalogue, starts_on: str, kinds: KindOf = kind_of) -> dict[str, Kind]:
-    """`saga.*` with their kinds: the fields of the event that starts a saga."""
-    return {f"saga.{name}": kinds(field.annotation) for name, field in catalogue[starts_on].model_fields.items()}
+def saga_variables(catalogue: Catalogue, starts_on: str) -> dict[str, ValueType]:
+    """`saga.*` with their types: the fields of the event that starts a saga."""
+    return {f"saga.{name}": ValueType(field.annotation) for name, field in catalogue[starts_on].model_fields.items()}
 
 
-def step_variables(
-    catalogue: Catalogue, step: str, completes_on: Iterable[str], kinds: KindOf = kind_of
-) -> dict[str, Kind]:
-    """`steps.NAME.*` with their kinds: its status, and the fields of the events that complete it."""
-    known: dict[str, Kind] = {}
+def step_variables(catalogue: Catalogue, step: str, completes_on: Iterable[str]) -> dict[str, ValueType]:
+    """`steps.NAME.*` with their types: its status, and the fields of the events that complete it."""
+    known: dict[str, ValueType] = {}
     for event in completes_on:
         for name, field in catalogue[event].model_fields.items():
-            variable, kind = f"steps.{step}.{name}", kinds(field.annotation)
-            known[variable] = kind if known.get(variable, kind) == kind else Kind.DYN
-    return {**known, f"steps.{step}.status": Kind.STRING}
+            variable, found = f"steps.{step}.{name}", ValueType(field.annotation)
+            known[variable] = either(known.get(variable, found), found)
+    return {**known, f"steps.{step}.status": any_of(Kind.STRING)}
 
 
-def item_variables(step: str) -> dict[str, Kind]:
+def item_variables(step: str) -> dict[str, ValueType]:
     """`steps.NAME.*` of a step that is done for each item: its status, and how many items there are of each kind."""
-    counts = {f"steps.{step}.{name}": Kind.INT for name in ("items", "done", "failed")}
-    return {**counts, f"steps.{step}.status": Kind.STRING}
+    counts = {f"steps.{step}.{name}": any_of(Kind.INT) for name in ("items", "done", "failed")}
+    return {**counts, f"steps.{step}.status": any_of(Kind.STRING)}
 
 
 def takes_none(field: FieldInfo) -> bool:

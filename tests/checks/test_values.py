@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from choreo.checks.choreography import Choreography
-from choreo.events.event import Event
+from choreo.events.event import Event, Value
 from tests.checks.town import TRIP, codes, said, town
 
 
@@ -20,8 +20,15 @@ class Journey(Event, namespace="town", topic="town.trips", key="trip_id", abstra
     trip_id: str
 
 
+class Bag(Value):
+    size: Literal["big", "small"]
+    holder: Class | None = None
+
+
 class JourneyWanted(Journey):
     kind: Literal["work", "pleasure"]
+    bags: tuple[Bag, ...] = ()
+    colours: tuple[Literal["red", "blue"], ...] = ()
     seat: Class | None = None
     note: str = ""
 
@@ -64,7 +71,8 @@ def journey(when: str = "saga.kind == 'work'", seat: str = "'first'", more: str 
 
 def test_what_a_field_may_hold_is_no_finding() -> None:
     """Values of an Enum and a Literal, null, any text where a field takes any, and expressions that read fields."""
-    for when in ("saga.kind == 'work'", "saga.seat != 'second'", "saga.seat == null", "saga.note == 'other'"):
+    within = "saga.bags.all(bag, bag.size == 'big' && bag.holder != 'first') && saga.colours[0] == 'red'"
+    for when in ("saga.kind == 'work'", "saga.seat != 'second'", "saga.seat == null", "saga.note == 'other'", within):
         assert (
             codes(journey(when, more=", kind: saga.kind, note: \"'any' + saga.note\""))
             & {
@@ -80,6 +88,13 @@ def test_what_a_field_may_hold_is_no_finding() -> None:
     [
         ("saga.kind == 'wrok'", "saga.kind is 'wrok', which it never is"),
         ("saga.note == '' && 'third' != saga.seat", "saga.seat is 'third', which it never is"),
+        ("saga.bags.all(bag, bag.size != 'sml')", "bag.size is 'sml', which it never is"),
+        (
+            "saga.bags.exists(bag, bag.holder != null && 'third' == bag.holder)",
+            "bag.holder is 'third', which it never is",
+        ),
+        ("saga.bags[0].size == 'huge'", "saga.bags[0].size is 'huge', which it never is"),
+        ("saga.colours.exists(colour, colour == 'green')", "colour is 'green', which it never is"),
     ],
 )
 def test_a_text_that_an_enum_does_not_have(when: str, message: str) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from choreo.config.schema import config_schema
-from choreo.saga.schema import spec_schema
+from choreo.saga.schema import calendars_schema, spec_schema
 from tests.cli.conftest import Choreo
 
 SETTINGS = """
@@ -24,6 +24,12 @@ def test_without_a_project_the_schemas_are_the_plain_ones(directory: Path, chore
     assert json.loads(choreo("config", "schema").stdout) == config_schema()
     assert json.loads(choreo("sagas", "schema").stdout) == spec_schema()
     assert choreo("sagas", "schema", "--json").stdout.count("\n") == 1
+
+
+def test_the_calendars_that_specs_share_have_a_schema_of_their_own(directory: Path, choreo: Choreo) -> None:
+    """It is asked for beside that of the specs; targets, which could add events, have no meaning for it."""
+    assert json.loads(choreo("sagas", "schema", "--calendars").stdout) == calendars_schema()
+    assert "--calendars takes no targets" in choreo("sagas", "schema", "--calendars", "shop.py", code=2).stderr
 
 
 def test_a_project_adds_its_events_and_settings(project: Path, choreo: Choreo) -> None:

@@ -11,6 +11,7 @@ from choreo import Context, Event, Handler, Retry, Service, Store, Value
 from choreo.events.avro import schema_of
 from choreo.record import NewRecord, Record
 from choreo.resilience.dead_letter import DeadLetter, read
+from choreo.service.client import fresh_ids
 from tests.runtime.town import Town
 
 
@@ -55,6 +56,16 @@ class Work(Handler[Opened]):
     def compensate(self, request: RevertRequested, ctx: Context) -> Reverted:
         self.notes.pop(request.case_id, None)
         return Reverted(case_id=request.case_id)
+
+
+class Hopeless(CaseEvent): ...
+
+
+class Fail(Handler[Hopeless]):
+    retry = Retry(attempts=3, wait_s=10)
+
+    def handle(self, event: Hopeless, ctx: Context) -> Closed:
+        raise OSError("never")
 
 
 class Misbehave(Handler[Opened]):
@@ -153,6 +164,44 @@ def test_an_undo_request_overtakes_the_event_that_it_undoes(town: Town) -> None:
     kinds = [type(event).__name__ for event in town.events("doors.cases", ALL)]
     assert kinds == ["Opened", "RevertRequested", "Reverted"]
     assert town.workers[0].tasks[0].task.parked == 0
+
+
+def test_an_undo_request_withdraws_every_copy_of_what_it_undoes(town: Town) -> None:
+    """A request that was made again waits behind itself; undone, no copy of it is tried any more."""
+    Work.broken.add("c1")
+    town.tell(Opened(case_id="c1"), Opened(case_id="c1"), RevertRequested(case_id="c1"))
+    town.wait(600)
+    assert [type(event).__name__ for event in town.events("doors.cases", ALL)][3:] == ["Reverted"]
+    assert (letters(town), town.workers[0].tasks[0].task.parked) == ([], 0)
+
+
+@pytest.mark.parametrize("waited", [60, 0])
+def test_an_undo_request_passes_what_was_given_up(waited: float) -> None:
+    """What was done before a step that nobody can do is undone nevertheless, whether it was asked before or after it
+    was given up; what was given up still holds the other events of its key back, also over a restart.
+    """
+    Work.broken.clear()
+    town = Town(Service("doors", handlers=[Work, Fail]))
+    town.tell(Opened(case_id="c1"), Hopeless(case_id="c1"))
+    town.wait(waited)
+    town.tell(RevertRequested(case_id="c1"), Opened(case_id="c1"))
+    town.wait(600)
+    town.crash()
+    town.wait(600)
+    kinds = [type(event).__name__ for event in town.events("doors.cases", (*ALL, Hopeless))]
+    assert [kind for kind in kinds if kind in ("Closed", "Reverted")] == ["Closed", "Reverted"]
+    assert [letter.handler for letter, _ in letters(town)] == ["Fail"]
+    assert town.workers[0].tasks[0].task.parked == 2
+
+
+def test_another_story_passes_nothing(town: Town) -> None:
+    """An undo request of another story waits its turn behind what was given up."""
+    Work.broken.add("c1")
+    town.tell(Opened(case_id="c1"))
+    town.wait(60)
+    town.tell(RevertRequested(case_id="c1"), ids=fresh_ids(town.clock.now(), "another"))
+    town.wait(600)
+    assert town.workers[0].tasks[0].task.parked == 2
 
 
 def test_an_undeclared_emission_is_refused() -> None:

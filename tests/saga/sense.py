@@ -95,6 +95,8 @@ def _step_makes_sense(name: str, record: StepRecord) -> None:
     assert not record.overdue or state not in (*SETTLED, StepState.HELD), says
     if state in OPEN:
         assert (record.by, record.problem, record.done_at) == ("", "", None), says
+    if state in SETTLED:
+        assert record.problem == "" or record.problem.endswith(".LockExpired"), says
     if state is StepState.REQUESTED:
         assert record.attempt >= 1, says
     if state is StepState.DONE:

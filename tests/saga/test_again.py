@@ -139,3 +139,10 @@ def test_a_mistake_is_said_where_it_stands(written: str, said: str) -> None:
     with pytest.raises(SpecError, match=r"flow\.yaml:9:") as raised:
         flow(step("a", written), step("b"))
     assert said in str(raised.value)
+
+
+def test_what_was_repeated_and_then_taken_back_needs_no_undo() -> None:
+    """Taking it back is the undo of all its runs."""
+    both = step("a", "emit: AskA", "repeat: {until: steps.a.n >= 3, at_most: 4}", "reopens_on: Told1")
+    story = Story(flow(both)).when("Started").when("ADone", n=1).when("ADone", n=3).stands("completed")
+    story.after("1s").when("Told1").then(*["AskA"] * 3).when("AFailed").then().stands("compensated")

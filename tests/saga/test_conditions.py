@@ -10,7 +10,8 @@ import pytest
 from pydantic import Field
 
 from choreo.events.event import Value
-from choreo.saga.conditions import BadExpression, Kind, Language, kind_of
+from choreo.saga.conditions import BadExpression, Language
+from choreo.saga.kinds import Kind, kind_of
 
 LANGUAGE = Language(
     {

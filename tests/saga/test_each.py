@@ -349,6 +349,8 @@ def test_an_unfit_item_word_is_refused_with_its_place() -> None:
         ("item_key: sku", "item_key: sku\n    complete: most", "wrong-shape"),
         ("item_key: sku", "item_key: sku\n    rest: drop", "wrong-shape"),
         ("item_key: sku", "item_key: sku\n    repeat: {until: 'true', at_most: 2}", "not-with-items"),
+        ("item_key: sku", "item_key: sku\n    tell: {overdue: Remind}", "not-with-items"),
+        ("item_key: sku", "item_key: sku\n    tell: {undone: Remind}", "not-with-items"),
     ):
         with pytest.raises(SpecError) as caught:
             spec(text=SPEC.replace(old, new))

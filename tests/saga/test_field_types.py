@@ -6,7 +6,7 @@ import pytest
 
 from choreo.errors import SpecError
 from choreo.events.event import Event, Value
-from choreo.saga.conditions import Kind, fields_within
+from choreo.saga.kinds import ValueType
 from choreo.saga.spec import parse_spec
 from tests.saga.story import Story
 
@@ -129,9 +129,8 @@ def test_a_condition_that_asks_for_null_first_runs() -> None:
 
 def test_a_list_of_records_has_none_of_their_fields() -> None:
     """Only a record, or one that may be null, has fields by name; a list of them, or one of several kinds, has none."""
-    of_place = fields_within("saga.place", Place)
-    assert of_place
-    assert Kind.DYN not in of_place.values()
-    assert fields_within("saga.place", Place | None) == of_place
-    assert fields_within("saga.places", list[Place]) == {}
-    assert fields_within("saga.place", Place | Home) == {}
+    of_place = ValueType(Place).fields
+    assert {name: one.present for name, one in of_place.items()} == {"town": "string", "zip": "int"}
+    assert ValueType(Place | None).fields.keys() == of_place.keys()
+    assert ValueType(list[Place]).fields == {}
+    assert ValueType(Place | Home).fields == {}

@@ -163,6 +163,16 @@ def test_retry_of_an_undo_is_refused_where_the_request_still_cannot_be_made() ->
     story.refuses(Retry("a"), "flow.Told.m: divide by zero")
 
 
+def test_retry_of_the_undo_of_an_item_is_tried_with_its_own_fields() -> None:
+    """What can't be worked out for this item is refused, whatever holds for others."""
+    undo = "{emit: {event: Told, with: {m: 1 / (size(item) - 1)}}, done_on: AUndone}"
+    each = f"{{name: a, for_each: saga.items, item_key: item, completes_on: ADone, compensate: {undo}}}"
+    story = Desk(flow(each, step("b", "after: a"))).when("Started", items=["x", "yy"])
+    story.when("ADone", item="x").when("ADone", item="yy").when("BFailed").then("Told").stands("stuck", "AUndone")
+    story.refuses(Retry("a[x]"), "flow.Told.m: divide by zero")
+    story.orders(Retry("a[yy]")).then("Told")
+
+
 def test_an_undo_that_is_asked_for_again_is_no_problem_any_more() -> None:
     """What made it stuck is forgotten with the next request."""
     story = stuck_backward()

@@ -131,6 +131,40 @@ def test_a_kept_event_of_a_step_that_was_skipped_comes_late() -> None:
     assert letters(strict) == ["saga flow o1: flow.BDone came late, b is skipped"]
 
 
+def test_a_kept_event_that_is_let_in_late_is_taken_or_told_of() -> None:
+    """By the policy of what is late; without one it is taken, and the history says so where that changes nothing."""
+    steps = (step("a"), step("b", "after: a", "when: saga.n > 5"))
+    taken = Story(flow(*steps, events="{BDone: {early: keep, late: take}}")).when("Started", n=1).when("BDone", "ADone")
+    assert "b: skipped -> done (flow.BDone)" in taken.last.changes
+    told = Story(flow(*steps, events="{BFailed: {early: keep}}")).when("Started", n=1).when("BFailed", "ADone")
+    told.stands("completed")
+    assert "ignored: flow.BFailed came late, b is skipped" in told.last.changes
+
+
+def test_a_kept_event_of_which_the_spec_says_nothing_any_more_is_taken() -> None:
+    """The instance has been taken over to a version that has no policy for it."""
+    steps = (step("a"), step("b", "after: a"))
+    story = Story(flow(*steps, events="{BDone: {early: keep}}")).when("Started", "BDone")
+    story.spec = flow(*steps)
+    story.when("ADone").stands("completed")
+
+
+def test_what_is_of_no_use_stays_so_where_it_lets_another_in() -> None:
+    """An event of no known item is the dead letter, though its other half is good, and ends a wait."""
+    each = step("a", "for_each: saga.items", "item_key: item")
+    both = "{name: b, completes_on: ADone, compensate: none}"
+    story = Story(flow(each, both, step("c", "after: b"), events="{CDone: {early: keep}}"))
+    story.when("Started", items=["x"]).when("CDone").when("ADone", item="y")
+    assert (story.state("b"), story.state("c")) == ("done", "done")
+    assert story.last.dead_letter == "step a can't take it: it has no item y"
+
+
+def test_an_event_before_its_saga_may_be_kept_for_ever() -> None:
+    """keep_early: none sets no time."""
+    story = Story(flow(step("a"), keep_early="none")).when("ADone")
+    assert (story.last.keep, story.last.keep_until) == (True, None)
+
+
 def test_a_taking_back_waits_until_there_is_something_to_take_back() -> None:
     """`reopens_on` before the step is done: kept, it reopens it then; without a policy it is lost."""
     once = step("a", "emit: AskA", "reopens_on: Told1")

@@ -113,6 +113,7 @@ VALUES = (
     *("opens", "{office: {zone: UTC, open: '* * * * *'}}", "{office: {zone: UTC, open: []}}", "{office: {zone: UTC}}"),
     *("{office: {zone: UTC, open: [a, [b]]}}", "{office: {zone: UTC, open: a, closed: [a, b]}}", "{office: {}}"),
     *("{by: n}", "{by: n, scope: desk, within: 1m, expires: 1h}", "{by: n, scope: Desk}", "{by: [n]}", "{expires: 1h}"),
+    *("0s", "10s"),
 )
 NAMES = [*shapes.SPEC_KEYS, *(f"steps.{key}" for key in shapes.STEP_KEYS)]
 
@@ -141,6 +142,29 @@ def test_editor_and_reader_agree() -> None:
         if bool(refusals(text)) is not found and not (_has_plain(loaded) and not found):
             apart.append((key, value, found))
     assert apart == []
+
+
+DURATIONS = ("0s", "0h0.0m", "0.5s", "10s", "none", "soon")
+HOLDERS = (
+    ("isolate_on", "{by: n, within: %s}"),
+    ("isolate_on", "{by: n, expires: %s}"),
+    ("steps.remind", "{emit: X, every: %s}"),
+    ("steps.on_timeout", "{ask: {emit: X, within: %s}}"),
+    ("steps.on_timeout", "{retry: {wait: %s}}"),
+    ("steps.on_timeout", "{retry: {longest: %s}}"),
+    ("steps.compensate", "{emit: X, done_on: Y, within: %s}"),
+    ("steps.compensate", "{emit: X, done_on: Y, longest: %s}"),
+)
+
+
+@pytest.mark.parametrize(("key", "value"), HOLDERS)
+def test_editor_and_reader_agree_on_durations(key: str, value: str) -> None:
+    """Where a time has to pass, one of nothing is refused by both, and `none` where it has to pass some time."""
+    texts = [spec_with({key: value % duration}) for duration in DURATIONS]
+    seen = [bool(refusals(text)) for text in texts]
+    assert seen == [bool(shape_problems(text)) for text in texts]
+    assert seen[2:4] == [False, False]
+    assert seen[0] is seen[1] is ("wait" not in value)
 
 
 def _has_plain(value: object) -> bool:

@@ -4,8 +4,10 @@ import pytest
 
 from choreo.errors import SpecError
 from choreo.log.memory import MemoryLog
+from choreo.saga.almanac import NO_SHARED
+from choreo.saga.offers import NOBODY
 from choreo.saga.shelf import deploy, older_specs, shelf
-from choreo.saga.spec import parse_spec
+from choreo.saga.spec import examine_again, parse_spec
 from tests.saga.shop import EVENTS as CATALOGUE
 from tests.saga.shop import ORDER
 
@@ -40,3 +42,16 @@ def test_a_version_with_another_content_is_refused() -> None:
     with pytest.raises(SpecError, match="version 3 was deployed with another content") as raised:
         deploy(log, changed, source(3, "2h"))
     assert "version: 4" in str(raised.value)
+
+
+def test_what_is_looked_for_since_then_strands_nobody() -> None:
+    """A version that an older release deployed is followed on, though a newer one would refuse its file."""
+    old = source(3, "0s")
+    with pytest.raises(SpecError, match="over before anything can happen"):
+        parse_spec(old, "s.yaml", CATALOGUE)
+    deployed, problems = examine_again(old, "s.yaml", CATALOGUE, NOBODY, NO_SHARED)
+    assert deployed is not None
+    assert problems.found == []
+    log, current = MemoryLog(), parse_spec(source(4), "s.yaml", CATALOGUE)
+    deploy(log, deployed, old)
+    assert [one.version for one in older_specs(log, current, CATALOGUE)] == [3]

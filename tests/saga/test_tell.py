@@ -37,7 +37,9 @@ def test_others_are_told_what_became_of_a_step() -> None:
     Story(spec).when("Started", "BFailed").then("Told3", "UndoA")
     Story(flow(step("a", STEP, "when: saga.n > 0"))).when("Started", n=0).then("Told4")
     slow = Story(flow(step("a", STEP, "within: 1h", "on_timeout: escalate"))).when("Started")
-    slow.after("1h").then("Told5").when("ADone").then("Told1").stands("completed")
+    slow.after("1h").then("Told5")
+    assert slow.emits[0].step == "a"
+    slow.when("ADone").then("Told1").stands("completed")
 
 
 def test_what_is_told_is_filled_like_any_event() -> None:

@@ -97,3 +97,14 @@ def test_waits_between_undos_grow() -> None:
     story = Story(spec).when("Started", "ADone", "Cancelled").then("UndoA", "UndoB")
     for wait in (10, 20, 40):
         story.when("Told1").after(f"{wait - 1}s").then().after("1s").then("UndoA")
+
+
+def test_a_deadline_ends_the_wait_before_the_next_request() -> None:
+    """Where it passes meanwhile, nothing is asked for any more."""
+    slow = ("emit: AskA", "within: 1h", "deadline: 90m", "on_timeout: {retry: {attempts: 3, wait: 1h}}")
+    story = Story(flow(step("a", *slow), step("b", undone=False))).when("Started").after("1h").then("AskA")
+    assert story.instance is not None
+    assert story.instance.steps["a"].resting
+    story.after("1h").then("UndoA").tells("compensating: a timed out, a is being undone (waits for AUndone)").stands(
+        "compensating", "AUndone"
+    )
