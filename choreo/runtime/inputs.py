@@ -26,19 +26,19 @@ class Inputs:
         self._polled = polled
         self._answered = answered
         self._queues: dict[TopicPartition, deque[tuple[Record, int]]] = {tp: deque() for tp in self.partitions}
-        """Records, each with the time at which it was polled."""
+        """Records, each with the number of the poll that brought it."""
         self._only = self._queues[self.partitions[0]] if len(self.partitions) == 1 else None
         self._heads: dict[TopicPartition, int] = {}
         self._next: TopicPartition | None = None
         """Where the record lies that is to be handed out next, once that was worked out."""
         self.count = 0
 
-    def feed(self, record: Record, now: int) -> None:
-        """A record was polled at `now`."""
+    def feed(self, record: Record, poll: int) -> None:
+        """A record came with this poll, as the frontier counts them."""
         queue = self._queues[record[0], record[1]]  # type: ignore[index]  # a tuple equals its named tuple
         if not queue:
             self._next = None
-        queue.append((record, now))
+        queue.append((record, poll))
         self.count += 1
 
     def position(self, partition: TopicPartition) -> int:
@@ -59,8 +59,8 @@ class Inputs:
         """
         if not self.count or self._only is not None:
             return []
-        record, polled_at = self._queues[self._first()][0]
-        found = frontier.behind([tp for tp, queue in self._queues.items() if not queue], polled_at)
+        record, poll = self._queues[self._first()][0]
+        found = frontier.unread([tp for tp, queue in self._queues.items() if not queue], poll)
         return found if found and self._answered(record) else []
 
     def pop(self) -> Record:

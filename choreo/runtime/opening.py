@@ -81,8 +81,8 @@ class Opening:
         task.read_clock(meta.last_now)
         task.specs = self._specs
         inputs = Inputs(sorted(self.offsets), codec, polled, task.answers)
-        for record, polled_at in self.early:
-            inputs.feed(record, polled_at)
+        for record, poll in self.early:
+            inputs.feed(record, poll)
         return LiveTask(task, inputs, meta, dict(self.offsets))
 
     def close(self) -> None:

@@ -146,7 +146,7 @@ class Worker:
         self._raise_failure()
         if self._openings or self._assignment.epoch != self._seen_epoch:
             self._open_tasks()
-        self._receive(now, records)
+        self._receive(records)
         heard = self._hear(now)
         more = self._advance(now) or heard
         at_hand = sum(live.inputs.count for live in self.tasks.values())
@@ -224,14 +224,16 @@ class Worker:
             failure, self._failure = self._failure, None
             raise failure
 
-    def _receive(self, now: int, records: Sequence[Record]) -> None:
+    def _receive(self, records: Sequence[Record]) -> None:
+        assert self._frontier is not None, "start comes first"  # a programming error of the caller
+        self._frontier.polls = poll = self.turns + 1
         tasks = self.tasks
         for record in records:
             live = tasks.get(record[1])
             if live is not None:
-                live.inputs.feed(record, now)
+                live.inputs.feed(record, poll)
             elif record.partition in self._openings:
-                self._openings[record.partition].early.append((record, now))
+                self._openings[record.partition].early.append((record, poll))
 
     def _open_tasks(self) -> None:
         """Begin, continue and finish the opening of tasks that are complete."""

@@ -18,8 +18,20 @@ from choreo.saga.environment import Message, Move, Surroundings, World
 from choreo.saga.explain import waits_for
 from choreo.saga.instance import Instance
 from choreo.saga.policies import Timing
-from choreo.saga.promises import ANSWERS, ENDS, Broken, Witness, at_rest, hear, hear_again, judge, set_aside, start
-from choreo.saga.reception import Reception, reception_of, released
+from choreo.saga.promises import (
+    ANSWERS,
+    ENDS,
+    Broken,
+    Witness,
+    at_rest,
+    doubt,
+    hear,
+    hear_again,
+    judge,
+    set_aside,
+    start,
+)
+from choreo.saga.reception import Reception, hold_to_turn, reception_of, released
 from choreo.saga.rules import Role, Spec
 from choreo.saga.variants import Variant, left_out, variants
 
@@ -233,9 +245,11 @@ class _Run:
             later = self._asked(before, given, early=number > 0)
             if later.keep and message is not None:
                 return world._replace(early=(*world.early, message)), witness, decision
+            received = given if isinstance(given, Received) else None
+            if judged and received is not None and number == 0 and move.kind != "again":
+                hold_to_turn(self._around.spec, witness, before, received, later)
             witness = self._told(witness, before, given, later, again=move.kind == "again")
             if judged:
-                received = given if isinstance(given, Received) else None
                 witness = judge(self._around.spec, witness, before, received, later)
             decision = decision.then(later)
         return self._around.after(world, decision), witness, decision
@@ -253,6 +267,8 @@ class _Run:
     ) -> Witness:
         """What the coordinator knows after an input: of its event, and of those that it kept for their turn."""
         spec = self._around.spec
+        if isinstance(given, Due) and given.timer in witness.steps:
+            witness = doubt(witness, given.timer)
         new = isinstance(given, Received) and (before is None or short(given.event_id) not in before.seen)
         events = [given] if isinstance(given, Received) and new else []
         for one in (*events, *released(before, later, given.now)):

@@ -60,13 +60,15 @@ class Told(NamedTuple):
 class Witness(NamedTuple):
     """All that was told, step by step. `pivoted`: a pivot was done while the saga went forward; `back`: it goes back.
 
-    `excused` are the steps of which a policy left an event aside: what really became of them is not known.
+    `excused` are the steps of which a policy left an event aside: what really became of them is not known. Of those in
+    `doubtful` a timer came due, or it was said that they may have happened: whether they are waited for is not known.
     """
 
     steps: dict[str, Told]
     pivoted: bool = False
     back: bool = False
     excused: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
 
 
 class Broken(Exception):
@@ -77,7 +79,7 @@ class Broken(Exception):
         self.promise, self.says = promise, says
 
 
-ANSWERS, ENDS, ONCE, ORDER, PIVOT, SILENT, LOCKED = (
+ANSWERS, ENDS, ONCE, ORDER, PIVOT, SILENT, LOCKED, TIMELY = (
     "decide answers every input",
     "every run ends or is visibly stuck",
     "what completed or may have is undone exactly once",
@@ -85,6 +87,7 @@ ANSWERS, ENDS, ONCE, ORDER, PIVOT, SILENT, LOCKED = (
     "nothing is undone beyond a pivot",
     "nothing is emitted after the end",
     "nothing begins without the lock",
+    "an event is taken in its turn, and before it as the spec says",
 )
 OUTCOMES = (Role.COMPLETES, Role.FAILS, Role.UNKNOWN)
 
@@ -121,7 +124,13 @@ def set_aside(spec: Spec, witness: Witness, given: Received) -> Witness:
     return witness._replace(excused=witness.excused | {name for _, name in meaning(spec, given) if name})
 
 
+def doubt(witness: Witness, step: str) -> Witness:
+    """From now on it is not known whether a step is still waited for."""
+    return witness._replace(doubtful=witness.doubtful | {step})
+
+
 def _heard(step: Step, witness: Witness, role: Role, given: Received) -> Witness:
+    witness = doubt(witness, step.name) if role is Role.UNKNOWN else witness
     return witness._replace(steps={**witness.steps, step.name: _told(step, witness, role, given)})
 
 

@@ -6,16 +6,16 @@ Stores are read from their changelogs: what is committed is seen whole, also whi
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from itertools import pairwise
 from typing import Any, TypeVar
 
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
+from choreo.events.envelope import Ids
 from choreo.events.event import Event
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.record import Record, TopicPartition
-from choreo.runtime.journal import Inputs, read_pages
+from choreo.runtime.journal import Page, read_pages
 from choreo.runtime.plan import Plan
 from choreo.service.service import Service
 from choreo.service.store import Store
@@ -41,6 +41,7 @@ class Annals:
         self._changes: dict[str, int] = {}
         """Records seen of each changelog."""
         self._stored: dict[int, tuple[int, dict[Any, Any]]] = {}
+        self._causes: dict[bytes, bytes] = {}
 
     def events(self, cls: type[Event]) -> list[Any]:
         """All events of exactly this class, in the order in which they were emitted."""
@@ -81,30 +82,32 @@ class Annals:
         self._read_changelog(service.scope)
         return self._entries.get((service.scope, partition), {})
 
-    def taken_amiss(self, plan: Plan, partition: int) -> str | None:
-        """What of its inputs a task took twice, or never, by its journal; None where each was taken once."""
-        scope = plan.service.scope
-        runs: dict[str, list[Inputs]] = {topic: [] for topic in plan.topics}
-        for page in read_pages(self._records(TopicPartition(f"{scope}.journal", partition))):
-            for step in page.steps:
-                if isinstance(step, Inputs):
-                    runs[page.topics[step.topic]].append(step)
-        for topic, taken in runs.items():
-            there = TopicPartition(topic, partition)
-            for before, after in pairwise(taken):
-                if after.first <= before.last:
-                    return f"{there} {after.first} was taken twice"
-            count, records = sum(run.taken for run in taken), len(self._records(there))
-            if count != records:
-                return f"of {records} records in {there} {count} were taken"
-        return None
+    def pages(self, scope: str, partition: int) -> list[Page]:
+        """The journal of a task."""
+        return list(read_pages(self.records(TopicPartition(f"{scope}.journal", partition))))
+
+    def ids(self, record: Record) -> Ids:
+        """Of an event. Raises DecodeError."""
+        return self._codec.ids(record)
+
+    def causes(self) -> dict[bytes, bytes]:
+        """By the id of each event that another one caused, the id of that one."""
+        if not self._causes:
+            for topic in dict.fromkeys(topic for plan in self._plans for topic in plan.topics):
+                for number in range(self._log.topics()[topic].partitions):
+                    for record in self.records(TopicPartition(topic, number)):
+                        with suppress(DecodeError):
+                            ids = self._codec.ids(record)
+                            if ids.causation_id is not None:
+                                self._causes[ids.event_id] = ids.causation_id
+        return self._causes
 
     def digest(self) -> str:
         """SHA-256 of every record of every topic, offsets and times included: equal for equal runs."""
         found = sha256()
         for name, topic in sorted(self._log.topics().items()):
             for number in range(topic.partitions):
-                for record in self._records(TopicPartition(name, number)):
+                for record in self.records(TopicPartition(name, number)):
                     found.update(repr(tuple(record)).encode())
         return found.hexdigest()
 
@@ -141,7 +144,8 @@ class Annals:
             read.update({place: ends[place] for place in fresh})
         return found
 
-    def _records(self, place: TopicPartition) -> list[Record]:
+    def records(self, place: TopicPartition) -> list[Record]:
+        """All that a partition holds."""
         found: list[Record] = []
         with self._log.reader({place: 0}) as reader:
             while batch := reader.read(0):

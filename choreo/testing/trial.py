@@ -26,12 +26,12 @@ from choreo.runtime.topics import create_topics
 from choreo.runtime.worker import POLL_AGAIN, Worker
 from choreo.service.service import Service
 from choreo.service.store import Store
-from choreo.state.changelog import entries as entries_of
 from choreo.state.memory import MemoryBackends
 from choreo.testing.annals import Annals
 from choreo.testing.cast import Cast
 from choreo.testing.faults import SECOND, Chance, Fate, Fault, Faults, Listed
 from choreo.testing.ordeal import Ordeal, Told
+from choreo.testing.promises import broken_promise
 from choreo.testing.rough import RoughLog, RoughMember, RoughOutside
 from choreo.testing.table import Turn
 
@@ -364,20 +364,13 @@ class Trial:
                 self.broken = Broken(name, _words(error), self.clock.now(), error)
 
     def _keep_promises(self) -> None:
-        """What the runtime promises whatever the services are: each input taken once, stores equal to the log."""
-        if self.broken is not None:
-            return
+        """What the runtime promises whatever the services are."""
         for post in self._posts:
             for number, live in post.worker.tasks.items() if post.worker is not None else ():
-                task = f"{post.service.name}[{number}]"
-                amiss = None if live.closed else self.annals.taken_amiss(live.task.plan, number)
-                if amiss is not None:
-                    self.broken = Broken("every input is taken once", f"{task}: {amiss}", self.clock.now())
-                elif dict(entries_of(live.task.entries.backend)) != self.annals.entries(post.service, number):
-                    said = f"{task}: its store is not what its changelog says"
-                    self.broken = Broken("stores equal the log", said, self.clock.now())
-                if self.broken is not None:
-                    return
+                kept = broken_promise(self.annals, live, number) if self.broken is None else None
+                if kept is not None:
+                    said = f"{post.service.name}[{number}]: {kept.said}"
+                    self.broken = Broken(kept.promise, said, self.clock.now())
 
 
 def _nothing() -> None:

@@ -76,7 +76,7 @@ def test_the_oldest_record_at_hand_says_since_when() -> None:
     worker = town.workers[0]
     town.log.append([_record(town)])
     records = worker.poll()
-    worker.tasks[0].inputs.feed(records[0], town.clock.now())
+    worker.tasks[0].inputs.feed(records[0], 1)
     task = only_task(town)
     assert task.oldest_at == records[0].timestamp_ms * 1000
     assert (task.lag, task.handled) == (1, 0)

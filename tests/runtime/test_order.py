@@ -118,4 +118,17 @@ def test_the_frontier_moves_only_when_what_was_there_is_read() -> None:
     assert (frontier.read_until(INPUT), log.asked) == (40, 3)
     frontier.forget([INPUT])
     assert frontier.read_until(INPUT) == -1
+
+
+def test_an_end_seen_before_a_poll_says_nothing_of_its_causes() -> None:
+    """Not even where the clock has not moved since, or was set back: what a poll brought waits until an end was seen
+    after it.
+    """
+    log = Ends()
+    frontier = Frontier(log, log)
+    frontier.look([INPUT], 10)
+    frontier.polls = 1
+    assert (frontier.behind([INPUT], 10), frontier.unread([INPUT], 1)) == ([], [INPUT])
+    frontier.look([INPUT], 9)
+    assert (frontier.read_until(INPUT), frontier.unread([INPUT], 1)) == (10, [])
     assert VirtualClock(5).now() == 5

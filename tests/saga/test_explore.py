@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from benchmarks import fulfilment
+from choreo.diagram.parts import Parts
 from choreo.saga.decide import decide
 from choreo.saga.decision import Decision, Emit, Input, Received
 from choreo.saga.environment import Surroundings
@@ -15,6 +18,7 @@ from choreo.saga.instance import Instance
 from choreo.saga.rules import Spec
 from choreo.saga.spec import load_spec
 from tests.saga.shop import changed, spec_of
+from tests.testing import simulated_desk
 
 SHOP = """\
 saga: order
@@ -57,14 +61,19 @@ def sample_shop() -> tuple[Spec, Mapping[str, str]]:
     from services.shop.payments import events as payments
     from services.shop.shipping import events as shipping
 
-    found = [one for module in (orders, inventory, payments, shipping) for one in vars(module).values()]
+    return loaded("saga_specs/order_fulfilment.yaml", orders, inventory, payments, shipping)
+
+
+def loaded(path: str, *modules: ModuleType) -> tuple[Spec, Mapping[str, str]]:
+    """A spec of this repository with the events of these modules, and the topics that keep its events in order."""
+    found = [one for module in modules for one in vars(module).values()]
     catalogue = {
         one.contract.full_name: one
         for one in found
         if isinstance(one, type) and hasattr(one, "contract") and not one.contract.abstract
     }
-    path = Path(__file__).parents[2] / "saga_specs" / "order_fulfilment.yaml"
-    return load_spec(path, catalogue), {name: one.contract.topic for name, one in catalogue.items()}
+    spec = load_spec(Path(__file__).parents[2] / path, catalogue)
+    return spec, Parts(specs=(spec,), catalogue=catalogue).lanes(spec)
 
 
 def test_the_sample_shop_keeps_every_promise_in_every_run() -> None:
@@ -74,6 +83,23 @@ def test_the_sample_shop_keeps_every_promise_in_every_run() -> None:
     assert found.complete
     assert found.states > 1000
     assert {"completed", "compensated", "cancelled"} <= set(found.ends)
+
+
+def test_the_desk_of_the_simulations_keeps_every_promise_in_every_run() -> None:
+    """A saga that waits for a lock, with a cancellation and a duplicate: every run is seen."""
+    found = explore(*loaded("tests/testing/desk.yaml", simulated_desk))
+    assert (found.counterexample, found.bound, found.left_out) == (None, None, ())
+    assert found.states > 800
+    assert {"completed", "compensated", "cancelled"} <= set(found.ends)
+
+
+def test_the_saga_of_the_figures_keeps_every_promise_as_far_as_it_is_looked_at() -> None:
+    """Every step has a deadline, so there is more than a test has time for: its 5,351 states without duplicates are in
+    docs/exploring.md.
+    """
+    found = explore(*loaded("benchmarks/fulfilment.yaml", fulfilment), Bounds(states=1_000, duplicates=0))
+    assert (found.counterexample, found.states) == (None, 1_000)
+    assert found.disturbances > 2
 
 
 def test_timeouts_and_failing_undos_keep_every_promise() -> None:

@@ -1,5 +1,7 @@
 """Explored: what a spec says of events that come at no good time."""
 
+from dataclasses import replace
+
 import pytest
 
 from choreo.diagram.sequence import as_text, sequence_of
@@ -79,6 +81,36 @@ def test_an_event_that_is_never_let_in_is_found(monkeypatch: pytest.MonkeyPatch)
     assert found is not None
     assert found.promise == "every run ends or is visibly stuck"
     assert "\n".join(as_text(sequence_of(spec, found))) == KEPT
+
+
+@pytest.mark.parametrize("policy", ["{late: ignore}", "{early: ignore, late: dead-letter}"])
+def test_an_event_that_is_taken_for_a_late_one_is_found(policy: str) -> None:
+    """In its turn it counts, whatever a policy says of events at no good time: that it was late is not believed."""
+
+    def calls_it_late(spec: Spec, instance: Instance | None, given: Input) -> Decision:
+        answer = isinstance(given, Received) and given.event == "flow.BDone" and instance and not instance.cause
+        if answer and instance and instance.steps["b"].state == "requested":
+            return Decision(instance, changes=("ignored: flow.BDone came late",))
+        return decide(spec, instance, given)
+
+    spec = with_policy(policy, step("a"), step("b", "after: a", "emit: AskB"))
+    assert explore(spec, None, Bounds(duplicates=0)).complete
+    found = explore(spec, None, Bounds(duplicates=0), calls_it_late).counterexample
+    assert found is not None
+    assert found.promise == "an event is taken in its turn, and before it as the spec says"
+    assert found.says == "BDone came in its turn, and was set aside"
+
+
+def test_an_early_event_that_is_taken_at_once_is_found() -> None:
+    """Where the spec keeps it for its turn, the step that it speaks of is still to begin."""
+
+    def forgets_the_policy(spec: Spec, instance: Instance | None, given: Input) -> Decision:
+        forgetful = isinstance(given, Received) and given.event == "flow.BFailed"
+        return decide(replace(spec, events=()) if forgetful else spec, instance, given)
+
+    found = explore(with_policy("{early: keep}"), None, Bounds(duplicates=0), forgets_the_policy).counterexample
+    assert found is not None
+    assert found.says == "BFailed came before its turn, and was taken"
 
 
 def test_an_event_that_is_left_aside_without_a_policy_is_found() -> None:

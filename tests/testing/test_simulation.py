@@ -15,6 +15,7 @@ from choreo.errors import ConfigError
 from choreo.record import TopicPartition
 from choreo.testing import Faults, Simulation, World
 from choreo.testing.faults import Fault
+from choreo.testing.promises import CAUSES, ONCE, STORES, TIMERS
 from choreo.testing.report import SimulationFailed
 from services.shop.inventory.events import StockCounted
 from services.shop.world.events import Scripted
@@ -96,11 +97,35 @@ def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert found is not None
     expected = {
         "no_barrier": {"nobody_is_surprised"},
-        "timer_before_backlog": {"only_the_late_are_reminded"},
+        "timer_before_backlog": {"only_the_late_are_reminded", TIMERS},
         "store_before_commit": {"everybody_is_served_once", "stores equal the log"},
     }
     if bug in expected:
         assert found.what in expected[bug]
+
+
+@pytest.mark.parametrize(
+    ("bug", "promise"),
+    [
+        ("no_barrier", CAUSES),
+        ("offset_plus_one", ONCE),
+        ("timer_before_backlog", TIMERS),
+        ("stale_epoch", ONCE),
+        ("store_before_commit", STORES),
+    ],
+)
+def test_a_planted_bug_is_found_without_a_word_of_the_user(
+    bug: str, promise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the runtime promises is held against the log of each run: every bug breaks a promise within 100 seeds."""
+    BUGS[bug](monkeypatch)
+    simulation = Simulation(simulated_till.kitchen, simulated_till.till, faults=Faults(crash=0.02, stall=0.01))
+    simulation.workload(simulated_till.guests)
+    found = next(
+        (trial.broken for seed in range(100) if (trial := simulation.tried(simulation.ordeal(seed))).broken), None
+    )
+    assert found is not None
+    assert found.what == promise
 
 
 def test_a_failing_seed_leaves_a_short_file_that_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +187,7 @@ def test_what_comes_again_is_the_same_event() -> None:
     trial = twice.tried(twice.ordeal(0))
     bodies: dict[bytes, list[tuple[bytes | None, object]]] = {}
     for number in range(trial.ordeal.partitions):
-        for record in trial.annals._records(TopicPartition("till.payments", number)):
+        for record in trial.annals.records(TopicPartition("till.payments", number)):
             bodies.setdefault(record.key or b"", []).append((record.value, record.headers))
     assert bodies
     assert all(len(both) == 2 and both[0] == both[1] for both in bodies.values())
