@@ -257,9 +257,10 @@ def _split(steps: list[Step]) -> list[list[Step]]:
     parts: list[list[Step]] = [[]]
     size = 0
     for step in steps:
-        size += 32 + _bytes_of(step)
+        its = 32 + _bytes_of(step)
+        size += its
         if size > MAX_PART_BYTES and parts[-1]:
             parts.append([])
-            size = 0
+            size = its
         parts[-1].append(step)
     return parts
