@@ -14,7 +14,8 @@ Pages are numbered without a gap. The number of the last one is an entry of the 
 other, so that a store that was restored goes on counting: version byte 1, then the number (8 bytes, big endian).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from choreo.errors import DecodeError, because
@@ -63,8 +64,28 @@ SCHEMA: Any = {
 }
 
 
-_write = writer_of(SCHEMA, None, bytes([VERSION]))
+def _writer(*names: str, prefix: bytes = b"") -> Callable[[dict[str, Any]], bytes]:
+    """Of some fields of a page: a record in Avro is its fields, one after the other."""
+    fields = [field for field in SCHEMA["fields"] if field["name"] in names]
+    return writer_of(SCHEMA | {"fields": fields}, None, prefix)
+
+
+_write_head = _writer("build", "specs", "epoch", prefix=bytes([VERSION]))
+_write_number = _writer("checkpoint", "part", "parts")
+_write_topics = _writer("topics")
+_write_steps = _writer("steps")
 _read = reader_of(SCHEMA)
+
+
+# Most pages hold a step or two, and what never changes in a run would be the larger part of the work.
+@lru_cache(maxsize=256)
+def _head(build: str, specs: tuple[str, ...], epoch: int) -> bytes:
+    return _write_head({"build": build, "specs": specs, "epoch": epoch})
+
+
+@lru_cache(maxsize=256)
+def _topics(topics: tuple[str, ...]) -> bytes:
+    return _write_topics({"topics": topics})
 
 
 class Reading(NamedTuple):
@@ -123,20 +144,15 @@ class Page(NamedTuple):
 
     def records(self, topic: str, partition: int) -> list[NewRecord]:
         """The page as records of the journal topic."""
-        parts = _split(self.steps)
+        build, specs, epoch, checkpoint, topics, all_steps = self
+        parts = _split(all_steps)
+        head, its_topics = _head(build, specs, epoch), _topics(topics)
         records = []
-        for number, steps in enumerate(parts):
-            fields = {
-                "build": self.build,
-                "specs": self.specs,
-                "epoch": self.epoch,
-                "checkpoint": self.checkpoint,
-                "part": number,
-                "parts": len(parts),
-                "topics": self.topics,
-                "steps": [(_NAMES[type(step)], step._asdict()) for step in steps],
-            }
-            records.append(NewRecord(topic, None, _write(fields), (), partition))
+        for part, steps in enumerate(parts):
+            number = _write_number({"checkpoint": checkpoint, "part": part, "parts": len(parts)})
+            its_steps = _write_steps({"steps": [(_NAMES[type(step)], step._asdict()) for step in steps]})
+            value = head + number + its_topics + its_steps
+            records.append(of_fields(NewRecord, (topic, None, value, (), partition)))
         return records
 
 
