@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
-from choreo.record import NewRecord
+from choreo.record import NewRecord, TopicPartition
 from choreo.runtime.journal import Page, last_page_entry
 from choreo.runtime.live import LiveTask
 from choreo.runtime.options import FaultPoint, RunOptions
@@ -47,12 +47,15 @@ class Checkpoint:
         transaction = writer.begin()
         try:
             self._reach("checkpoint.begun")
-            transaction.append([record for portion in portions for record in portion.outputs])  # 1
+            self._append(transaction, [record for portion in portions for record in portion.outputs])  # 1
             receipts = [self._append(transaction, records) for records in changelogs]  # 2
-            transaction.append(self._pages(tasks, portions, epoch))  # 3
+            self._append(transaction, self._pages(tasks, portions, epoch))  # 3
             self._reach("checkpoint.appended")
             offsets = [live.offsets() for live in tasks]
-            transaction.send_offsets(member, identity, {tp: at for its in offsets for tp, at in its.items()})  # 4
+            everybodys: dict[TopicPartition, int] = {}
+            for its in offsets:
+                everybodys.update(its)
+            transaction.send_offsets(member, identity, everybodys)  # 4
             self._reach("checkpoint.offsets_sent")
             transaction.commit()
         except Exception:
