@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from choreo.errors import DecodeError, because
 from choreo.events.body_reader import reader_of
 from choreo.events.body_writer import writer_of
+from choreo.events.varint import LAST, long_bits
 from choreo.record import NewRecord, Record, of_fields
 from choreo.runtime.calls import Recorded
 from choreo.state.backend import Backend
@@ -70,10 +71,10 @@ def _writer(*names: str, prefix: bytes = b"") -> Callable[[dict[str, Any]], byte
     return writer_of(SCHEMA | {"fields": fields}, None, prefix)
 
 
+_STEP: Any = SCHEMA["fields"][-1]["type"]["items"]
 _write_head = _writer("build", "specs", "epoch", prefix=bytes([VERSION]))
-_write_number = _writer("checkpoint", "part", "parts")
 _write_topics = _writer("topics")
-_write_steps = _writer("steps")
+_write_step = writer_of(SCHEMA | {"fields": [{"name": "step", "type": _STEP}]}, None)
 _read = reader_of(SCHEMA)
 
 
@@ -149,9 +150,8 @@ class Page(NamedTuple):
         head, its_topics = _head(build, specs, epoch), _topics(topics)
         records = []
         for part, steps in enumerate(parts):
-            number = _write_number({"checkpoint": checkpoint, "part": part, "parts": len(parts)})
-            its_steps = _write_steps({"steps": [(_NAMES[type(step)], step._asdict()) for step in steps]})
-            value = head + number + its_topics + its_steps
+            number = _long(checkpoint) + _long(part) + _long(len(parts))
+            value = b"".join((head, number, its_topics, _in_avro(steps)))
             records.append(of_fields(NewRecord, (topic, None, value, (), partition)))
         return records
 
@@ -260,6 +260,26 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
                 steps,
             )
             steps = []
+
+
+def _in_avro(steps: list[Step]) -> bytes:
+    """`steps` of SCHEMA. Nearly all are readings and inputs: which branch it is, and numbers one after the other."""
+    written = [_long(len(steps))] if steps else []
+    for step in steps:
+        if isinstance(step, Reading):
+            written.append(LAST[0] + _long(step.now))
+        elif isinstance(step, Inputs):
+            topic, first, last, taken = step
+            written.append(LAST[2] + _long(topic) + _long(first) + _long(last) + _long(taken))
+        else:
+            written.append(_write_step({"step": (_NAMES[type(step)], step._asdict())}))
+    written.append(LAST[0])
+    return b"".join(written)
+
+
+def _long(value: int) -> bytes:
+    bits = value << 1 ^ value >> 63
+    return LAST[bits] if bits < 128 else long_bits(bits)
 
 
 def _bytes_of(step: Step) -> int:
