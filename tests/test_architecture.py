@@ -3,11 +3,13 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("architecture")  # one process parses the project
 ROOT = Path(__file__).parent.parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
@@ -49,15 +51,26 @@ class Import(NamedTuple):
 
 
 def sources(*folders: str) -> list[Source]:
-    """Every Python file below these folders of the project."""
+    """Every Python file below these folders of the project. Nobody changes the trees."""
+    return [source for folder in folders for source in _parsed(folder)]
+
+
+@cache
+def _parsed(folder: str) -> list[Source]:
     found = []
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            text = path.read_text(encoding="utf-8")
-            found.append(Source(module, path, text, ast.parse(text, filename=str(path))))
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        text = path.read_text(encoding="utf-8")
+        found.append(Source(module, path, text, ast.parse(text, filename=str(path))))
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trees() -> Iterator[None]:
+    """Parsed once for the tests of a module, and not kept for those of others: 342,000 nodes."""
+    yield
+    _parsed.cache_clear()
 
 
 def imports_of(source: Source, known: set[str]) -> Iterator[Import]:

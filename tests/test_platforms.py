@@ -20,7 +20,9 @@ from choreo.events.registry import DirectoryRegistry
 from choreo.state import lock
 from choreo.testing import Simulation, abreast
 from tests.cli.sample import write_project
-from tests.test_architecture import ROOT, Source, source_of, sources
+from tests.test_architecture import ROOT, Source, source_of, sources, trees
+
+__all__ = ["trees"]
 
 MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog", "curses"}
 """Python has these on Unix only."""
@@ -93,12 +95,14 @@ def without_encoding(source: Source) -> Iterator[int]:
                 yield node.lineno
 
 
+@pytest.mark.xdist_group("architecture")
 def test_what_only_unix_has_stands_in_one_place_each() -> None:
     """Every such use is known, has a guard, and no guard is left over."""
     found = {(name, source.module) for source in sources("choreo", "services") for name in unix_only(source)}
     assert found == GUARDED
 
 
+@pytest.mark.xdist_group("architecture")
 def test_text_files_say_their_encoding() -> None:
     """No file is read or written in the encoding of the machine."""
     package = sources("choreo", "services")

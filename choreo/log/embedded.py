@@ -102,7 +102,9 @@ class EmbeddedLog(LocalLog):
         for partition, end in ends.items():
             assert isinstance(partition, StoredPartition)
             entries[end_key(partition.topic_number, partition.number)] = end_value(end, stamp)
-        entries.update(committed_entry(group, name, offset) for (group, name), offset in offsets.items())
+        for group, its in offsets.items():
+            known = self._offsets.get(group, {})
+            entries.update(committed_entry(group, name, at) for name, at in its.items() if known.get(name) != at)
         if not entries:
             return stored
         try:
@@ -111,7 +113,8 @@ class EmbeddedLog(LocalLog):
             self._stale = True  # what is on disk is known only when it could be opened again
             raise
         self._last_ms = stamp
-        self._offsets.update(offsets)
+        for group, its in offsets.items():
+            self._offsets.setdefault(group, {}).update(its)
         for partition, end in ends.items():
             partition.end = end
         return stored

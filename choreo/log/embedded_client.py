@@ -75,8 +75,8 @@ class EmbeddedClient(Log):
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         with self.changed:
             self._store.catch_up()
-            stored = self._store.committed()
-        return {name: stored.get((group, name)) for name in partitions}
+            stored = self._store.committed().get(group, {})
+        return {name: stored.get(name) for name in partitions}
 
     def close(self) -> None:
         with self.changed:

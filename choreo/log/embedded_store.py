@@ -112,13 +112,13 @@ class LogStore:
         value = self.db.get(end_key(number, partition))
         return (0, 0) if value is None else _END.unpack(value)[1:]
 
-    def committed(self) -> dict[tuple[str, TopicPartition], int]:
+    def committed(self) -> dict[str, dict[TopicPartition, int]]:
         """What each group has committed."""
-        found = {}
+        found: dict[str, dict[TopicPartition, int]] = {}
         for key, value in self._entries(b"g"):
             group, topic = key[1:-5].decode().split("\0")
             partition = TopicPartition(topic, int.from_bytes(key[-4:], "big"))
-            found[group, partition] = _COMMITTED.unpack(value)[1]
+            found.setdefault(group, {})[partition] = _COMMITTED.unpack(value)[1]
         return found
 
     def read(self, name: TopicPartition, number: int, offset: int, limit: int) -> list[Record]:

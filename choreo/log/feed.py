@@ -83,6 +83,8 @@ class Feed:
     def take(self, limit: int) -> list[Record]:
         """Up to `limit` records; a partition with more to give goes to the end of the queue."""
         taken: list[Record] = []
+        if not self.ready:
+            return taken
         with self._changed:
             while self.ready and limit > 0:
                 cursor = next(iter(self.ready))

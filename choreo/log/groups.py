@@ -33,7 +33,7 @@ class Duty(Enum):
 class Seat:
     """One member as its group sees it. `attention` is set whenever `Group.duty` has something to say."""
 
-    __slots__ = ("attention", "generation", "granted", "member_id", "membership", "owned", "seen", "standing")
+    __slots__ = ("_known", "attention", "generation", "granted", "member_id", "membership", "owned", "seen", "standing")
 
     def __init__(self, member_id: str, membership: Membership, now: int) -> None:
         self.member_id = member_id
@@ -44,12 +44,15 @@ class Seat:
         self.granted: tuple[TopicPartition, ...] | None = None
         self.owned: tuple[TopicPartition, ...] = ()
         self.generation = 0  # under which it owns partitions; 0: it owns none
+        self._known = Identity(member_id, 0)  # asked for several times a turn, and the same for most of a life
 
     @property
     def identity(self) -> Identity | None:
         if self.standing is not Standing.MEMBER or not self.generation:
             return None
-        return Identity(self.member_id, self.generation)
+        if self._known.generation != self.generation:
+            self._known = Identity(self.member_id, self.generation)
+        return self._known
 
     @property
     def expires(self) -> int:

@@ -38,7 +38,8 @@ from choreo.log.partitioner import partition_of
 from choreo.record import NewRecord, Position, TopicPartition
 
 Routed = list[tuple[Partition, NewRecord]]
-GroupOffsets = Mapping[tuple[str, TopicPartition], int]
+GroupOffsets = Mapping[str, Mapping[TopicPartition, int]]
+"""By group."""
 
 
 class LocalLog(Log):
@@ -50,11 +51,14 @@ class LocalLog(Log):
     def __init__(self, url: str, clock: Clock | None) -> None:
         self.url = url
         self.clock: Clock = clock or SystemClock()
-        self.changed = Condition(RLock())
-        """The one commit lock; notified whenever there may be something new for somebody who waits."""
+        self.lock = RLock()
+        """The one commit lock. Whoever does not wait takes it rather than `changed`, which is Python around it."""
+        self.changed = Condition(self.lock)
+        """Notified whenever there may be something new for somebody who waits."""
         self._topics: dict[str, Topic] = {}
         self._partitions: dict[str, Sequence[Partition]] = {}
-        self._offsets: dict[tuple[str, TopicPartition], int] = {}
+        self._offsets: dict[str, dict[TopicPartition, int]] = {}
+        """What each group has committed."""
         self._groups: dict[str, Group] = {}
         self._writers: dict[str, int] = {}
         self._turn = 0
@@ -111,7 +115,7 @@ class LocalLog(Log):
         return {self.partition(name).name: 0 for name in partitions}
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        with self.changed:
+        with self.lock:
             return {name: self.partition(name).end for name in partitions}
 
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
@@ -120,7 +124,8 @@ class LocalLog(Log):
 
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         with self.changed:
-            return {name: self._offsets.get((group, name)) for name in partitions}
+            known = self._offsets.get(group, {})
+            return {name: known.get(name) for name in partitions}
 
     def partition(self, name: TopicPartition) -> Partition:
         """The partition of this name. Raises UnknownTopicError."""
@@ -155,7 +160,7 @@ class LocalLog(Log):
 
     def commit(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
         """Keep records and group offsets, all or none, and wake whoever reads them."""
-        with self.changed:
+        with self.lock:
             stored = self._keep(routed, offsets, transactional)
             for partition in dict.fromkeys([part for part, _ in routed]):
                 partition.wake()
@@ -212,7 +217,7 @@ class LocalTransaction(Transaction):
         self._log = writer.log
         self._routed: Routed = []
         self._receipts: list[tuple[int, Receipt]] = []
-        self._offsets: dict[tuple[str, TopicPartition], int] = {}
+        self._offsets: dict[str, dict[TopicPartition, int]] = {}
         self._rights: list[tuple[LocalMember, Identity]] = []
 
     def append(self, records: Sequence[NewRecord]) -> Receipt:
@@ -229,10 +234,10 @@ class LocalTransaction(Transaction):
             raise StaleMemberError("a member of another log can't commit here")
         member.check(identity)
         self._rights.append((member, identity))
-        self._offsets.update(((member.group, partition), offset) for partition, offset in offsets.items())
+        self._offsets.setdefault(member.group, {}).update(offsets)
 
     def commit(self) -> None:
-        with self._log.changed:
+        with self._log.lock:
             self._check()
             for member, identity in self._rights:
                 member.check(identity)

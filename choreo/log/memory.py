@@ -69,5 +69,6 @@ class MemoryLog(LocalLog):
         if transactional:
             for partition in dict.fromkeys([part for part, _ in routed]):
                 partition.end += 1
-        self._offsets.update(offsets)
+        for group, its in offsets.items():
+            self._offsets.setdefault(group, {}).update(its)
         return stored

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from choreo.log.interface import Identity, Member, Receipt, Transaction, Writer
-from choreo.record import NewRecord
+from choreo.record import NewRecord, TopicPartition, of_fields
 from choreo.runtime.journal import Page, last_page_entry
 from choreo.runtime.live import LiveTask
 from choreo.runtime.options import FaultPoint, RunOptions
 from choreo.runtime.task import Portion
 from choreo.state.changelog import changelog_records
-from choreo.state.meta import meta_entry
+from choreo.state.meta import TaskMeta, meta_entry
 
 
 class Written(NamedTuple):
@@ -47,12 +47,15 @@ class Checkpoint:
         transaction = writer.begin()
         try:
             self._reach("checkpoint.begun")
-            transaction.append([record for portion in portions for record in portion.outputs])  # 1
+            self._append(transaction, [record for portion in portions for record in portion.outputs])  # 1
             receipts = [self._append(transaction, records) for records in changelogs]  # 2
-            transaction.append(self._pages(tasks, portions, epoch))  # 3
+            self._append(transaction, self._pages(tasks, portions, epoch))  # 3
             self._reach("checkpoint.appended")
             offsets = [live.offsets() for live in tasks]
-            transaction.send_offsets(member, identity, {tp: at for its in offsets for tp, at in its.items()})  # 4
+            everybodys: dict[TopicPartition, int] = {}
+            for its in offsets:
+                everybodys.update(its)
+            transaction.send_offsets(member, identity, everybodys)  # 4
             self._reach("checkpoint.offsets_sent")
             transaction.commit()
         except Exception:
@@ -85,14 +88,12 @@ class Checkpoint:
         return found
 
     def _store(self, live: LiveTask, portion: Portion, receipt: Receipt | None, now: int) -> None:
-        last = None if receipt is None else receipt.offset
-        meta = live.meta._replace(
-            changelog_offset=live.meta.changelog_offset if last is None else last + 1,
-            checkpoint=live.meta.checkpoint + (1 if portion.steps else 0),
-            last_now=live.task.now,
-            written_at=now,
-            build=self._options.build,
-        )
+        service, cluster, topic_id, partitions, offset, number, _, _, _ = live.meta
+        if receipt is not None and receipt.offset is not None:
+            offset = receipt.offset + 1
+        number += 1 if portion.steps else 0
+        its = (service, cluster, topic_id, partitions, offset, number, live.task.now, now, self._options.build)
+        meta = of_fields(TaskMeta, its)
         key, value = meta_entry(meta)
         live.task.entries.backend.write({**portion.logged, **portion.local, key: value})
         live.meta = meta

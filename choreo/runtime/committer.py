@@ -83,10 +83,13 @@ class Committer:
         """Whether to commit now; `more` says that there is more at hand."""
         if not self.busy:
             return False
-        tasks = [live.task for live in self.busy.values()]
-        since, size = sum(task.since for task in tasks), sum(task.entries.changed_bytes for task in tasks)
-        quiet = all(live.announced and live.task.quiet for live in self.busy.values())
-        flights = any(task.flights for task in tasks)
+        since, size, quiet, flights = 0, 0, True, False
+        for live in self.busy.values():
+            task = live.task
+            since += task.since
+            size += task.entries.changed_bytes
+            quiet = quiet and live.announced and task.quiet
+            flights = flights or bool(task.flights)
         now = self._site.clock.now()
         why = self._pace.due(now, since, size, more=more, quiet=quiet, flights=flights)
         self._why = "cautious" if self.cautious > 0 else why

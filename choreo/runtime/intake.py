@@ -13,7 +13,7 @@ from choreo.runtime.entries import Entries
 from choreo.runtime.parking import RAW, Waiting
 from choreo.runtime.plan import Invocation, Plan
 from choreo.service.timer import timer_name
-from choreo.state.keys import key_codec
+from choreo.state.keys import KeyCodec, key_codec
 
 STORY = key_codec("~story", bytes)
 """Which story a timer belongs to, by the timer's key: version byte 1, then event_id (16 bytes) and time (8 bytes) of
@@ -51,6 +51,8 @@ class Intake:
         self._entries = entries
         self._codec = codec
         self._ways = {topic: self._ways_of(topic) for topic in plan.topics}
+        self._timers: dict[str, tuple[Invocation, KeyCodec]] = {}
+        """What answers a timer, and how its key is read: by its name, as far as one has come."""
 
     def ready(self, waiting: Waiting) -> Input | None:
         """What to run for it; None where nothing answers it.
@@ -91,11 +93,10 @@ class Intake:
 
     def _timer(self, waiting: Waiting) -> Input | None:
         name = timer_name(waiting.timer)
-        invocation = self._plan.by_timer.get(name)
-        if invocation is None:
+        known = self._timers.get(name) or self._timer_named(name)
+        if known is None:
             return None
-        timer = next(timer for timer in invocation.signature.timers.values() if timer.name == name)
-        codec = timer.codec()
+        invocation, codec = known
         key = codec.decode(waiting.timer)
         causation_id, set_at, correlation_id = read_story(self._entries.read(STORY.encode(waiting.timer), RAW))
         service = self._plan.service.name
@@ -112,6 +113,14 @@ class Intake:
         )
         plain = not invocation.method.asynchronous
         return Input(codec.first_part_text(key), ids, (key,), (invocation,), waiting, plain)
+
+    def _timer_named(self, name: str) -> tuple[Invocation, KeyCodec] | None:
+        invocation = self._plan.by_timer.get(name)
+        if invocation is None:
+            return None
+        timer = next(timer for timer in invocation.signature.timers.values() if timer.name == name)
+        self._timers[name] = known = (invocation, timer.codec())
+        return known
 
 
 def _text_reader(field: str) -> Callable[[Event], bytes]:

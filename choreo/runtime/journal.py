@@ -14,12 +14,14 @@ Pages are numbered without a gap. The number of the last one is an entry of the 
 other, so that a store that was restored goes on counting: version byte 1, then the number (8 bytes, big endian).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from choreo.errors import DecodeError, because
 from choreo.events.body_reader import reader_of
 from choreo.events.body_writer import writer_of
+from choreo.events.varint import LAST, long_bits
 from choreo.record import NewRecord, Record, of_fields
 from choreo.runtime.calls import Recorded
 from choreo.state.backend import Backend
@@ -63,8 +65,28 @@ SCHEMA: Any = {
 }
 
 
-_write = writer_of(SCHEMA, None, bytes([VERSION]))
+def _writer(*names: str, prefix: bytes = b"") -> Callable[[dict[str, Any]], bytes]:
+    """Of some fields of a page: a record in Avro is its fields, one after the other."""
+    fields = [field for field in SCHEMA["fields"] if field["name"] in names]
+    return writer_of(SCHEMA | {"fields": fields}, None, prefix)
+
+
+_STEP: Any = SCHEMA["fields"][-1]["type"]["items"]
+_write_head = _writer("build", "specs", "epoch", prefix=bytes([VERSION]))
+_write_topics = _writer("topics")
+_write_step = writer_of(SCHEMA | {"fields": [{"name": "step", "type": _STEP}]}, None)
 _read = reader_of(SCHEMA)
+
+
+# Most pages hold a step or two, and what never changes in a run would be the larger part of the work.
+@lru_cache(maxsize=256)
+def _head(build: str, specs: tuple[str, ...], epoch: int) -> bytes:
+    return _write_head({"build": build, "specs": specs, "epoch": epoch})
+
+
+@lru_cache(maxsize=256)
+def _topics(topics: tuple[str, ...]) -> bytes:
+    return _write_topics({"topics": topics})
 
 
 class Reading(NamedTuple):
@@ -123,20 +145,14 @@ class Page(NamedTuple):
 
     def records(self, topic: str, partition: int) -> list[NewRecord]:
         """The page as records of the journal topic."""
-        parts = _split(self.steps)
+        build, specs, epoch, checkpoint, topics, all_steps = self
+        parts = _split(all_steps)
+        head, its_topics = _head(build, specs, epoch), _topics(topics)
         records = []
-        for number, steps in enumerate(parts):
-            fields = {
-                "build": self.build,
-                "specs": self.specs,
-                "epoch": self.epoch,
-                "checkpoint": self.checkpoint,
-                "part": number,
-                "parts": len(parts),
-                "topics": self.topics,
-                "steps": [(_NAMES[type(step)], step._asdict()) for step in steps],
-            }
-            records.append(NewRecord(topic, None, _write(fields), (), partition))
+        for part, steps in enumerate(parts):
+            number = _long(checkpoint) + _long(part) + _long(len(parts))
+            value = b"".join((head, number, its_topics, _in_avro(steps)))
+            records.append(of_fields(NewRecord, (topic, None, value, (), partition)))
         return records
 
 
@@ -246,6 +262,26 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
             steps = []
 
 
+def _in_avro(steps: list[Step]) -> bytes:
+    """`steps` of SCHEMA. Nearly all are readings and inputs: which branch it is, and numbers one after the other."""
+    written = [_long(len(steps))] if steps else []
+    for step in steps:
+        if isinstance(step, Reading):
+            written.append(LAST[0] + _long(step.now))
+        elif isinstance(step, Inputs):
+            topic, first, last, taken = step
+            written.append(LAST[2] + _long(topic) + _long(first) + _long(last) + _long(taken))
+        else:
+            written.append(_write_step({"step": (_NAMES[type(step)], step._asdict())}))
+    written.append(LAST[0])
+    return b"".join(written)
+
+
+def _long(value: int) -> bytes:
+    bits = value << 1 ^ value >> 63
+    return LAST[bits] if bits < 128 else long_bits(bits)
+
+
 def _bytes_of(step: Step) -> int:
     if isinstance(step, (Recorded, Answered)):
         return len(step.result)
@@ -257,9 +293,10 @@ def _split(steps: list[Step]) -> list[list[Step]]:
     parts: list[list[Step]] = [[]]
     size = 0
     for step in steps:
-        size += 32 + _bytes_of(step)
+        its = 32 + _bytes_of(step)
+        size += its
         if size > MAX_PART_BYTES and parts[-1]:
             parts.append([])
-            size = 0
+            size = its
         parts[-1].append(step)
     return parts

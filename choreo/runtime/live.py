@@ -52,11 +52,10 @@ class LiveTask:
         """Inputs whose ends must be known before this task can go on."""
         if self.closed:
             return []
-        found = set(self.inputs.partitions) if self.inputs.unsure(frontier) else set()
+        if self.inputs.unsure(frontier):
+            return sorted(self.inputs.partitions)
         due = self.task.entries.timers.next_due()
-        if due <= now:
-            found.update(frontier.behind(self.inputs.partitions, due))
-        return sorted(found)
+        return sorted(frontier.behind(self.inputs.partitions, due)) if due <= now else []
 
     def run_slice(self, frontier: Frontier, now: int, limit: int = SLICE) -> bool:
         """Take up to `limit` inputs, then timers. Answers whether it stopped only because the slice was full."""

@@ -90,7 +90,8 @@ class Task:
     @property
     def offsets(self) -> dict[TopicPartition, int]:
         """The next offset of each input that was taken since the last portion."""
-        return {TopicPartition(topic, self.partition): offset for topic, offset in self.positions.items()}
+        number = self.partition
+        return {of_fields(TopicPartition, (topic, number)): offset for topic, offset in self.positions.items()}
 
     @property
     def at_rest(self) -> bool:
@@ -176,6 +177,11 @@ class Task:
     def answers(self, record: Record) -> bool:
         """Whether a record is more than passed over."""
         return self._intake.answers(record)
+
+    @property
+    def asks(self) -> bool:
+        """Whether there are calls to be made."""
+        return bool(self._questions)
 
     def questions(self) -> list[Question]:
         """Calls that are to be made now; their outcomes come back by `answer`."""

@@ -149,8 +149,7 @@ class Worker:
         self._receive(records)
         heard = self._hear(now)
         more = self._advance(now) or heard
-        at_hand = sum(live.inputs.count for live in self.tasks.values())
-        self._plenty = more and at_hand >= self._options.batch_records
+        self._plenty = more and sum(live.inputs.count for live in self.tasks.values()) >= self._options.batch_records
         if self._committer.due(more=more):
             self._commit()
         self.turns += 1
@@ -264,6 +263,8 @@ class Worker:
         answers whether there may be more.
         """
         replies = self._outside.replies(SLICE)
+        if not replies:
+            return False
         heard: dict[int, LiveTask] = {}
         for partition, question, recorded in replies:
             live = self.tasks.get(partition)
@@ -281,7 +282,7 @@ class Worker:
         return len(replies) == SLICE
 
     def _ask(self, live: LiveTask) -> None:
-        for question in live.task.questions():
+        for question in live.task.questions() if live.task.asks else ():
             self._outside.ask(live.task.partition, question)
 
     def _advance(self, now: int) -> bool:
@@ -340,10 +341,13 @@ class Worker:
             return now
         if self.member.identity() is None:
             return now + POLL_AGAIN
-        due = min([live.due for live in self.tasks.values()], default=NEVER)
+        due, flying = NEVER, False
+        for live in self.tasks.values():
+            due = min(due, live.due)
+            flying = flying or bool(live.task.flights)
         if due <= now or self._waiting:
             due = now + POLL_AGAIN
-        if any(live.task.flights for live in self.tasks.values()):
+        if flying:
             due = min(due, self._outside.next_due(now))
         return min(due, self._committer.next_due())
 

@@ -15,9 +15,9 @@ from choreo.saga.yaml import Text
 
 Catalogue = Mapping[str, type[Event]]
 CLOCKS = ("now", "today", "time")
+"""What others call what no expression can ask for."""
 WRITTEN = {"and": "&&", "or": "||", "not": "!", "=": "=="}
 """What people write who know another language, and how CEL has it."""
-"""What others call what no expression can ask for."""
 KNOWN = "a spec knows the events of the project's packages, and those that its services take and return"
 
 

@@ -1,16 +1,18 @@
 """The command line at work, in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 
-def choreo(*words: str, cwd: Path, within_s: float) -> list[Any]:
+def choreo(*words: str, cwd: Path, within_s: float, **environment: str) -> list[Any]:
     """Run a command; the JSON objects that it prints."""
     command = [sys.executable, "-m", "choreo", *words, "--json"]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=within_s, check=False)
+    env = os.environ | environment
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=within_s, check=False)
     assert done.returncode == 0, done.stderr
     found, rest = [], done.stdout.strip()
     while rest:

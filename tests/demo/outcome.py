@@ -7,6 +7,7 @@ from typing import Any
 from choreo.demo.run import Stage, cast_of
 from choreo.demo.shop import load_shop
 from choreo.events.codec import Codec
+from choreo.events.envelope import unpack
 from choreo.events.event import Event
 from choreo.record import Record, TopicPartition
 from choreo.service.store import Store
@@ -29,6 +30,11 @@ def records(stage: Stage, topics: Iterable[str]) -> Iterator[Record]:
 def business_topics(stage: Stage) -> list[str]:
     """The topics on which services talk."""
     return sorted(name for name in stage.log.topics() if name.startswith("shop."))
+
+
+def event_ids(stage: Stage) -> list[bytes]:
+    """The ids of all that the services said; one that was said twice is in it twice."""
+    return [unpack(dict(record.headers)["choreo"]).event_id for record in records(stage, business_topics(stage))]
 
 
 def dead_letters(stage: Stage) -> list[Record]:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -32,9 +34,15 @@ OF_SHAPE = {"unknown-key", "missing-key", "wrong-shape", "not-a-duration", "not-
 VALIDATOR = Draft202012Validator(spec_schema())
 
 
+@cache
+def loaded(text: str) -> Any:
+    """A text of YAML as plain values. Nobody changes them."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
 def refusals(text: str, validator: Draft202012Validator = VALIDATOR) -> list[str]:
     """What an editor would underline."""
-    return [error.message for error in validator.iter_errors(YAML(typ="safe", pure=True).load(text))]
+    return [error.message for error in validator.iter_errors(loaded(text))]
 
 
 def shape_problems(text: str) -> set[str]:
@@ -118,12 +126,24 @@ VALUES = (
 NAMES = [*shapes.SPEC_KEYS, *(f"steps.{key}" for key in shapes.STEP_KEYS)]
 
 
-def spec_with(values: Mapping[str, str]) -> str:
-    """A spec whose keys have these values; those that must be there and are not chosen are as they should be."""
+def keys_with(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The keys of a spec and of its step; those that must be there and are not chosen are as they should be."""
     spec = {"saga": "order", "version": "1", "starts_on": "OrderPlaced", "correlate_by": "order_id"}
     step = {"name": "pay", "completes_on": "PaymentTaken"}
     spec |= {key: value for key, value in values.items() if "." not in key}
     step |= {key.removeprefix("steps."): value for key, value in values.items() if "." in key}
+    return spec, step
+
+
+def plain_with(values: Mapping[str, str]) -> dict[str, Any]:
+    """What `loaded(spec_with(values))` is, without reading the same words of it again for each key."""
+    spec, step = ({key: loaded(value) for key, value in keys.items()} for keys in keys_with(values))
+    return spec if "steps" in spec else spec | {"steps": [step]}
+
+
+def spec_with(values: Mapping[str, str]) -> str:
+    """A spec whose keys have these values."""
+    spec, step = keys_with(values)
     written = "".join(f"    {key}: {value}\n" for key, value in step.items())
     steps = "" if "steps" in spec else "steps:\n  -\n" + written
     return "".join(f"{key}: {value}\n" for key, value in spec.items()) + steps
@@ -135,11 +155,10 @@ def test_editor_and_reader_agree() -> None:
     """
     apart = []
     for key, value in product(NAMES, VALUES):
-        text = spec_with({key: value})
-        loaded = YAML(typ="safe", pure=True).load(value)
-        badly_named = key == "steps.name" and isinstance(loaded, str) and not loaded.isidentifier()
-        found = bool(shape_problems(text)) or badly_named
-        if bool(refusals(text)) is not found and not (_has_plain(loaded) and not found):
+        given = {key: value}
+        badly_named = key == "steps.name" and isinstance(loaded(value), str) and not loaded(value).isidentifier()
+        found = bool(shape_problems(spec_with(given))) or badly_named
+        if VALIDATOR.is_valid(plain_with(given)) is found and not (_has_plain(loaded(value)) and not found):
             apart.append((key, value, found))
     assert apart == []
 
@@ -165,6 +184,12 @@ def test_editor_and_reader_agree_on_durations(key: str, value: str) -> None:
     assert seen == [bool(shape_problems(text)) for text in texts]
     assert seen[2:4] == [False, False]
     assert seen[0] is seen[1] is ("wait" not in value)
+
+
+@pytest.mark.parametrize("key", ["events", "steps", "steps.emit"])
+def test_what_the_editor_is_asked_is_what_the_reader_reads(key: str) -> None:
+    """The plain values that stand for a text in the test above are those that YAML makes of it."""
+    assert [value for value in VALUES if loaded(spec_with({key: value})) != plain_with({key: value})] == []
 
 
 def _has_plain(value: object) -> bool:
