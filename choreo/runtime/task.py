@@ -178,11 +178,6 @@ class Task:
         """Whether a record is more than passed over."""
         return self._intake.answers(record)
 
-    @property
-    def asks(self) -> bool:
-        """Whether there are calls to be made."""
-        return bool(self._questions)
-
     def questions(self) -> list[Question]:
         """Calls that are to be made now; their outcomes come back by `answer`."""
         questions, self._questions = self._questions, []

@@ -282,7 +282,7 @@ class Worker:
         return len(replies) == SLICE
 
     def _ask(self, live: LiveTask) -> None:
-        for question in live.task.questions() if live.task.asks else ():
+        for question in live.task.questions():
             self._outside.ask(live.task.partition, question)
 
     def _advance(self, now: int) -> bool:
