@@ -61,6 +61,8 @@ class Checked:
                 continue
             self._services += [service for service in found.services if service not in self._services]
             paths += found.specs
+        if targets and paths:
+            yield from self._learn_events()
         if not targets and not self._services and not paths and not self._broken:
             self._finder.find([])  # says that there is nothing, and where it was looked for
         sound, failed = self._sound()
@@ -79,6 +81,15 @@ class Checked:
         yield from find_all(whole)
         config = self._project.config
         yield from find_contracts(self._finder.catalogue().values(), config.path(config.project.schemas))
+
+    def _learn_events(self) -> Iterator[Finding]:
+        """A spec speaks of events of the whole project, also where it is looked at alone."""
+        for entry in self._project.config.project.services:
+            try:
+                self._finder.find([entry])
+            except ChoreoError as error:
+                self._hidden = True
+                yield self._failed("cannot-load", error)
 
     @property
     def _asks_log(self) -> bool:

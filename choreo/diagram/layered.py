@@ -188,7 +188,10 @@ def _place(layout: Layout) -> None:
     for layer in layout.layers:
         height = max((layout.spots[name].height for name in layer), default=0.0)
         for name in layer:
-            layout.spots[name].y = y + height / 2
+            spot = layout.spots[name]
+            spot.y = y + height / 2
+            if not spot.width:  # an arrow goes straight down past the boxes of a layer, else it would run beneath them
+                spot.height = height
         y += height + GAP_Y / 2
     for layer in layout.layers:
         _spread(layout.spots, layer, {})

@@ -221,3 +221,10 @@ def test_calendars_that_specs_share(checked: Path, choreo: Choreo) -> None:
     replaced(checked / "calendars.yaml", "Europe/Berlin", "Europe/Berlinn")
     said = choreo("check", code=1).stdout
     assert "order.yaml:8:11: error[shared-calendars]: calendars.yaml:2:18: there is no time zone Europe/Berlinn" in said
+
+
+def test_a_spec_is_checked_alone_with_the_events_of_its_project(checked: Path, choreo: Choreo) -> None:
+    """`choreo check SPEC` knows the events of the project's services; one that can't be loaded is told."""
+    assert choreo("check", "order.yaml").stderr.splitlines()[-1] == "0 services, 1 saga, 6 events: all of it fits"
+    replaced(checked / "choreo.toml", "services = [", 'services = ["no_such_module", ')
+    assert "no_such_module" in choreo("check", "order.yaml", code=1).stdout

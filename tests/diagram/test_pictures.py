@@ -1,6 +1,6 @@
 """Pictures of specs and of the choreography: everything is there, nothing covers anything, each time the same."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -135,6 +135,35 @@ def test_nothing_covers_anything(graph: Graph) -> None:
         assert spot.x + spot.width / 2 <= layout.width
         assert spot.y - spot.height / 2 >= 0
         assert spot.y + spot.height / 2 <= layout.height
+
+
+def beneath(graph: Graph) -> list[tuple[str, str, str]]:
+    """Arrows that run beneath a box which is not one of their ends, with that box."""
+    layout, found = lay_out(graph), []
+    for group in ElementTree.fromstring(as_svg(graph)).iter(f"{SVG}g"):
+        ends, path = (str(group.get("data-from")), str(group.get("data-to"))), group.find(f"{SVG}path")
+        if path is None:
+            continue
+        points = [tuple(map(float, point.split())) for point in str(path.get("d"))[1:].split(" L")]
+        steps = [(one, other, n / 50) for one, other in pairwise(points) for n in range(51)]
+        on_the_way = [(a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t) for a, b, t in steps]
+        for box in graph.boxes:
+            spot = layout.spots[box.name]
+            inside = (abs(x - spot.x) < spot.width / 2 and abs(y - spot.y) < spot.height / 2 for x, y in on_the_way)
+            if box.name not in ends and any(inside):
+                found.append((*ends, box.name))
+    return found
+
+
+def test_no_arrow_runs_beneath_a_box() -> None:
+    """An arrow that passes a layer goes down beside its boxes, however tall they are, and turns only below them."""
+    names = ("ask", "seats", "stay", "no seats", "no stay", "bus", "no bus", "pay")
+    boxes = tuple(Box(name, (name,) * (5 if "stay" in name else 3), "step") for name in names)
+    ways = [("ask", "seats"), ("ask", "stay"), ("seats", "no seats"), ("stay", "no stay"), ("stay", "bus")]
+    ways += [("bus", "no bus"), ("seats", "pay"), ("bus", "pay")]
+    arrows = tuple(Arrow(source, to, ("when somebody wants it",) if to == "bus" else ()) for source, to in ways)
+    assert beneath(Graph("trip", boxes, arrows)) == []
+    assert beneath(choreography()) == beneath(graph_of_spec(SPEC)) == []
 
 
 def test_the_same_graph_is_drawn_the_same() -> None:
