@@ -20,6 +20,8 @@ Apply = Callable[[Draft, Part, Received], None]
 MAX_HELD = 100
 """Events that an instance keeps for their turn; more than that are dead letters at once."""
 TO_UNDO = (StepState.DONE, StepState.UNKNOWN)
+ORDER: tuple[Timing | None, ...] = (None, *Timing)
+"""Of an event with several roles the first counts."""
 
 
 def arrive(draft: Draft, given: Received, apply: Apply) -> None:
@@ -30,13 +32,9 @@ def arrive(draft: Draft, given: Received, apply: Apply) -> None:
         return
     if any(one.event_id == given.event_id.hex() for one in draft.held):
         return
-    found = _timing(draft, given)
-    if found is None:
-        _take(draft, given, apply)
-        return
-    timing, part = found
-    policy = None if timing is None else policies.get(timing)
-    if timing is None or policy is None:
+    timing, part = _timing(draft, given)
+    policy = policies.get(timing) if timing is not None else None
+    if part is None or policy is None:
         _take(draft, given, apply)
     else:
         _obey(draft, policy, part, given, apply)
@@ -91,30 +89,24 @@ def let_in(draft: Draft, apply: Apply) -> bool:
     """
     for held in draft.held:
         given = _received(draft, held)
-        found = _timing(draft, given)
-        if found is not None and found[0] is Timing.EARLY:
+        timing, part = _timing(draft, given)
+        if timing is Timing.EARLY:
             continue
         draft.hold(one for one in draft.held if one is not held)
         draft.note(f"no longer kept: {given.event}")
         decided_upon, draft.dead_letter = draft.dead_letter, None
-        if found is None:
-            _take(draft, given, apply)  # which says why it is of no use
+        policies = draft.as_written.policies.get(given.event)  # None: the version that it was kept by is left behind
+        policy = policies.get(timing) if policies is not None and timing is not None else None
+        if part is None or timing is None:
+            _take(draft, given, apply)
+        elif policy is None:
+            _take_or_say(draft, timing, part, given, apply)
         else:
-            _let_in_now(draft, *found, given, apply)
+            _obey(draft, policy, part, given, apply)
         _bury_itself(draft, given)
         draft.dead_letter = decided_upon
         return True
     return False
-
-
-def _let_in_now(draft: Draft, timing: Timing | None, part: Part, given: Received, apply: Apply) -> None:
-    """An event whose wait is over, by the policy of the time at which it comes now."""
-    policies = draft.as_written.policies.get(given.event)  # None: those of the version that the saga has left behind
-    policy = policies.get(timing) if policies is not None and timing is not None else None
-    if policy is None:
-        _take_or_say(draft, timing, part, given, apply)
-    else:
-        _obey(draft, policy, part, given, apply)
 
 
 def _bury_itself(draft: Draft, given: Received) -> None:
@@ -172,7 +164,7 @@ def _take(draft: Draft, given: Received, apply: Apply) -> None:
             apply(draft, part, given)
 
 
-def _take_or_say(draft: Draft, timing: Timing | None, part: Part, given: Received, apply: Apply) -> None:
+def _take_or_say(draft: Draft, timing: Timing, part: Part, given: Received, apply: Apply) -> None:
     """Take it; where it changes nothing, the history says that it came."""
     before, says = len(draft.changes), f"{given.event} {_says(draft, timing, part)}"
     _take(draft, given, apply)
@@ -220,27 +212,25 @@ def _name(draft: Draft) -> str:
     return f"saga {draft.spec.name} {draft.before.key}"
 
 
-def _says(draft: Draft, timing: Timing | None, part: Part) -> str:
+def _says(draft: Draft, timing: Timing, part: Part) -> str:
     """`came late, pay is done`."""
     stands = f"{part.step} is {draft.state(part.step)}" if part.step else f"the saga is {draft.status}"
-    return f"{timing.words if timing is not None else 'came'}, {stands}"
+    return f"{timing.words}, {stands}"
 
 
 # -- when it comes -----------------------------------------------------------------------------------------------------
 
 
-def _timing(draft: Draft, given: Received) -> tuple[Timing | None, Part] | None:
+def _timing(draft: Draft, given: Received) -> tuple[Timing | None, Part | None]:
     """How an event comes, and to what. None: at a good time, which for several roles is that of any of them; else the
-    timings count in the order in which they are declared. An item that may be known some day is early; nothing at all
-    is found where an event speaks only of what there is not, and will not be.
+    timings count in the order in which they are declared. An item that may be known some day is early; an event that
+    speaks only of what there is not, and will not be, comes to nothing.
     """
     found = [(timing_of(draft, part, given), part) for part in parts_of(draft, given)]
-    if not found:
-        unknown = unknown_in(draft, given)
-        return (Timing.EARLY, unknown.part) if unknown is not None and unknown.to_come else None
-    good = next((one for one in found if one[0] is None), None)
-    order = list(Timing)
-    return good or min(found, key=lambda one: order.index(one[0]) if one[0] is not None else 0)
+    if found:
+        return min(found, key=lambda one: ORDER.index(one[0]))
+    unknown = unknown_in(draft, given)
+    return (Timing.EARLY, unknown.part) if unknown is not None and unknown.to_come else (None, None)
 
 
 def timing_of(draft: Draft, part: Part, given: Received) -> Timing | None:

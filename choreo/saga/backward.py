@@ -4,6 +4,8 @@ Undone is what completed or may have, in the reversed partial order of the steps
 otherwise, independent steps in parallel.
 """
 
+from typing import Any
+
 from choreo.saga.draft import Draft
 from choreo.saga.instance import IN_FLIGHT, NOT_BEGUN, UNDOING, StepRecord, StepState
 from choreo.saga.rules import Step
@@ -108,7 +110,8 @@ def undone(draft: Draft, step: Step, event: str, at: int) -> None:
     if stale and record.late == "covered":
         return
     if stale:
-        draft.move(step, StepState.DONE, "done after its undo", due=None, resting=False, round=record.round + 1)
+        again: dict[str, Any] = {"due": None, "resting": False, "round": record.round + 1, "undo_attempt": 0}
+        draft.move(step, StepState.DONE, "done after its undo", **again)
     else:
         told = {"due": None, "resting": False, "undone_by": event, "undone_at": at, "problem": ""}
         draft.move(step, StepState.COMPENSATED, event, **told)

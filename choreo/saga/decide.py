@@ -195,7 +195,8 @@ def _failed(draft: Draft, step: Step, given: Received) -> None:
     if record.state in UNDOING and ends_undone(step, given.event):
         return
     in_vain = record.state in UNDOING and record.done_at is None and not record.stands
-    if in_vain or record.state in (*OPEN, StepState.UNKNOWN):
+    unheard = record.state is StepState.UNKNOWN and record.done_at is None  # else it was repeated in vain: it happened
+    if in_vain or unheard or record.state in OPEN:
         draft.move(step, StepState.FAILED, given.event, by=given.event, due=None, resting=False, problem="")
 
 

@@ -76,6 +76,9 @@ def _saga_makes_sense(spec: Spec, after: Instance) -> None:
     assert (after.ended_at is not None) == (after.status in ENDED)
     keep = spec.keep_ended_us
     assert after.due == (None if after.ended_at is None or keep is None else after.ended_at + keep)
+    assert all(isinstance(one, str) for one in after.seen)
+    for record in after.steps.values():
+        assert after.cause is None or record.due is None or record.state is StepState.COMPENSATING
     if after.cause is None:
         assert after.status in ("waiting", "stuck", "completed")
     else:
@@ -102,6 +105,8 @@ def _step_makes_sense(name: str, record: StepRecord) -> None:
     if state is StepState.DONE:
         assert record.by, says
         assert record.done_at is not None, says
+    if record.late == "counted":
+        assert record.undo_attempt == 0, says
     if state is StepState.FAILED:
         assert record.by, says
         assert record.done_at is None, says

@@ -165,6 +165,36 @@ def test_an_event_before_its_saga_may_be_kept_for_ever() -> None:
     assert (story.last.keep, story.last.keep_until) == (True, None)
 
 
+def test_an_event_is_kept_for_its_turn_without_a_limit() -> None:
+    """`keep` goes by keep_early, which may be none."""
+    story = Story(flow(step("a"), step("b", "after: a"), keep_early="none", events="{BDone: {early: keep}}"))
+    story.when("Started", "BDone")
+    assert story.instance is not None
+    assert ([one.until for one in story.instance.held], story.timers) == ([None], {})
+    story.after("365d").when("ADone").stands("completed")
+
+
+def test_an_event_of_no_item_is_a_dead_letter_though_a_policy_speaks_of_it() -> None:
+    """It is neither early nor late: there is no such item, and none will come."""
+    story = Story(flow(step("a", "for_each: saga.items", "item_key: item"), events="{ADone: {late: ignore}}"))
+    story.when("Started", items=["x"]).when("ADone", item="y")
+    assert story.last.dead_letter == "step a can't take it: it has no item y"
+
+
+def test_of_two_untimely_meanings_the_first_in_the_table_counts() -> None:
+    """Late comes before again, whichever step stands first."""
+    ways = [
+        "{name: a, completes_on: ADone, compensate: none}",
+        "{name: b, completes_on: BDone, fails_on: ADone, compensate: none}",
+    ]
+    for steps in (ways, ways[::-1]):
+        story = Story(flow(*steps, step("c", undone=False), events='{"*": {late: dead-letter, duplicate: ignore}}'))
+        story.when("Started", "BDone").give(story.received("ADone"))
+        assert story.state("a") == "done"
+        story.when("ADone")
+        assert letters(story) == ["saga flow o1: flow.ADone came late, b is done"]
+
+
 def test_a_taking_back_waits_until_there_is_something_to_take_back() -> None:
     """`reopens_on` before the step is done: kept, it reopens it then; without a policy it is lost."""
     once = step("a", "emit: AskA", "reopens_on: Told1")
