@@ -108,3 +108,33 @@ def test_a_deadline_ends_the_wait_before_the_next_request() -> None:
     story.after("1h").then("UndoA").tells("compensating: a timed out, a is being undone (waits for AUndone)").stands(
         "compensating", "AUndone"
     )
+
+
+def test_the_deadline_of_a_step_that_is_skipped_or_in_parts_sets_no_timer() -> None:
+    """Each item has its own."""
+    never = step("b", "when: saga.n > 0", "deadline: 1h")
+    other = step("c", "else: b", "deadline: 1h")
+    story = Story(flow(step("a"), never, other, step("d", "after: b", "else: c", "deadline: 1h")))
+    story.when("Started", n=0)
+    assert story.timers.keys() == {"c"}
+    each = step("a", "for_each: saga.items", "item_key: item", "emit: AskA", "deadline: 1h")
+    parts = Story(flow(each)).when("Started", items=["x", "y"])
+    assert parts.timers.keys() == {"a[x]", "a[y]"}
+
+
+def test_a_step_begins_at_once_where_its_time_is_now() -> None:
+    """Not before it, but then."""
+    Story(flow(step("a", "emit: AskA", "not_before: saga.at"))).when("Started", at="1970-01-01T00:00:00Z").then("AskA")
+
+
+def test_what_a_step_makes_possible_begins_wherever_it_stands_in_the_file() -> None:
+    """A skipped one counts, and the failure of one that can't be asked for is a failure of the saga."""
+    story = Story(flow(step("b", "after: a", "emit: AskB"), step("a", "when: saga.n > 0"))).when("Started", n=0)
+    story.then("AskB")
+    choice = (step("d", "after: c", "emit: AskD"), step("c", "after: a", "else: b"), step("b", "after: a"), step("a"))
+    Story(flow(*choice)).when("Started", "ADone").then("AskD")
+    told = "emit: {event: Told, with: {m: 1 / saga.n}}"
+    senseless = Story(flow(step("b", told), step("a", undone=False))).when("Started", n=0).then()
+    senseless.stands("compensated")
+    assert senseless.instance is not None
+    assert senseless.instance.steps["b"].attempt == 0
