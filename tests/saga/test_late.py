@@ -122,3 +122,11 @@ def test_a_timer_of_a_step_that_waits_for_none_changes_nothing() -> None:
     story = Story(flow(step("a"))).when("Started")
     assert decide(story.spec, story.instance, Due("a", 5)) == Decision(story.instance)
     assert decide(story.spec, story.instance, Due("z", 5)) == Decision(story.instance)
+
+
+def test_what_is_heard_after_the_end_does_not_put_it_off() -> None:
+    """A step that was skipped happened all the same: the saga is complete since when it was."""
+    story = Story(flow(step("a"), step("b", "when: saga.n > 0"))).when("Started", n=0).when("ADone").stands("completed")
+    story.after("1h").when("BDone").then().stands("completed")
+    assert story.instance is not None
+    assert (story.state("b"), story.instance.ended_at) == ("done", 0)

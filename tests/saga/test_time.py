@@ -3,6 +3,7 @@
 import pytest
 
 from choreo.errors import SpecError
+from choreo.saga.decision import Skip
 from tests.saga.flow import flow, step
 from tests.saga.story import Story
 
@@ -120,6 +121,13 @@ def test_the_deadline_of_a_step_that_is_skipped_or_in_parts_sets_no_timer() -> N
     each = step("a", "for_each: saga.items", "item_key: item", "emit: AskA", "deadline: 1h")
     parts = Story(flow(each)).when("Started", items=["x", "y"])
     assert parts.timers.keys() == {"a[x]", "a[y]"}
+    parts.orders(Skip("a"))
+    assert parts.timers.keys() == {"a[x]", "a[y]"}, "what may be happening is waited for"
+    later = step("a", "after: b", "for_each: saga.items", "item_key: item", "emit: AskA", "deadline: 1h")
+    idle = Story(flow(step("b"), later)).when("Started", items=["x"]).orders(Skip("a"))
+    assert not {"a", "a[x]"} & idle.timers.keys()
+    useless = Story(flow(step("b"), later)).when("Started", items=["x", "x"])
+    assert "a" not in useless.timers
 
 
 def test_a_step_begins_at_once_where_its_time_is_now() -> None:
