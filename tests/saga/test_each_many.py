@@ -125,6 +125,7 @@ def test_an_item_that_was_called_off_before_it_began_counts_for_nothing() -> Non
     spec = flow(step("a", *REST, "not_before: 1h"))
     story = Story(spec).when("Started", items=list("xyz")).when("ADone", item="x").when("ADone", item="y")
     story.after("1h").then()
+    assert "a[z]: idle -> skipped (not needed any more)" in story.last.changes
     assert items(story) == {"a[x]": "done", "a[y]": "done", "a[z]": "skipped"}
     story.stands("completed").after("1s").when("Told1", item="x").stands("waiting")
     story.after("1h").then("AskA").when("ADone", item="x").stands("completed")

@@ -130,3 +130,25 @@ def test_what_is_heard_after_the_end_does_not_put_it_off() -> None:
     story.after("1h").when("BDone").then().stands("completed")
     assert story.instance is not None
     assert (story.state("b"), story.instance.ended_at) == ("done", 0)
+
+
+def test_an_item_that_is_called_off_and_can_not_be_undone_waits_for_nothing() -> None:
+    """It may have happened, and is left so: no further request, no time that runs out."""
+    rest = ("for_each: saga.items", "item_key: item", "complete: any", "rest: undo", *RESTING)
+    story = Story(flow(step("a", *rest, undone=False), step("b"))).when("Started", items=["x", "y"]).after("1h")
+    story.when("ADone", item="x").then("AskA", "AskA").after("3h").then()
+    assert story.instance is not None
+    record = story.instance.steps["a[y]"]
+    assert (record.state, record.by, record.due, record.resting) == (StepState.UNKNOWN, "rest", None, False)
+    later = Story(flow(step("a", *rest[:4], "emit: AskA", "not_before: 1h", "deadline: 2h"))).when(
+        "Started", items=list("xy")
+    )
+    later.when("ADone", item="x").after("1h").stands("completed")
+    assert not {"a[x]", "a[y]"} & later.timers.keys()
+
+
+def test_a_share_of_the_items_is_enough_for_a_late_one_to_be_spared() -> None:
+    """Half of two are done without it."""
+    half = SOME.replace("complete: 2", "complete: 50%")
+    story = Story(flow(half)).when("Started", items=["x", "y"]).when("ADone", item="x").when("AUndone", item="y")
+    story.stands("completed").after("1s").then("AskA", "AskA", "UndoA").when("ADone", item="y").then("UndoA")

@@ -136,6 +136,7 @@ def test_a_kept_event_that_is_let_in_late_is_taken_or_told_of() -> None:
     steps = (step("a"), step("b", "after: a", "when: saga.n > 5"))
     taken = Story(flow(*steps, events="{BDone: {early: keep, late: take}}")).when("Started", n=1).when("BDone", "ADone")
     assert "b: skipped -> done (flow.BDone)" in taken.last.changes
+    assert not any("ignored" in change for change in taken.last.changes)
     told = Story(flow(*steps, events="{BFailed: {early: keep}}")).when("Started", n=1).when("BFailed", "ADone")
     told.stands("completed")
     assert "ignored: flow.BFailed came late, b is skipped" in told.last.changes
@@ -147,6 +148,11 @@ def test_a_kept_event_of_which_the_spec_says_nothing_any_more_is_taken() -> None
     story = Story(flow(*steps, events="{BDone: {early: keep}}")).when("Started", "BDone")
     story.spec = flow(*steps)
     story.when("ADone").stands("completed")
+    skipped = (step("a"), step("b", "after: a", "when: saga.n > 5"))
+    late = Story(flow(*skipped, events="{BFailed: {early: keep}}")).when("Started", n=1).when("BFailed")
+    late.spec = flow(*skipped)
+    late.when("ADone").stands("completed")
+    assert "ignored: flow.BFailed came late, b is skipped" in late.last.changes
 
 
 def test_what_is_of_no_use_stays_so_where_it_lets_another_in() -> None:
