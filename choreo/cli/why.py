@@ -65,10 +65,8 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
 
 def _later(instance: Instance | None, now: datetime) -> list[dict[str, Any]]:
     """Steps whose turn has come and that are put off: when they begin."""
-    put_off = (
-        [(step, one.due) for step, one in instance.steps.items() if one.state is StepState.HELD] if instance else []
-    )
-    at = {step: to_datetime(due) for step, due in put_off if due is not None}
+    steps = instance.steps.items() if instance else ()
+    at = {step: to_datetime(one.due) for step, one in steps if one.state is StepState.HELD and one.due is not None}
     return [{"step": step, "at": when, "left_s": round((when - now).total_seconds())} for step, when in at.items()]
 
 

@@ -113,8 +113,7 @@ class EmbeddedLog(LocalLog):
             self._stale = True  # what is on disk is known only when it could be opened again
             raise
         self._last_ms = stamp
-        for group, its in offsets.items():
-            self._offsets.setdefault(group, {}).update(its)
+        self._have_committed(offsets)
         for partition, end in ends.items():
             partition.end = end
         return stored

@@ -134,8 +134,9 @@ class Fetch:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         resumed = self._paused.intersection(partitions)
         self._paused -= resumed
+        ours = resumed & self._next.keys()
         with seam("resuming"):
-            self._consumer.resume(self._to_kafka(ours := resumed & self._next.keys()))
+            self._consumer.resume(self._to_kafka(ours))
         # What was resumed alone is noticed by the client's thread when it next wakes, up to a second later; a seek
         # wakes it.
         for name in ours:

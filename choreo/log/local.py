@@ -127,6 +127,11 @@ class LocalLog(Log):
             known = self._offsets.get(group, {})
             return {name: known.get(name) for name in partitions}
 
+    def _have_committed(self, offsets: GroupOffsets) -> None:
+        """Groups have committed these, and they are kept."""
+        for group, its in offsets.items():
+            self._offsets.setdefault(group, {}).update(its)
+
     def partition(self, name: TopicPartition) -> Partition:
         """The partition of this name. Raises UnknownTopicError."""
         partitions = self._partitions.get(name.topic)

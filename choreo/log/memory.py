@@ -69,6 +69,5 @@ class MemoryLog(LocalLog):
         if transactional:
             for partition in dict.fromkeys([part for part, _ in routed]):
                 partition.end += 1
-        for group, its in offsets.items():
-            self._offsets.setdefault(group, {}).update(its)
+        self._have_committed(offsets)
         return stored
