@@ -51,6 +51,8 @@ class Fetch:
         """Why this consumer can't go on."""
         self._epoch = 0
         """Counts the assignments."""
+        self._ended: dict[TopicPartition, int] = {}
+        """Ends that were come to since the last positions were noted."""
 
     def assign(self, starts: Mapping[TopicPartition, int]) -> None:
         """Read these partitions from these offsets from now on, and no others."""
@@ -87,6 +89,12 @@ class Fetch:
         epoch = self._epoch
         try:
             records = self._records(self._fetched(timeout_s, limit))
+            if epoch == self._epoch:
+                self._note_positions()
+            else:
+                # What came before the change is no longer ours, or comes again: the listener said from where to read.
+                self._rewind()
+                records = []
         except KafkaException as error:
             reported = kafka_error(error)
             if reported.fatal():
@@ -97,13 +105,8 @@ class Fetch:
         except BaseException:
             self._rewind()
             raise
-        if epoch != self._epoch:
-            # What came before the change is no longer ours, or comes again: the listener said from where to read.
-            self._rewind()
-            records = []
         if not records:
             self.raise_failure()
-        self._note_positions()
         return records
 
     def _fetched(self, timeout_s: float, limit: int) -> list[Message]:
@@ -172,8 +175,8 @@ class Fetch:
             if code == _EOF:
                 name = TopicPartition(self._plain[topic], number or 0)
                 offset = report.offset()
-                if name in self._next and offset is not None:
-                    self._next[name] = max(self._next[name], offset)
+                if offset is not None:
+                    self._ended[name] = offset
             elif error.fatal() or code == KafkaError._FATAL:
                 self.fatal = error
             elif code not in _PASSING:
@@ -191,18 +194,22 @@ class Fetch:
         return as_choreo(error, "reading", at)
 
     def _note_positions(self) -> None:
+        ended, self._ended = self._ended, {}
         if not self._asked:
             return
         known = self._next
         with seam("asking for the positions"):
             positions = self._consumer.position([asked for _, asked in self._asked])
+        for name in ended.keys() & known.keys():
+            known[name] = max(known[name], ended[name])
         for (name, _), asked in zip(self._asked, positions, strict=True):
             # below zero: nothing handed out since the last assign or seek, which stands in `known`
             if asked.offset > known[name]:
                 known[name] = asked.offset
 
     def _rewind(self) -> None:
-        """Fetch again whatever was fetched and not handed out."""
+        """Fetch again whatever was fetched and not handed out; an end that was come to after it is none yet."""
+        self._ended.clear()
         if self._next:
             self._go_on()
 
