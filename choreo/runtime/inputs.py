@@ -5,13 +5,33 @@ from collections.abc import Callable, Sequence
 
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
+from choreo.events.envelope import Ids
 from choreo.record import Record, TopicPartition
 from choreo.runtime.frontier import Frontier, Positions
 
+NOBODY = Ids(b"", "")
+"""The ids of a record whose ids can't be read."""
+
+
+class _Line:
+    """The records of one partition at hand, in the order of their offsets, each with the number of the poll that
+    brought it and when it was emitted (microseconds; 0 where nobody asks).
+    """
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Record, int, int]] = deque()
+        self.newest = 0
+        """When the last of them was emitted (microseconds)."""
+        self.late: set[bytes] = set()
+        """Ids of those that stand behind one emitted after them: several write to a partition, each by its own clock
+        and with a transaction of its own.
+        """
+
 
 class Inputs:
-    """One queue a partition; hands out the record that was emitted first, so that a cause comes before what it
-    caused.
+    """One line a partition; hands out the record that was emitted first, so that a cause comes before what it caused.
+
+    A cause at hand goes before what it caused even where it stands behind something emitted later.
     """
 
     def __init__(
@@ -25,33 +45,41 @@ class Inputs:
         self._codec = codec
         self._polled = polled
         self._answered = answered
-        self._queues: dict[TopicPartition, deque[tuple[Record, int]]] = {tp: deque() for tp in self.partitions}
-        """Records, each with the number of the poll that brought it."""
-        self._only = self._queues[self.partitions[0]] if len(self.partitions) == 1 else None
-        self._heads: dict[TopicPartition, int] = {}
-        self._next: TopicPartition | None = None
-        """Where the record lies that is to be handed out next, once that was worked out."""
+        self._lines: dict[TopicPartition, _Line] = {tp: _Line() for tp in self.partitions}
+        self._only = self._lines[self.partitions[0]].waiting if len(self.partitions) == 1 else None
+        self._next: _Line | None = None
+        """Where the record stands that is to be handed out next, once that was worked out."""
         self.count = 0
 
     def feed(self, record: Record, poll: int) -> None:
         """A record came with this poll, as the frontier counts them."""
-        queue = self._queues[record[0], record[1]]  # type: ignore[index]  # a tuple equals its named tuple
-        if not queue:
-            self._next = None
-        queue.append((record, poll))
         self.count += 1
+        if self._only is not None:
+            self._only.append((record, poll, 0))
+            return
+        line = self._lines[record[0], record[1]]  # type: ignore[index]  # a tuple equals its named tuple
+        at = self._emitted_at(record)
+        if not line.waiting:
+            line.newest = at
+            self._next = None
+        elif at >= line.newest:
+            line.newest = at
+        else:
+            line.late.add(self._ids(record).event_id)
+            self._next = None
+        line.waiting.append((record, poll, at))
 
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record to hand out, at hand or yet to be polled."""
-        queue = self._queues[partition]
-        return queue[0][0].offset if queue else self._polled.position(partition)
+        waiting = self._lines[partition].waiting
+        return waiting[0][0].offset if waiting else self._polled.position(partition)
 
     def oldest_ms(self) -> int | None:
         """When the oldest record at hand was written (milliseconds), None where there is none.
 
         Raises IndexError where another thread takes the last one meanwhile.
         """
-        return min((queue[0][0].timestamp_ms for queue in self._queues.values() if queue), default=None)
+        return min((line.waiting[0][0].timestamp_ms for line in self._lines.values() if line.waiting), default=None)
 
     def unsure(self, frontier: Frontier) -> list[TopicPartition]:
         """Inputs that may still hold a cause of the record to hand out next: empty ones, not known to be read up to an
@@ -59,41 +87,60 @@ class Inputs:
         """
         if not self.count or self._only is not None:
             return []
-        record, poll = self._queues[self._first()][0]
-        found = frontier.unread([tp for tp, queue in self._queues.items() if not queue], poll)
+        record, poll, _ = self._first().waiting[0]
+        found = frontier.unread([tp for tp, line in self._lines.items() if not line.waiting], poll)
         return found if found and self._answered(record) else []
 
     def pop(self) -> Record:
-        """The record that was emitted first among those at hand."""
+        """The record to take next, of those at hand."""
         self.count -= 1
         if self._only is not None:
             return self._only.popleft()[0]
-        chosen, self._next = self._first(), None
-        self._heads.pop(chosen, None)
-        return self._queues[chosen].popleft()[0]
+        line, self._next = self._first(), None
+        record, _, _ = line.waiting.popleft()
+        if line.late:
+            line.late.discard(self._ids(record).event_id)
+        return record
 
     def clear(self) -> None:
         """Drop what is at hand: it will be polled again."""
-        for queue in self._queues.values():
-            queue.clear()
-        self._heads.clear()
+        for line in self._lines.values():
+            line.waiting.clear()
+            line.late.clear()
         self._next = None
         self.count = 0
 
-    def _first(self) -> TopicPartition:
+    def _first(self) -> _Line:
         if self._next is None:
-            filled = [tp for tp, queue in self._queues.items() if queue]
-            self._next = filled[0] if len(filled) == 1 else min(filled, key=self._head_at)
+            filled = [line for line in self._lines.values() if line.waiting]
+            self._next = filled[0] if len(filled) == 1 else self._causes_first(min(filled, key=_head_at), filled)
         return self._next
 
-    def _head_at(self, partition: TopicPartition) -> int:
-        """When the first record at hand of an input was emitted (microseconds)."""
-        at = self._heads.get(partition)
-        if at is None:
-            record = self._queues[partition][0][0]
-            try:
-                at = self._codec.emitted_at(record)
-            except DecodeError:
-                at = record.timestamp_ms * 1000
-            self._heads[partition] = at
-        return at
+    def _causes_first(self, chosen: _Line, lines: Sequence[_Line]) -> _Line:
+        """This line, unless the cause of its first record stands within another: then that one, and so on."""
+        hiding = [line for line in lines if line.late and line is not chosen]
+        while hiding:
+            cause = self._ids(chosen.waiting[0][0]).causation_id
+            holding = next((line for line in hiding if cause in line.late), None)
+            if holding is None:
+                break
+            hiding.remove(holding)
+            chosen = holding
+        return chosen
+
+    def _emitted_at(self, record: Record) -> int:
+        try:
+            return self._codec.emitted_at(record)
+        except DecodeError:
+            return record.timestamp_ms * 1000
+
+    def _ids(self, record: Record) -> Ids:
+        try:
+            return self._codec.ids(record)
+        except DecodeError:
+            return NOBODY
+
+
+def _head_at(line: _Line) -> int:
+    """When the first record of a line was emitted (microseconds)."""
+    return line.waiting[0][2]

@@ -219,6 +219,8 @@ class Trial:
                 post.due = self._next_look(member, due, now)
         except Killed:
             pass  # buried where it was struck
+        # Live no time is before that of its writing: whoever handles what this turn said does it later.
+        self.clock.move_to(self.clock.now() + 1)
         if worker.checkpoints != before:
             self._ask()
 
