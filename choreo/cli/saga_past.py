@@ -5,7 +5,6 @@ and where a timer fired in between.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -159,7 +158,7 @@ def _merged(given: Sequence[Received | Command], told: Sequence[Told]) -> Iterat
             now, number = decided.pop(one.event_id)
         else:
             now = max(now, one.at)
-        placed.append((now, number, count, one if one.now == now else replace(one, now=now)))
+        placed.append((now, number, count, one if one.now == now else one._replace(now=now)))
     ticks = [(moment, number, -1, Tick(moment)) for moment, number in decided.values()]
     for *_, past in sorted([*placed, *ticks], key=lambda one: one[:3]):
         yield past

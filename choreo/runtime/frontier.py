@@ -5,8 +5,9 @@ other is known to be handled up to an end seen after the first was polled; polls
 happen in one instant of a clock, and clocks are set back. And a timer due at T fires only when every input has been
 handled up to an end seen at or after T: after an outage, inputs first, then timers.
 
-The first holds where times go on within each partition. They need not where a timer fires in the turn that took an
-input of a later instant: docs/simulation.md says which seeds of the shop show it.
+The first needs clocks that differ by less than an event takes to come back as its effect. Where they differ by more,
+a cause at hand still goes first (inputs.py); one that is yet to be polled, behind a record of a clock that is ahead,
+does not, nor one whose effect comes by way of an event that the task does not read.
 """
 
 from collections.abc import Collection, Iterable

@@ -47,8 +47,12 @@ class Inputs:
         self._answered = answered
         self._lines: dict[TopicPartition, _Line] = {tp: _Line() for tp in self.partitions}
         self._only = self._lines[self.partitions[0]].waiting if len(self.partitions) == 1 else None
+        self._filled: list[_Line] = []
+        """Those with anything at hand."""
         self._next: _Line | None = None
         """Where the record stands that is to be handed out next, once that was worked out."""
+        self._sure_until = -1
+        """The poll up to which every empty line is known to be read to an end seen after it."""
         self.count = 0
 
     def feed(self, record: Record, poll: int) -> None:
@@ -59,15 +63,16 @@ class Inputs:
             return
         line = self._lines[record[0], record[1]]  # type: ignore[index]  # a tuple equals its named tuple
         at = self._emitted_at(record)
-        if not line.waiting:
+        empty = not line.waiting
+        line.waiting.append((record, poll, at))
+        if empty:
             line.newest = at
-            self._next = None
+            self._note_filled()
         elif at >= line.newest:
             line.newest = at
         else:
             line.late.add(self._ids(record).event_id)
             self._next = None
-        line.waiting.append((record, poll, at))
 
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record to hand out, at hand or yet to be polled."""
@@ -88,7 +93,11 @@ class Inputs:
         if not self.count or self._only is not None:
             return []
         record, poll, _ = self._first().waiting[0]
+        if poll <= self._sure_until:
+            return []
         found = frontier.unread([tp for tp, line in self._lines.items() if not line.waiting], poll)
+        if not found:
+            self._sure_until = poll
         return found if found and self._answered(record) else []
 
     def pop(self) -> Record:
@@ -96,10 +105,15 @@ class Inputs:
         self.count -= 1
         if self._only is not None:
             return self._only.popleft()[0]
-        line, self._next = self._first(), None
+        line = self._first()
         record, _, _ = line.waiting.popleft()
         if line.late:
             line.late.discard(self._ids(record).event_id)
+        if not line.waiting:
+            self._note_filled()
+            self._sure_until = -1
+        elif len(self._filled) > 1:
+            self._next = None
         return record
 
     def clear(self) -> None:
@@ -107,12 +121,18 @@ class Inputs:
         for line in self._lines.values():
             line.waiting.clear()
             line.late.clear()
-        self._next = None
+        self._note_filled()
+        self._sure_until = -1
         self.count = 0
+
+    def _note_filled(self) -> None:
+        """A line has come to have records, or to have none."""
+        self._filled = [line for line in self._lines.values() if line.waiting]
+        self._next = None
 
     def _first(self) -> _Line:
         if self._next is None:
-            filled = [line for line in self._lines.values() if line.waiting]
+            filled = self._filled
             self._next = filled[0] if len(filled) == 1 else self._causes_first(min(filled, key=_head_at), filled)
         return self._next
 

@@ -1,7 +1,6 @@
 """The coordinator: a Service like any other, whose one handler asks `decide` and writes down the answer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -144,15 +143,16 @@ class Coordinator(Handler[Event]):
 
     def _received(self, event: Event, ctx: Context) -> Received:
         name, ids = event.contract.full_name, ids_of(ctx)
+        key = key_text(getattr(event, self.reads[name].key)).decode()
         return Received(
-            event=name,
-            key=key_text(getattr(event, self.reads[name].key)).decode(),
-            event_id=ids.event_id,
-            now=to_micros(ctx.now),
-            at=ids.at,
-            fields=self._fields(name, event),
-            correlation_id=ids.correlation_id,
-            cancelled=ids.cancelled,
+            name,
+            key,
+            ids.event_id,
+            to_micros(ctx.now),
+            ids.at,
+            self._fields(name, event),
+            ids.correlation_id,
+            ids.cancelled,
         )
 
     def _fields(self, name: str, event: Event) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class Coordinator(Handler[Event]):
     def _replayed(self, early: EarlyEvent, start: Received) -> Received:
         fields = self._fields(early.event, self._event_of(early))
         event_id, marked = early.event_id.bytes, early.cancelled
-        return replace(start, event=early.event, event_id=event_id, at=early.at, fields=fields, cancelled=marked)
+        return start._replace(event=early.event, event_id=event_id, at=early.at, fields=fields, cancelled=marked)
 
     def _expire(self, key: str, now: int, ctx: Context) -> None:
         kept = self.early.pop(key, ())

@@ -1,7 +1,6 @@
 """The saga's brain: decide(spec, instance, input) -> Decision. No clock, file or socket; the input carries its time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, assert_never
 
 from choreo.saga.adopt import adopt
@@ -59,7 +58,7 @@ def decide(spec: Spec, instance: Instance | None, given: Input) -> Decision:
 def begin(spec: Spec, start: Received, early: Sequence[Received]) -> Decision:
     """Start an instance and apply the events that came before its start, in the order of their arrival."""
     decision = decide(spec, None, start)
-    for event in (replace(one, now=start.now) for one in early):
+    for event in (one._replace(now=start.now) for one in early):
         assert decision.instance is not None
         decision = decision.then(take_early(spec, decision.instance, event))
     return decision
@@ -234,7 +233,7 @@ def _command(spec: Spec, instance: Instance | None, given: Command) -> Decision:
     if why_not is not None:
         draft.note(f"{saying(given)} refused: {why_not}")
         draft.remember_event(given.event_id)
-        return replace(draft.decision(), refused=why_not)
+        return draft.decision()._replace(refused=why_not)
     draft.note(saying(given))
     part = obey(draft, given)
     if part is not None:

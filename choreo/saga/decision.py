@@ -1,7 +1,6 @@
 """What goes into a decision and what comes out of it: values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from choreo.events.envelope import uuid8
@@ -16,8 +15,7 @@ HELD_TIMER = "~held"
 """The timer of the events that an instance keeps for their turn."""
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """An event. `event` is its full name, `fields` those that the spec needs, as JSON has them; times in microseconds.
 
     `at` is when it was emitted, `now` when it is handled. `cancelled` is the mark of a request that another saga made
@@ -34,8 +32,7 @@ class Received:
     cancelled: bool = False
 
 
-@dataclass(frozen=True)
-class Due:
+class Due(NamedTuple):
     """A timer that came due."""
 
     timer: str
@@ -94,8 +91,7 @@ class Migrate(NamedTuple):
 Order = Retry | Skip | Resolve | Cancel | Answer | Migrate
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """An operator's order, with who gave it and why. `at` is when it was given, `now` when it is handled."""
 
     order: Order
@@ -109,8 +105,7 @@ class Command:
 Input = Received | Due | Command
 
 
-@dataclass(frozen=True)
-class Emit:
+class Emit(NamedTuple):
     """An event to emit. `kind` says whether it asks a step to do or undo, only tells where the saga stands, or is what
     an operator answers in place of a service.
 
@@ -134,8 +129,7 @@ class TimerChange(NamedTuple):
     due: int | None
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What follows from one input. An `instance` of None means that there is none any more.
 
     `changes` says in words what changed; () means that nothing did. `keep` asks to hold an early event back until
@@ -153,13 +147,12 @@ class Decision:
     dead_letter: str | None = None
     letters: tuple[tuple[bytes, str], ...] = ()
     refused: str | None = None
-    spec: Spec | None = field(default=None, repr=False, compare=False)
+    spec: Spec | None = None
 
     def then(self, later: "Decision") -> "Decision":
         """Both decisions as one; the later timers win."""
         timers = dict(self.timers) | dict(later.timers)
-        return replace(
-            later,
+        return later._replace(
             emits=self.emits + later.emits,
             timers=tuple(TimerChange(name, due) for name, due in timers.items()),
             changes=self.changes + later.changes,

@@ -36,7 +36,8 @@ class Draft:
         self.status, self.cause, self.ended_at = instance.status, instance.cause, instance.ended_at
         self.due, self.refused = instance.due, instance.refused
         self.cancelled_above = instance.cancelled_above
-        self.held, self.letters = instance.held, list[tuple[bytes, str]]()
+        self.held = instance.held
+        self.letters: list[tuple[bytes, str]] = []
         self.emits: list[Emit] = []
         self.changes: list[str] = []
         self.dead_letter: str | None = None

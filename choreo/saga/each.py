@@ -82,6 +82,8 @@ def parts_of(draft: Draft, given: Received) -> tuple[Part, ...]:
 
 def unknown_in(draft: Draft, given: Received) -> Unknown | None:
     """The first part of an event that means nothing, for there is no such item."""
+    if not draft.spec.fans_out:
+        return None
     return next((part for part in _parts(draft, given) if isinstance(part, Unknown)), None)
 
 

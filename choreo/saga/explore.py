@@ -4,7 +4,7 @@ States that differ in nothing that can matter later are one: times count only by
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -256,10 +256,10 @@ class _Run:
 
     def _inputs(self, world: World, message: Message) -> tuple[World, list[Input]]:
         """An event, or with the start all that came before it, as the coordinator hands it over."""
-        given = replace(message.received, now=world.now)
+        given = message.received._replace(now=world.now)
         if world.instance is not None or given.event != self._around.spec.starts_on:
             return world, [given]
-        early = (replace(one.received, now=world.now) for one in world.early)
+        early = (one.received._replace(now=world.now) for one in world.early)
         return world._replace(early=()), [given, *early]
 
     def _told(

@@ -4,7 +4,7 @@ Pure: `decide` is asked again for every input, in order, each with the time at w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from choreo.saga.adopt import called, dues
@@ -53,7 +53,7 @@ class Run:
         """Start as the coordinator did, with those early events that were still kept then."""
         start, kept = history.start, self.spec.keep_early_us
         early = [one for one in history.early if kept is None or one.now + kept > start.now]
-        told = [_filled(self.spec, replace(one, now=start.now), values) for one in early]
+        told = [_filled(self.spec, one._replace(now=start.now), values) for one in early]
         self._now = start.now
         self._apply(begin(self.spec, _filled(self.spec, start, values), told))
 
@@ -77,7 +77,7 @@ class Run:
         """An earlier migration, which was carried out."""
         self.spec, self.instance, self.timers = spec, order.instance, dues(order.instance)
         renamed = ((emit, emit.step and called(emit.step, order.renamed)) for emit in self.emits)
-        self.emits = [replace(emit, step=name) for emit, name in renamed if name is not None or emit.step is None]
+        self.emits = [emit._replace(step=name) for emit, name in renamed if name is not None or emit.step is None]
 
     def _apply(self, decision: Decision) -> None:
         self.instance = decision.instance
@@ -158,7 +158,7 @@ def _renamed(command: Command, names: Names) -> Command | None:
     if isinstance(order, Cancel | Migrate):
         return command
     name = called(order.step, names)
-    return None if name is None else replace(command, order=order._replace(step=name))
+    return None if name is None else command._replace(order=order._replace(step=name))
 
 
 def _filled(spec: Spec, given: Received, values: Mapping[str, Any]) -> Received:
@@ -171,7 +171,7 @@ def _filled(spec: Spec, given: Received, values: Mapping[str, Any]) -> Received:
             head = "saga." if role is Role.STARTS else f"steps.{step}."
             wanted = spec.remembers if role is Role.STARTS else spec.by_name[step].keeps
             added |= {name: values[head + name] for name in wanted if head + name in values}
-    return replace(given, fields={**added, **given.fields}) if added else given
+    return given._replace(fields={**added, **given.fields}) if added else given
 
 
 def lacking(spec: Spec, instance: Instance) -> list[str]:

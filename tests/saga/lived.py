@@ -1,7 +1,6 @@
 """A story that is written down as the log has it: events with all their fields, orders, and when timers fired."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any, Self
 
 from choreo.saga.decision import Command, Due, Order, Received
@@ -26,7 +25,7 @@ class Lived(Story):
     def received(self, event: str, event_id: bytes | None = None, **fields: Any) -> Received:
         told = CATALOGUE[f"flow.{event}"].model_validate({"case": self.key, **fields}).model_dump(mode="json")
         had = {name: value for name, value in told.items() if name not in self._without}
-        return replace(super().received(event, event_id), fields=had)
+        return super().received(event, event_id)._replace(fields=had)
 
     def give(self, given: Received) -> Self:
         self.past.append(given)

@@ -156,7 +156,7 @@ def test_events_of_one_lane_arrive_in_order_and_others_in_any() -> None:
 def never_asks_to_undo(spec: Spec, instance: Instance | None, given: Input) -> Decision:
     """Moves on as if it had asked."""
     decision = decide(spec, instance, given)
-    return replace(decision, emits=tuple(emit for emit in decision.emits if emit.kind != "undo"))
+    return decision._replace(emits=tuple(emit for emit in decision.emits if emit.kind != "undo"))
 
 
 def forgets_a_step(spec: Spec, instance: Instance | None, given: Input) -> Decision:
@@ -164,7 +164,7 @@ def forgets_a_step(spec: Spec, instance: Instance | None, given: Input) -> Decis
     decision = decide(spec, instance, given)
     after = decision.instance
     if instance is not None and after is not None and after.cause is not None:
-        return replace(decision, emits=(), instance=after.model_copy(update={"steps": instance.steps}))
+        return decision._replace(emits=(), instance=after.model_copy(update={"steps": instance.steps}))
     return decision
 
 
@@ -173,7 +173,7 @@ def undoes_twice(spec: Spec, instance: Instance | None, given: Input) -> Decisio
     decision = decide(spec, instance, given)
     if isinstance(given, Received) and given.event == "shop.ParcelRecalled" and decision.changes:
         again = Emit("shop.ParcelRecallRequested", {}, "undo", "ship", b"another id......", round=2)
-        return replace(decision, emits=(*decision.emits, again))
+        return decision._replace(emits=(*decision.emits, again))
     return decision
 
 
@@ -194,7 +194,7 @@ def goes_on_after_the_end(spec: Spec, instance: Instance | None, given: Input) -
     decision = decide(spec, instance, given)
     if decision.instance is not None and decision.instance.status == "completed" and decision.changes:
         more = Emit("shop.ShipmentRequested", {}, "do", "ship", b"one more........")
-        return replace(decision, emits=(*decision.emits, more))
+        return decision._replace(emits=(*decision.emits, more))
     return decision
 
 
@@ -203,9 +203,8 @@ def ends_too_early(spec: Spec, instance: Instance | None, given: Input) -> Decis
     decision = decide(spec, instance, given)
     after = decision.instance
     if after is not None and after.status == "compensating":
-        return replace(
-            decision, emits=(), instance=after.model_copy(update={"status": "compensated", "ended_at": given.now})
-        )
+        early = {"status": "compensated", "ended_at": given.now}
+        return decision._replace(emits=(), instance=after.model_copy(update=early))
     return decision
 
 

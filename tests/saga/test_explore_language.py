@@ -1,7 +1,5 @@
 """The wider language keeps the promises of `decide` in every run, too."""
 
-from dataclasses import replace
-
 import pytest
 
 from choreo.saga.decide import decide
@@ -50,7 +48,7 @@ def test_who_was_never_asked_to_undo_is_not_taken_for_one_who_refused() -> None:
         if instance is None or after is None or not any(emit.kind == "undo" for emit in decision.emits):
             return decision
         stuck = after.model_copy(update={"status": "stuck", "steps": instance.steps})
-        return replace(decision, emits=(), instance=stuck)
+        return decision._replace(emits=(), instance=stuck)
 
     undo = "compensate: {emit: UndoA, done_on: AUndone, fails_on: Told1, attempts: 1}"
     found = explore(flow(f"{{name: a, completes_on: ADone, {undo}}}", step("b", "after: a")), None, Bounds(), forgets)

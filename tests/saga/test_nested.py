@@ -1,6 +1,5 @@
 """A step that is a saga: orders ship, shipping delivers, each with a coordinator and a key of its own."""
 
-from dataclasses import replace
 from typing import Any
 
 from choreo import Context, Handler, Service, Store
@@ -101,12 +100,12 @@ def test_a_saga_that_goes_back_already_hears_of_a_cancellation_above() -> None:
     """Its further requests are marked, also where it was undone for a reason of its own, or asked before it began."""
     back = Story(load("shipping")).when("ShipmentWanted", "Picked", "DeliveryDropped")
     assert [emit.cancelled for emit in back.emits] == [False, False, False]
-    back.give(replace(back.received("ShipmentUndone"), cancelled=True))
+    back.give(back.received("ShipmentUndone")._replace(cancelled=True))
     assert back.last.changes == ("cancelled above (mall.ShipmentUndone)",)
     back.when("UnpickFailed").after("1s")
     assert [(emit.event, emit.cancelled) for emit in back.emits[3:]] == [("mall.UnpickWanted", True)]
     kept = Story(load("shipping"))
-    kept.give(replace(kept.received("ShipmentUndone"), cancelled=True)).when("ShipmentWanted")
+    kept.give(kept.received("ShipmentUndone")._replace(cancelled=True)).when("ShipmentWanted")
     assert [(emit.event, emit.cancelled) for emit in kept.emits] == [
         ("mall.PickWanted", False),
         ("mall.UnpickWanted", True),
@@ -116,14 +115,14 @@ def test_a_saga_that_goes_back_already_hears_of_a_cancellation_above() -> None:
 def test_a_saga_that_a_cancelled_one_begins_asks_with_its_mark() -> None:
     """An undo may be a saga of its own: what it asks for was wanted by the cancellation, too."""
     begun = Story(load("shipping"))
-    begun.give(replace(begun.received("ShipmentWanted"), cancelled=True))
+    begun.give(begun.received("ShipmentWanted")._replace(cancelled=True))
     assert [emit.cancelled for emit in begun.emits] == [True]
 
 
 def test_a_saga_that_refuses_to_go_back_is_not_cancelled() -> None:
     """Beyond its pivot it goes on for itself: what it asks for then has nothing to do with the cancellation above."""
     story = Story(load("delivery")).when("DeliveryWanted", by_hand=True).when("Loaded", "HandedOver")
-    story.give(replace(story.received("DeliveryUndone"), cancelled=True))
+    story.give(story.received("DeliveryUndone")._replace(cancelled=True))
     assert story.instance is not None
     assert not story.instance.cancelled_above
 

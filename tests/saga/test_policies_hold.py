@@ -79,7 +79,7 @@ def test_no_policy_loses_an_event_without_a_word(
     story.now = 10_000_000
     for event, ago, n, passing in [("Started", 0, 0, "0s"), *coming] if begun else coming:
         story.after(passing)
-        received = replace(story.received(event, n=n), at=story.now - ago * 1_000_000)
+        received = story.received(event, n=n)._replace(at=story.now - ago * 1_000_000)
         story.give(received)
         last = story.last
         assert last.changes or last.keep or last.letters or last.dead_letter, event
@@ -96,7 +96,7 @@ def test_to_take_and_ignore_is_what_happens_without_a_policy(coming: list[tuple[
     for event, ago, n, passing in [("Started", 0, 0, "0s"), *coming]:
         for story in (plain, said):
             story.after(passing)
-            story.give(replace(story.received(event, n=n), at=story.now - ago * 1_000_000))
+            story.give(story.received(event, n=n)._replace(at=story.now - ago * 1_000_000))
         assert plain.emits == said.emits
         assert plain.timers == said.timers
         assert plain.instance is not None

@@ -1,7 +1,5 @@
 """Every role that an event can have is known wherever roles are told apart: the next one can't be forgotten."""
 
-from dataclasses import replace
-
 import pytest
 
 from choreo.saga.arrivals import timing_of
@@ -71,9 +69,8 @@ def test_an_event_in_time_is_told_so_and_changes_something(role: Role) -> None:
         told(story, one)
     assert story.instance is not None
     draft = Draft(SPEC, story.instance, story.now + 1)
-    given = replace(
-        Story(SPEC).received(event, item="y" if event == "Told5" else "x"), now=story.now + 1, at=story.now + 1
-    )
+    given = Story(SPEC).received(event, item="y" if event == "Told5" else "x")
+    given = given._replace(now=story.now + 1, at=story.now + 1)
     (part,) = parts_of(draft, given)
     assert part.role is role
     assert timing_of(draft, part, given) is None
@@ -89,7 +86,7 @@ def test_no_event_comes_in_a_way_that_its_policy_could_not_name(life: tuple[str,
         draft = Draft(SPEC, story.instance, story.now + 1)
         for name in SPEC.parts:
             for at in (0, story.now, story.now + 1):
-                given = replace(story.received(name, item="x"), now=story.now + 1, at=at)
+                given = story.received(name, item="x")._replace(now=story.now + 1, at=at)
                 for part in parts_of(draft, given):
                     timing = timing_of(draft, part, given)
                     assert timing is None or timing in _timings(SPEC, part._replace(step=part.step.partition("[")[0]))

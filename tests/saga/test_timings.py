@@ -1,7 +1,5 @@
 """decide: how an event comes, by its role and by the state that it meets: the table of docs/sagas.md, case by case."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.saga.flow import flow, step
@@ -37,7 +35,7 @@ def came(past: str, event: str, at: int | None = None) -> str:
         story.when(one)
     story.now += SECOND
     given = story.received(event)
-    story.give(given if at is None else replace(given, at=at * SECOND))
+    story.give(given if at is None else given._replace(at=at * SECOND))
     said = [reason.removeprefix(f"saga flow o1: flow.{event} ") for _, reason in story.last.letters]
     assert len(said) <= 1
     return said[0] if said else ""
