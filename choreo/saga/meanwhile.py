@@ -51,8 +51,8 @@ def _check_excluded(
 def _over(step: RawStep, by_name: Mapping[str, RawStep], seen: frozenset[str]) -> frozenset[str]:
     """The steps that are surely done or skipped by the turn of a step.
 
-    Not looked beyond is what may be settled before its own turn: by an event that skips it or comes early, by a step that
-    it is done during, or because too few are left that it waits for.
+    Not looked beyond is what may be settled before its own turn: by an event that skips it or comes early, by the step
+    that it is done during, or because too few are left that it waits for.
     """
     needed = step.after.steps if step.after.enough in (None, len(step.after.steps)) else ()
     direct = {text.value for text in (*needed, *step.otherwise) if text.value in by_name} - seen
