@@ -156,7 +156,7 @@ class _Steps:
         if time is None:
             return None
         if not time.present.fits(Kind.TIMESTAMP):
-            said = f"a point in time is wanted, this gives {time.present.one}"
+            said = f"a point in time is wanted, this gives {time.one}"
             self.problems.add(written.place, "wrong-type", said, "a duration, or a field that is a datetime")
         self._check_read(raw, time, written, before)
         return time
@@ -209,8 +209,8 @@ class _Steps:
         if when is None:
             return None
         if when.kind is not Kind.BOOL:
-            said = f"a condition is true or false, this gives {when.kind.one}"
-            cure = ""
+            said = f"a condition is true or false, this gives {when.one}"
+            cure = f"compare it: {when.text} > 0" if when.gives and when.gives.is_decimal else ""
             if when.kind is Kind.DYN:
                 said, cure = MAY_BE_NULL, f"compare it: {when.text} == true"
                 cure = "ask whether it is null: saga.x != null" if "has(" in when.text else cure
