@@ -76,8 +76,8 @@ def time_of(spec: Spec, step: Step) -> Iterator[str]:
     if step.within_us is not None or step.deadline_us is not None:
         yield from _when_over(spec, step)
     if step.remind is not None:
-        yield f"reminds by {short(step.remind.emission.event)}"
-        yield f"every {_span(step.remind.every_us)}, {_times(step.remind.at_most)}"
+        rule = step.remind
+        yield f"reminds by {short(rule.emission.event)} every {_span(rule.every_us)}, {_times(rule.at_most)}"
 
 
 def _when_over(spec: Spec, step: Step) -> Iterator[str]:
