@@ -223,14 +223,15 @@ class _Steps:
             self._check_reference(raw, reference, written, before)
 
     def _check_reference(self, raw: RawStep, read: Reference, written: Text, before: frozenset[str]) -> None:
-        if read.step and read.step not in before:
+        if read.step and read.step not in before and raw.name.value not in self.order.lost:
             said = f"step {raw.name.value} reads step {read.step}, but does not come after it"
             self.problems.add(written.place, "not-before", said, f"add after: {read.step}")
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
         undo = raw.compensate
         if undo is None:
-            beyond = any(step.pivot for step in self.raw.steps if step.name.value in before)
+            lost = raw.name.value in self.order.lost
+            beyond = any(step.pivot for step in self.raw.steps if lost or step.name.value in before)
             if not (raw.says_compensate or raw.pivot or beyond):
                 said = f"nothing undoes step {raw.name.value}"
                 self.problems.add(raw.name.place, "no-compensation", said, undo_cure(raw))
