@@ -178,10 +178,12 @@ def _tried(
     return [value for value in dict.fromkeys([*found, *nothing]) if _may_be(whole, one, name, value)]
 
 
-def _may_be(whole: Choreography, one: SpecFile, name: str, value: object) -> bool:
-    """Whether an event takes this value, so that the name may come to hold it."""
+def _may_be(whole: Choreography, one: SpecFile, name: str, value: Any) -> bool:
+    """Whether an event takes this value, so that the name may come to hold it. Of items there are none or more."""
     reference = Reference.named(name)
     step = one.spec.by_name.get(reference.step or "") if reference else None
+    if step is not None and step.for_each is not None:
+        return bool(value >= 0)
     events = step.completes_on if step else (one.spec.starts_on,)
     known = [whole.catalogue[event] for event in events if event in whole.catalogue]
     if reference is None or not known:

@@ -15,6 +15,10 @@ from tests.saga.flow import CATALOGUE, FlowEvent, source, step
 BIG, SMALL, ASKED = "when: saga.n > 5", "when: saga.n <= 5", "when: size(saga.items) > 2"
 
 
+EACH = step("a", "for_each: saga.items", "item_key: item", "complete: any")
+NONE, SOME = "when: steps.a.failed == 0", "when: steps.a.failed > 0"
+
+
 class Ordered(FlowEvent):
     """`kind` is one of two, `weight` never nothing, `rush` not always known."""
 
@@ -104,12 +108,13 @@ def test_a_field_that_may_be_null() -> None:
         (step("a", BIG), step("b", "after: {any: a}")),
         (step("a", BIG), step("b", BIG), step("c", "after: {at_least: 2, of: [a, b]}")),
         (step("a", BIG), step("b", BIG), step("c", "after: [a, b]")),
+        (EACH, step("b", "after: a", NONE), step("c", "after: a", SOME), step("d", "after: {any: [b, c]}")),
         (step("a", BIG), step("b", BIG), step("c", BIG, "after: {any: [a, b]}")),
         (step("a", BIG), step("b", BIG), step("c", "after: {any: [a, b]}", "tell: {skipped: Told1}")),
         (step("a", BIG), step("b", BIG), step("c", "after: {any: [a, b]}"), step("d", "else: c")),
         (step("a", "skips_on: Told1"), step("b", "skips_on: Told2"), step("c", "after: {any: [a, b]}")),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_what_is_reached_or_said(steps: tuple[str, ...]) -> None:
     """Nothing is said where enough are taken in every way, or where the spec says what happens else."""
