@@ -27,6 +27,7 @@ CODES: Mapping[str, Code] = {
     "cannot-end": Code("error", "A step whose end depends on what comes after it."),
     "undo-cannot-end": Code("error", "A request to undo that does not lead to its answer."),
     "constant-condition": Code("warning", "A condition that is always true."),
+    "skipped-silently": Code("warning", "A step that too few others lead to, and nobody says what happens then."),
     "unknown-status": Code("error", "A condition compares a step's status with a word that is none."),
     "unknown-value": Code("error", "A condition compares a field with a text that it never holds."),
     "unfit-value": Code("error", "A constant of a mapping is nothing that the field takes."),

@@ -12,6 +12,7 @@ from choreo.checks.partitions import find_partitions
 from choreo.checks.partners import find_partners
 from choreo.checks.paths import find_paths
 from choreo.checks.settings import find_settings
+from choreo.checks.skipping import find_skipping
 from choreo.checks.values import find_values
 from choreo.checks.versions import find_versions
 from choreo.checks.waiting import find_waiting
@@ -21,6 +22,7 @@ CHECKS: tuple[Callable[[Choreography], Iterator[Finding]], ...] = (
     find_handlers,
     find_partners,
     find_paths,
+    find_skipping,
     find_values,
     find_waiting,
     find_correlation,

@@ -43,12 +43,12 @@ def _asked(whole: Choreography, one: SpecFile, asked: Expression) -> Iterator[tu
     """Each name that is held against a text, with that text and all that the named one may be."""
     for left, first, second, third, fourth, right in _COMPARED.findall(asked.text):
         name = left or right
-        yield name, first or second or third or fourth, _values_of(whole, one, name)
+        yield name, first or second or third or fourth, values_of(whole, one, name)
     for path, its_type, word in asked.compared:
         yield path, word, _texts_of(its_type.annotation)
 
 
-def _values_of(whole: Choreography, one: SpecFile, name: str) -> tuple[str, ...]:
+def values_of(whole: Choreography, one: SpecFile, name: str) -> tuple[str, ...]:
     """All texts that a field may hold; () where it may hold any."""
     reference = Reference.named(name)
     if reference is None:
@@ -87,13 +87,13 @@ def _constants(whole: Choreography, one: SpecFile, step: str, emissions: Iterabl
             if event is None or not isinstance(source, Computed) or source.expression.reads:
                 continue
             answer = source.expression.evaluate({})
-            fault = None if answer.problem else _fault(event, name, answer.value)
+            fault = None if answer.problem else fault_of(event, name, answer.value)
             if fault:
                 says = f"{emission.event}.{name} does not take {answer.value!r}: {fault}"
                 yield Finding("unfit-value", says, one.spot(source.expression.text, step), "map what the field takes")
 
 
-def _fault(event: type[Event], name: str, value: object) -> str | None:
+def fault_of(event: type[Event], name: str, value: object) -> str | None:
     """What the event says to this value of one of its fields; the others are not looked at."""
     try:
         event.model_validate({name: value})

@@ -19,8 +19,9 @@ from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.coordinator import coordinator
 from choreo.saga.lock_events import lock_events
 from choreo.saga.locks import lock_services
-from choreo.saga.offers import NOBODY
-from choreo.saga.spec import examine_spec, folder_of, shared_beside
+from choreo.saga.offers import NOBODY, called
+from choreo.saga.problems import Problems
+from choreo.saga.spec import Spec, examine_spec, folder_of, shared_beside
 from choreo.service.service import Service
 
 
@@ -117,6 +118,7 @@ class Checked:
         catalogue, files = self._finder.catalogue(), list(paths)
         log = (lambda: self._project.log) if self._asks_log else None
         self._offers = offers_of([*files, *self._finder.spec_files()], log)
+        seen: list[tuple[Path, str, Spec | None, Problems]] = []
         for path in files:
             try:
                 source, shared = path.read_bytes().decode(), shared_beside(path)
@@ -128,9 +130,11 @@ class Checked:
                 yield self._failed("cannot-load", error)
                 continue
             near = self._offers.behind(folder_of(path))
-            spec, problems = examine_spec(source, str(path), catalogue, near, shared)
+            seen.append((path, source, *examine_spec(source, str(path), catalogue, near, shared)))
+        broken = {saga for _, source, _, problems in seen if problems.found for saga in called(source)}
+        for path, source, spec, problems in seen:
             for problem in problems.found:
-                if problem.code == "unknown-event" and self._hidden:
+                if problem.nested in broken or (problem.code == "unknown-event" and self._hidden):
                     continue
                 yield Finding(problem.code, problem.text, Spot(str(path), *problem.place), problem.cure)
             if spec is None or problems.found:

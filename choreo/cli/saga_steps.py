@@ -1,9 +1,11 @@
 """The steps of an instance as text: their order by indentation, where it stands by an arrow, and what it knows."""
 
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 from choreo.cli.saga_rows import short_names
+from choreo.diagram.words import rules_of
 from choreo.saga.instance import OPEN, Instance
 from choreo.saga.items import whole_in
 from choreo.saga.rules import Part, Role, Spec, Step
@@ -22,9 +24,9 @@ WAITS_FOR = {
 def diagram(row: Mapping[str, Any], spec: Spec | None) -> Iterator[str]:
     """One line a step: further in what comes later, `<--` where an event is awaited. Without a spec, the states.
 
-    The items of a step stand below it.
+    Below a step that is under way or still to come stands what the spec says of it, and below a step its items.
     """
-    depths = _depths(spec) if spec else {}
+    depths, ahead = _depths(spec) if spec else {}, remaining(row)
     places = {name: number for number, name in enumerate(row["steps"])}
     for name in sorted(row["steps"], key=lambda name: (places.get(whole_in(name), 0), places[name])):
         whole, state = whole_in(name), row["steps"][name]
@@ -36,6 +38,15 @@ def diagram(row: Mapping[str, Any], spec: Spec | None) -> Iterator[str]:
             awaited = short_names(awaited_by(row, spec, name))
             line += f"  <-- waits for {' or '.join(awaited)}" if awaited else ""
         yield line
+        if spec and name in ahead and name in spec.by_name:
+            yield from _rules(spec, spec.by_name[name], "  " * (depth + 1))
+
+
+def _rules(spec: Spec, step: Step, margin: str) -> list[str]:
+    """Its condition, time limits and the rest that the picture of the spec has, in as few lines as are easily read."""
+    rules = [f"when {step.when.text}"] if step.when else []
+    rules += rules_of(spec, step)
+    return wrap("; ".join(rules), 110, initial_indent=f"{margin}- ", subsequent_indent=f"{margin}  ")
 
 
 def _order(step: Step) -> str:

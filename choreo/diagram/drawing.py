@@ -4,75 +4,88 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from choreo.diagram.graph import Arrow, Box, Graph
 from choreo.diagram.parts import Parts
+from choreo.diagram.words import (
+    again_of,
+    decided_by,
+    gives_back,
+    items_of,
+    lock_of,
+    names,
+    short,
+    time_of,
+    told,
+    too_late,
+    turn_of,
+    undo_of,
+)
 from choreo.events.event import Event
-from choreo.saga.clauses import FanOut
+from choreo.saga.clauses import Cancellation, Telling
 from choreo.saga.rules import Spec, Step
 
 OUTSIDE = "outside"
 
 
 def graph_of_spec(spec: Spec) -> Graph:
-    """Its steps in their order, what each waits for, how each is undone, where there is no way back."""
-    start = Box("start", (_short(spec.starts_on),), "event")
-    boxes, arrows = [start], list[Arrow]()
+    """Its steps in their order, what each waits for and how long, how each is undone, where there is no way back."""
+    tells = [one for one in spec.tells if not gives_back(spec, one)]
+    begun = (*told(tells, "started"), *_told_elsewhere(spec, tells))
+    boxes, arrows = [Box("start", (short(spec.starts_on), *begun), "event")], list[Arrow]()
     ends = [step.name for step in spec.steps if not any(step.name in other.after for other in spec.steps)]
     for step in spec.steps:
-        boxes.append(Box(f"step {step.name}", tuple(_of_step(step)), "pivot" if step.pivot else "step"))
+        boxes.append(Box(f"step {step.name}", tuple(_of_step(spec, step)), "pivot" if step.pivot else "step"))
         befores = [f"step {name}" for name in step.after] or ["start"]
         arrows += [Arrow(before, f"step {step.name}", _condition(step)) for before in befores]
-        undo = step.compensate
-        if undo is not None:
-            says = (f"undo {step.name}", f"asks {_short(undo.emit.event)}", f"done on {_names(undo.done_on)}")
-            fails = (f"fails on {_names(undo.fails_on)}",) if undo.fails_on else ()
-            boxes.append(Box(f"undo {step.name}", says + fails, "undo"))
+        if step.compensate is not None:
+            boxes.append(Box(f"undo {step.name}", (f"undo {step.name}", *undo_of(step.compensate)), "undo"))
             arrows.append(Arrow(f"step {step.name}", f"undo {step.name}", (), "undo"))
-    boxes.append(Box("completed", ("completed",), "end"))
+    boxes.append(Box("completed", ("completed", *told(tells, "completed")), "end"))
     arrows += [Arrow(f"step {name}", "completed") for name in ends]
     if spec.cancels_on is not None:
-        boxes.append(Box("cancel", (_short(spec.cancels_on.event),), "event"))
-        boxes.append(Box("cancelled", ("cancelled", "what was done is undone"), "end"))
-        arrows.append(Arrow("cancel", "cancelled", (), "cancel"))
+        says = ("cancelled", "what was done is undone", *told(tells, "cancelled"))
+        boxes += [Box("cancel", (short(spec.cancels_on.event),), "event"), Box("cancelled", says, "end")]
+        until = (*too_late(spec, pivots_only=False), *_refused(spec.cancels_on))
+        arrows.append(Arrow("cancel", "cancelled", until, "cancel"))
     if spec.compensates_on is not None:
-        boxes.append(Box("take back", (_short(spec.compensates_on.event),), "event"))
-        boxes.append(Box("compensated", ("compensated", "also what was complete"), "end"))
-        arrows.append(Arrow("take back", "compensated", (), "cancel"))
+        says = ("compensated", "also what was complete", *told(tells, "compensated"))
+        boxes += [Box("take back", (short(spec.compensates_on.event),), "event"), Box("compensated", says, "end")]
+        until = (*too_late(spec, pivots_only=True), *_refused(spec.compensates_on))
+        arrows.append(Arrow("take back", "compensated", until, "cancel"))
     return Graph(f"saga {spec.name}, version {spec.version}", tuple(boxes), tuple(arrows))
 
 
-def _of_step(step: Step) -> Iterator[str]:
+def _told_elsewhere(spec: Spec, tells: Iterable[Telling]) -> Iterator[str]:
+    """What is told at ends that have no box: a saga may come to them from anywhere."""
+    drawn = {"started", "completed"} | ({"cancelled"} if spec.cancels_on else set())
+    drawn |= {"compensated"} if spec.compensates_on else set()
+    return told(one for one in tells if one.moment not in drawn)
+
+
+def _refused(asked: Cancellation) -> Iterator[str]:
+    if asked.refused is not None:
+        yield f"later {short(asked.refused.event)}"
+
+
+def _of_step(spec: Spec, step: Step) -> Iterator[str]:
     yield f"{step.name} (pivot)" if step.pivot else step.name
-    if step.enough is not None:
-        yield f"once {step.enough} of {len(step.after)} are done"
+    yield from turn_of(step)
     if step.for_each is not None:
-        yield f"for each of {_list(step.for_each)}: {_share(step.for_each)}"
+        yield from items_of(step.for_each)
     if step.nested is not None:
         yield f"is saga {step.nested.saga}"
+    yield from lock_of(spec, step)
     if step.emit is not None:
-        yield f"asks {_short(step.emit.event)}"
-    if step.human is not None:
-        then = f", then {step.human.escalate_to}" if step.human.escalate_to else ""
-        yield f"decided by {step.human.role}{then}"
+        yield f"asks {short(step.emit.event)}"
+    yield from decided_by(step)
     for word, events in (
         ("done on", step.completes_on),
         ("fails on", step.fails_on),
         ("may have happened on", step.unknown_on),
-        ("taken out on", step.skips_on),
-        ("taken back on", step.reopens_on),
     ):
         if events:
-            yield f"{word} {_names(events)}"
-    if step.repeat is not None:
-        yield f"again until {step.repeat.until.text}"
-
-
-def _list(rule: FanOut) -> str:
-    return f"saga.{rule.items.field}" if rule.items.step is None else f"steps.{rule.items.step}.{rule.items.field}"
-
-
-def _share(rule: FanOut) -> str:
-    if rule.at_least is not None:
-        return "any" if rule.at_least == 1 else f"{rule.at_least} of them"
-    return "all" if rule.percent == 100 else f"{rule.percent}% of them"
+            yield f"{word} {names(events)}"
+    yield from time_of(spec, step)
+    yield from again_of(spec, step)
+    yield from told(step.tells)
 
 
 def _condition(step: Step) -> tuple[str, ...]:
@@ -108,13 +121,5 @@ def _classes(parts: Parts, names: Iterable[str]) -> list[type[Event]]:
 def _by_topic(ways: Mapping[str, list[type[Event]]]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for box, events in ways.items():
         for topic in sorted({event.contract.topic for event in events}):
-            names = sorted({_short(event.contract.full_name) for event in events if event.contract.topic == topic})
+            names = sorted({short(event.contract.full_name) for event in events if event.contract.topic == topic})
             yield box, topic, tuple(names)
-
-
-def _names(events: tuple[str, ...]) -> str:
-    return " or ".join(_short(event) for event in events)
-
-
-def _short(event: str) -> str:
-    return event.rpartition(".")[2]

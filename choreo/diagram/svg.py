@@ -12,6 +12,7 @@ text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1f2933;text-anchor:mi
 .box rect{fill:#fff;stroke:#52606d;stroke-width:1.2}.pivot rect{stroke-width:3.5}
 .undo rect{fill:#fff4e5;stroke:#b44d12;stroke-dasharray:5 3}.event rect{fill:#e6f0fa;stroke:#2b6cb0}
 .end rect{fill:#e8f5e9;stroke:#2e7d32}.topic rect{fill:#f0f2f5}.saga rect{fill:#f3e8fd;stroke:#6b21a8}
+.box tspan:first-child{font-weight:bold}
 .arrow path{fill:none;stroke:#52606d;stroke-width:1.2}
 .arrow.undo path,.arrow.cancel path{stroke:#b44d12;stroke-dasharray:5 3}
 .arrow rect{fill:#fff;stroke:none}"""

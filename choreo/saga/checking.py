@@ -156,7 +156,7 @@ class _Steps:
         if time is None:
             return None
         if not time.present.fits(Kind.TIMESTAMP):
-            said = f"a point in time is wanted, this gives {time.present.one}"
+            said = f"a point in time is wanted, this gives {time.one}"
             self.problems.add(written.place, "wrong-type", said, "a duration, or a field that is a datetime")
         self._check_read(raw, time, written, before)
         return time
@@ -209,8 +209,8 @@ class _Steps:
         if when is None:
             return None
         if when.kind is not Kind.BOOL:
-            said = f"a condition is true or false, this gives {when.kind.one}"
-            cure = ""
+            said = f"a condition is true or false, this gives {when.one}"
+            cure = f"compare it: {when.text} > 0" if when.gives and when.gives.is_decimal else ""
             if when.kind is Kind.DYN:
                 said, cure = MAY_BE_NULL, f"compare it: {when.text} == true"
                 cure = "ask whether it is null: saga.x != null" if "has(" in when.text else cure
@@ -223,14 +223,15 @@ class _Steps:
             self._check_reference(raw, reference, written, before)
 
     def _check_reference(self, raw: RawStep, read: Reference, written: Text, before: frozenset[str]) -> None:
-        if read.step and read.step not in before:
+        if read.step and read.step not in before and raw.name.value not in self.order.lost:
             said = f"step {raw.name.value} reads step {read.step}, but does not come after it"
             self.problems.add(written.place, "not-before", said, f"add after: {read.step}")
 
     def _compensation(self, raw: RawStep, before: frozenset[str]) -> Compensation | None:
         undo = raw.compensate
         if undo is None:
-            beyond = any(step.pivot for step in self.raw.steps if step.name.value in before)
+            lost = raw.name.value in self.order.lost
+            beyond = any(step.pivot for step in self.raw.steps if lost or step.name.value in before)
             if not (raw.says_compensate or raw.pivot or beyond):
                 said = f"nothing undoes step {raw.name.value}"
                 self.problems.add(raw.name.place, "no-compensation", said, undo_cure(raw))

@@ -82,6 +82,11 @@ class Expression:
     compared: tuple[Compared, ...] = field(default=(), compare=False, repr=False, kw_only=True)
     """What lies within values and is held against a text."""
 
+    @property
+    def one(self) -> str:
+        """`a string`, `a decimal`: what it gives where nothing is null, as people call it."""
+        return self.gives.one if self.gives and self.gives.present is self.present else self.present.one
+
     def evaluate(self, values: Mapping[str, Any]) -> Answer:
         """The result over these variables, as JSON has them. A missing variable is a problem only where it matters.
 
@@ -106,6 +111,13 @@ class Language:
 
     def compile(self, text: str) -> Expression:
         """Raises BadExpression for a syntax error, an unknown variable or field, or types that don't fit."""
+        try:
+            return self._expression(text)
+        except BadExpression as error:
+            _name_decimals(ValuePaths(text, self.types, tree_of(text)), error)
+            raise
+
+    def _expression(self, text: str) -> Expression:
         written = _Written(text)
         plain = written.made_by(lambda now: self._compiled(self._env, now))
         kind, names = _kind(plain), [name for name in names_in(text) if name in self.types]
@@ -195,6 +207,10 @@ _NAMES = re.compile(r"(?<![\w.])(?:saga\.[A-Za-z_]\w*|steps\.[A-Za-z_]\w*\.[A-Za
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MIXED = re.compile(r"found no matching overload for '_(\S+)_' applied to '\((double, int|int, double)\)'")
 _OVERLOAD = re.compile(r"found no matching overload for '[_@]?(.+?)_?' applied to '\((.*)\)'")
+_REFUSED = re.compile(r"('.*' does not take )\((.*)\)")
+_BETWEEN_TYPES = re.compile(r",\s*(?![^()]*\))")
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in")
+COMPARED_WITH = "a decimal is compared with a decimal, a float or a number such as 9.5; with an int as double(...)"
 _WELL_KNOWN = re.compile(r"google\.protobuf\.(Timestamp|Duration)")
 _UNKNOWN = re.compile(r"undeclared reference to '([^']+)'")
 _INT_AFTER = re.compile(r"\s*-?\s*\d+(?![\w.])")
@@ -250,6 +266,26 @@ def _explained(text: str, error: str) -> BadExpression:
     elif said.startswith("Syntax error"):
         said = said.partition(" expecting {")[0].replace("Syntax error", "syntax error")
     return BadExpression(said, offset)
+
+
+def _name_decimals(found: ValuePaths, error: BadExpression) -> None:
+    """Call what CEL has as a double by the name of its type, where that is a Decimal, and say what goes with it."""
+    nodes = found.tree.walk() if found.tree else ()
+    at = [one for one in nodes if one.start <= error.offset < one.end and one.sort in ("operator", "call", "method")]
+    if not at:
+        return
+    node = min(at, key=lambda one: one.end - one.start)
+    parts = node.parts
+    decimals = [(part.start, part.end) in found.decimals for part in parts]
+    said = str(error)
+    if refused := _REFUSED.fullmatch(said):
+        types = _BETWEEN_TYPES.split(refused[2])
+        named = ["decimal" if name == "double" and one else name for name, one in zip(types, decimals, strict=False)]
+        error.args = (f"{refused[1]}({', '.join([*named, *types[len(named) :]])})",)
+    elif any(decimals):
+        error.args = (said.replace("a double and an int", "a decimal and an int"),)
+    if error.args[0] != said and node.name in COMPARISONS:
+        error.cure = error.cure or COMPARED_WITH
 
 
 def _kind(compiled: Any) -> Kind:

@@ -83,10 +83,11 @@ def isolated(spec: Spec, how: Isolation | None) -> Spec:
 def _lockable(found: RawIsolation, words: Vocabulary, starts_on: str, problems: Problems) -> Kind | None:
     if not words.has_field(starts_on, found.by):
         return None
-    kind = words.type(starts_on, found.by.value).kind
+    its_type = words.type(starts_on, found.by.value)
+    kind = its_type.kind
     if kind in (Kind.STRING, Kind.INT):
         return kind
-    what = "may be null or of several kinds" if kind is Kind.DYN else f"is {kind.one}"
+    what = "may be null or of several kinds" if kind is Kind.DYN else f"is {its_type.one}"
     said = f"{starts_on}.{found.by.value} {what}, and names a lock"
     problems.add(found.by.place, "wrong-type", said, "a field that is always there: a text or a whole number")
     return None

@@ -98,6 +98,16 @@ class ValueType:
         return kind_of(self._one)
 
     @property
+    def is_decimal(self) -> bool:
+        """Whether it is a Decimal, or such a one or None. CEL takes it for a double, people know what they wrote."""
+        return isinstance(self._one, type) and issubclass(self._one, Decimal)
+
+    @property
+    def one(self) -> str:
+        """`a string`, `a decimal`: what values that are not None are called."""
+        return "a decimal" if self.is_decimal else self.present.one
+
+    @property
     def inside(self) -> Kind:
         """The kind of such values in a list or table: a datetime is a text there."""
         return Kind.STRING if self.present is Kind.TIMESTAMP else self.present
@@ -220,7 +230,7 @@ class Misfit(NamedTuple):
 def misfit(has: ValueType, wanted: ValueType, within: str = "") -> Misfit | None:
     """What is wrong where a value that is not null is put into such a field; None where nothing is, or nobody knows."""
     if not has.present.fits(wanted.present):
-        return Misfit(within, f"is {wanted.present.one}", f"is {has.present.one}")
+        return Misfit(within, f"is {wanted.one}", f"is {has.one}")
     if has.is_record and wanted.is_record and within.count(".") < _DEEPEST:
         return _misfit_of_records(has, wanted, within)
     if has.inner is None or wanted.inner is None:
@@ -239,7 +249,7 @@ def _misfit_of_records(has: ValueType, wanted: ValueType, within: str) -> Misfit
     for name, one in has.fields.items():
         there = wanted.fields.get(name)
         if there is None and wanted.is_closed:
-            return Misfit(f"{within}.{name}", "is no field", f"is {one.present.one}")
+            return Misfit(f"{within}.{name}", "is no field", f"is {one.one}")
         if there is not None and (found := misfit(one, there, f"{within}.{name}")):
             return found
     return None

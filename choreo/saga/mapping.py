@@ -67,8 +67,10 @@ class Mapper:
             return None
         wanted = self.words.type(event, name).present
         if not expression.present.fits(wanted):
-            said = f"{event}.{name} is {wanted.one}, this gives {expression.present.one}"
-            self.problems.add(text.place, "wrong-type", said)
+            field = self.words.type(event, name)
+            said = f"{event}.{name} is {field.one}, this gives {expression.one}"
+            cure = "a decimal takes a decimal, a float, an int or a number such as 9.5" if field.is_decimal else ""
+            self.problems.add(text.place, "wrong-type", said, cure)
             return None
         if expression.gives and (found := misfit(expression.gives, self.words.type(event, name))) and found.within:
             said = f"{event}.{name}{found.within} {found.wanted}, and in what this gives it {found.there}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from choreo.saga.order import Order
 from choreo.saga.problems import Problems, did_you_mean
 from choreo.saga.raw import RawStep
+from choreo.saga.yaml import Text
 
 
 def excluded(step: RawStep, steps: Iterable[RawStep]) -> tuple[str, ...]:
@@ -27,8 +28,40 @@ def check_meanwhile(steps: Sequence[RawStep], order: Order, problems: Problems) 
         if (step.during or excluded(step, steps)) and not step.emit:
             said = f"step {name} has no emit, so nothing can be put off"
             problems.add(step.name.place, "nothing-to-hold", said, "add emit: the event that asks for the step")
+        for text in step.excludes:
+            if text.value in by_name:
+                _check_excluded(step, by_name[text.value], text, by_name, problems)
         if step.during and step.during.value in by_name:
             _check_during(step, step.during.value, by_name, order, problems)
+
+
+def _check_excluded(
+    step: RawStep, other: RawStep, written: Text, by_name: Mapping[str, RawStep], problems: Problems
+) -> None:
+    """Of two of which one is surely over when the other begins, none ever waits; `other` is where it is reopened."""
+    for later, earlier in ((step, other), (other, step)):
+        before, after = earlier.name.value, later.name.value
+        if before in _over(later, by_name, frozenset()) and not earlier.reopens_on:
+            said = f"step {after} begins once {before} is over, so excludes holds neither of them back"
+            cure = f"a choice is else: {before}; or leave {written.value} out of excludes"
+            problems.add_since(written.place, "nothing-to-exclude", said, cure)
+            return
+
+
+def _over(step: RawStep, by_name: Mapping[str, RawStep], seen: frozenset[str]) -> frozenset[str]:
+    """The steps that are surely done or skipped by the turn of a step.
+
+    Not looked beyond is what may be settled before its own turn: by an event that skips it or comes early, by the step
+    that it is done during, or because too few are left that it waits for.
+    """
+    needed = step.after.steps if step.after.enough in (None, len(step.after.steps)) else ()
+    direct = {text.value for text in (*needed, *step.otherwise) if text.value in by_name} - seen
+    found = frozenset(direct)
+    for name in sorted(direct):
+        one = by_name[name]
+        if one.emit and not (one.skips_on or one.during or one.after.enough):
+            found |= _over(one, by_name, seen | found)
+    return found
 
 
 def _check_during(step: RawStep, during: str, by_name: Mapping[str, RawStep], order: Order, problems: Problems) -> None:

@@ -10,7 +10,7 @@ from choreo.saga.clauses import Cancellation, Nested
 from choreo.saga.draft import Draft
 from choreo.saga.instance import Instance
 from choreo.saga.offers import Offer, Offers, scope_of
-from choreo.saga.problems import Place, Problems, did_you_mean
+from choreo.saga.problems import Place, Problem, Problems, did_you_mean
 from choreo.saga.raw import RawCompensation, RawEmission, RawSpec, RawStep
 from choreo.saga.rules import Spec, Step
 from choreo.saga.shapes import NESTED
@@ -63,6 +63,10 @@ class _Filler:
             said = f"saga {circle[0]} would never end: {' nests '.join(circle)}"
             self.problems.add(written.place, "nested-in-itself", said, "let one of them not nest the other")
             return None
+        if offer is None and self.offers.is_unreadable(name):
+            said = f"the spec of saga {name} can't be read"
+            self.problems.add_of_nested(name, Problem(written.place, "unsound-saga", said, "mend that spec first"))
+            return None
         if offer is None:
             known = [one for one in self.offers.names() if one != saga]
             otherwise = (
@@ -76,7 +80,7 @@ class _Filler:
                 f"step {step.name.value} needs version {least} of saga {name} or a later one, this is {offer.version}"
             )
             cure = f"deploy that version of it, or write {name}@{offer.version} where that will do"
-            self.problems.add(written.place, "saga-too-old", said, cure)
+            self.problems.add_of_nested(name, Problem(written.place, "saga-too-old", said, cure))
             return None
         self._check_locks(written, name)
         return offer
@@ -97,13 +101,18 @@ class _Filler:
         if untold:
             said = f"saga {offer.saga} does not tell when it is {' or '.join(untold)}"
             cure = f"add tell: {{{', '.join(f'{moment}: EVENT' for moment in untold)}}} to saga {offer.saga}"
-            self.problems.add(written.place, "untold-end", said, cure)
+            self.problems.add_of_nested(offer.saga, Problem(written.place, "untold-end", said, cure))
         well = offer.tells.get("completed")
         if well and well in (offer.tells.get("compensated"), offer.tells.get("cancelled")):
             said = f"saga {offer.saga} tells its good and its bad end by one event, {well}"
-            self.problems.add(written.place, "ambiguous", said, "two outcomes need two events")
+            problem = Problem(written.place, "ambiguous", said, "two outcomes need two events")
+            self.problems.add_of_nested(offer.saga, problem)
             return False
-        return not untold
+        strange = [event for event in _spoken(step, offer) if event not in self.words.catalogue]
+        for event in strange:
+            said = f"saga {offer.saga} speaks of {event}, and there is no such event here"
+            self.problems.add_of_nested(offer.saga, Problem(written.place, "unsound-saga", said, "mend its spec first"))
+        return not untold and not strange
 
     def _filled(self, step: RawStep, written: Text, offer: Offer) -> RawStep:
         def at(event: str) -> Text:
@@ -111,7 +120,7 @@ class _Filler:
 
         bad = tuple(dict.fromkeys(offer.tells[moment] for moment in ENDS[1:]))
         undo = None
-        if offer.compensates_on and not step.says_compensate and not step.pivot:
+        if offer.compensates_on and _is_taken_back(step, offer):
             asks = RawEmission(at(offer.compensates_on), tuple(self._known(step, offer.compensates_on)))
             undo = RawCompensation(asks, tuple(map(at, bad)), (at(offer.kept),) if offer.kept else ())
         return replace(
@@ -127,6 +136,18 @@ class _Filler:
         """The mappings of the step for those fields that this event has, too."""
         fields = self.words.fields(event) if event in self.words.catalogue else {}
         return ((key, value) for key, value in step.hands if key.value in fields)
+
+
+def _spoken(step: RawStep, offer: Offer) -> Iterator[str]:
+    """The events by which a saga and the one that this step of it is speak with each other, each once."""
+    ends = (offer.tells.get(moment) for moment in ENDS)
+    back = (offer.compensates_on, offer.kept) if _is_taken_back(step, offer) else ()
+    yield from dict.fromkeys(filter(None, (offer.starts_on, *ends, *back)))
+
+
+def _is_taken_back(step: RawStep, offer: Offer) -> bool:
+    """Whether the step is undone by what the saga offers for that."""
+    return offer.compensates_on is not None and not step.says_compensate and not step.pivot
 
 
 def _twice(step: RawStep) -> Iterator[tuple[str, Place]]:

@@ -3,6 +3,7 @@
 An offer is read from a spec's text alone, so that specs need not be loaded in the order in which they nest each other.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Offers:
     def __init__(self, *layers: Sources) -> None:
         self._layers = layers
         self._read: list[Mapping[str, Offer]] = []
+        self._unreadable: set[str] = set()
 
     def behind(self, nearer: Sources) -> "Offers":
         """The same, with these texts before all others."""
@@ -52,6 +54,10 @@ class Offers:
         """What the saga offers; None where there is none of this name."""
         return next((layer[saga] for layer in self._each() if saga in layer), None)
 
+    def is_unreadable(self, saga: str) -> bool:
+        """Whether a text was looked at that calls itself this saga, and can't be read."""
+        return saga in self._unreadable
+
     def names(self) -> list[str]:
         """Every saga that there is."""
         return sorted({name for layer in self._each() for name in layer})
@@ -59,8 +65,10 @@ class Offers:
     def _each(self) -> Iterator[Mapping[str, Offer]]:
         for number, layer in enumerate(self._layers):
             if number == len(self._read):
-                found = sorted(filter(None, map(offer_of, layer())), key=lambda offer: offer.version)
+                texts = list(layer())
+                found = sorted(filter(None, map(offer_of, texts)), key=lambda offer: offer.version)
                 self._read.append({offer.saga: offer for offer in found})
+                self._unreadable |= {saga for text in texts for saga in called(text)} - self._read[-1].keys()
             yield self._read[number]
 
     def circle(self, saga: str, nested: str) -> tuple[str, ...]:
@@ -97,6 +105,8 @@ class Offers:
 
 
 NOBODY = Offers()
+_CALLED = re.compile(r"^saga:\s*[\"']?(\w+)", re.MULTILINE)
+"""What a text calls itself, though it may be no YAML."""
 
 
 def texts_of(sources: Iterable[str]) -> Sources:
@@ -110,6 +120,11 @@ def offer_of(source: str) -> Offer | None:
     table = read_yaml(source, problems)
     raw = read_spec(table, problems) if table else None
     return _offer(raw) if raw else None
+
+
+def called(source: str) -> tuple[str, ...]:
+    """What a text calls itself, also where it can't be read; () where it does not say so."""
+    return tuple(_CALLED.findall(source)[:1])
 
 
 def nested_in(source: str) -> tuple[str, ...]:

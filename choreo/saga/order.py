@@ -19,6 +19,10 @@ class Order:
     sure: Mapping[str, frozenset[str]]
     at_end: frozenset[str]
     """Those that are certainly done when the saga is complete."""
+    lost: frozenset[str] = frozenset()
+    """Steps whose place is not known: they, or steps before them, come after what is not there, or after themselves.
+    That was said; what else seems to be wrong with what they read may only follow from it.
+    """
 
     @classmethod
     def of(cls, steps: Iterable[RawStep], problems: Problems) -> "Order":
@@ -32,7 +36,9 @@ class Order:
         walk = _OrderWalk(by_name, problems)
         for name in by_name:
             walk.visit(name, ())
-        return cls(walk.before, walk.sure, frozenset[str]().union(*(walk.certain(name) for name in by_name)))
+        at_end = frozenset[str]().union(*(walk.certain(name) for name in by_name))
+        lost = frozenset(name for name in by_name if walk.lost & {name, *walk.before[name]})
+        return cls(walk.before, walk.sure | dict.fromkeys(lost, frozenset(by_name)), at_end, lost)
 
 
 class _OrderWalk:
@@ -41,6 +47,7 @@ class _OrderWalk:
     def __init__(self, by_name: Mapping[str, RawStep], problems: Problems) -> None:
         self._by_name, self._problems = by_name, problems
         self.before: dict[str, frozenset[str]] = {}
+        self.lost: set[str] = set()
         self.sure: dict[str, frozenset[str]] = {}
 
     def visit(self, name: str, above: tuple[str, ...]) -> None:
@@ -71,7 +78,10 @@ class _OrderWalk:
             if text.value in path:
                 circle = " after ".join((*path[path.index(text.value) :], text.value))
                 self._problems.add(text.place, "cycle", f"these steps wait for each other: {circle}")
+                self.lost.add(path[-1])
             elif text.value in self._by_name:
                 self.visit(text.value, path)
                 found.append(text.value)
+            else:
+                self.lost.add(path[-1])
         return found

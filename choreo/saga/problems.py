@@ -1,7 +1,7 @@
 """What is wrong with a spec, said the way a compiler does: file:line:column, the line, a caret, the likely cure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -18,12 +18,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `code` is a stable short name, `cure` says what to do about it."""
+    """One thing that is wrong. `code` is a stable short name, `cure` says what to do about it.
+
+    `nested` is the saga by whose own spec it comes: it is gone once that is mended.
+    """
 
     place: Place
     code: str
     text: str
     cure: str = ""
+    nested: str = ""
 
 
 @dataclass
@@ -46,6 +50,10 @@ class Problems:
 
     def add(self, place: Place, code: str, text: str, cure: str = "") -> None:
         self.found.append(Problem(place, code, text, cure))
+
+    def add_of_nested(self, saga: str, problem: Problem) -> None:
+        """Something that is wrong with what the spec of another saga says."""
+        self.found.append(replace(problem, nested=saga))
 
     def check(self) -> None:
         """Raises one SpecError that shows every problem, in the order of the file; silent where there is none."""

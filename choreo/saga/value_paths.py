@@ -85,6 +85,8 @@ class ValuePaths:
     """Where datetimes stand that lie within something, or may be null: CEL has them as texts."""
     compared: list[Compared] = field(default_factory=list)
     """Of what lies within values; of variables themselves more is known than their types."""
+    decimals: set[tuple[int, int]] = field(default_factory=set)
+    """Where Decimals stand."""
     gives: ValueType | None = None
     """The type of the result, where it is a value taken out of others."""
 
@@ -111,6 +113,12 @@ class ValuePaths:
         return text
 
     def _seen(self, node: Node, names: Locals) -> _Seen:
+        found = self._looked_at(node, names)
+        if found.type is not None and found.type.is_decimal:
+            self.decimals.add((node.start, node.end))
+        return found
+
+    def _looked_at(self, node: Node, names: Locals) -> _Seen:
         variable = _dotted(node)
         if variable in self.variables and variable.partition(".")[0] not in names:
             found = self.variables[variable]

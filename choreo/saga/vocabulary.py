@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from choreo.events.event import Event
+from choreo.saga.clauses import Reference
 from choreo.saga.conditions import BadExpression, Expression, Language
 from choreo.saga.kinds import Kind, ValueType, any_of, either
 from choreo.saga.problems import Place, Problems, did_you_mean
@@ -27,6 +28,8 @@ class Vocabulary:
     def __init__(self, catalogue: Mapping[str, type[Event]], namespace: str, problems: Problems) -> None:
         self.catalogue, self._namespace, self._problems = catalogue, namespace, problems
         self.language = Language({})
+        self._untyped = frozenset[str]()
+        """Steps of whose end something is not known, and was said: what is read of them can't be looked up."""
 
     def event(self, text: Text) -> str | None:
         """The full name; None, with the problem noted, for an event that is not in the catalogue."""
@@ -63,13 +66,16 @@ class Vocabulary:
     def learn_variables(self, raw: RawSpec, starts_on: str | None) -> None:
         """Make `saga.*` and `steps.*.*` known to expressions, with the types of the events' fields."""
         known = saga_variables(self.catalogue, starts_on) if starts_on else {}
+        untyped = set()
         for step in raw.steps:
-            name = step.name.value
+            name, ends = step.name.value, [self.quiet().event(text) for text in step.completes_on]
+            if not all(ends) or (step.saga and not ends):
+                untyped.add(name)
             if step.for_each is not None and name.isidentifier():
                 known |= item_variables(name)
             elif name.isidentifier():
-                known |= step_variables(self.catalogue, name, self.quiet().events(step.completes_on))
-        self.language = Language(known)
+                known |= step_variables(self.catalogue, name, filter(None, ends))
+        self.language, self._untyped = Language(known), frozenset(untyped)
 
     def quiet(self) -> "Vocabulary":
         """The same, looked up without noting problems: for what is looked up a second time."""
@@ -78,7 +84,7 @@ class Vocabulary:
     def with_variables(self, more: Mapping[str, ValueType]) -> "Vocabulary":
         """The same with more variables for expressions."""
         wider = Vocabulary(self.catalogue, self._namespace, self._problems)
-        wider.language = Language({**self.language.types, **more})
+        wider.language, wider._untyped = Language({**self.language.types, **more}), self._untyped
         return wider
 
     def expression(self, text: Text) -> Expression | None:
@@ -88,6 +94,8 @@ class Vocabulary:
         except BadExpression as error:
             if error.would_run is not None and self._problems.deployed:
                 return error.would_run
+            if (read := Reference.named(error.name or "")) and read.step in self._untyped:
+                return None
             place = _inside(text, error.offset, len(error.name or " "))
             cure = error.cure or _cure(text.value, error, self.language.types)
             self._problems.add(place, "bad-expression", str(error), cure)

@@ -142,7 +142,7 @@ def used_codes() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                place = {"add": 1, "Finding": 0}.get(name, len(node.args))
+                place = {"add": 1, "add_since": 1, "Problem": 1, "Finding": 0}.get(name, len(node.args))
                 code = node.args[place] if len(node.args) > place else None
                 if isinstance(code, ast.Constant) and isinstance(code.value, str):
                     found.add(code.value)

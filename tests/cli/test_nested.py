@@ -117,6 +117,41 @@ def test_a_project_of_nested_sagas_is_clean(mall: Path, choreo: Choreo) -> None:
     assert "also what was complete" in (mall / "drawn" / "shipping.mmd").read_text(encoding="utf-8")
 
 
+READS = """  - {name: bill, after: ship, when: steps.ship.order_id != '', emit: {event: PickWanted, with:
+     {shipment_id: steps.ship.shipment_id}}, completes_on: Picked, compensate: none}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("steps:", "steps: [", "11:3: error[not-yaml]: expected the node content, but found '-'"),
+        ("ShipmentReady", "ShipmentRedy", "9:19: error[unknown-event]: there is no event mall.ShipmentRedy"),
+        ("tell:", "tel:", "9:1: error[unknown-key]: a saga has no key tel"),
+        (
+            "version: 1",
+            "version: one",
+            "3:10: error[not-a-number]: version takes a whole number of at least 1, not one",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_nested_saga_is_said_once(
+    mall: Path, choreo: Choreo, old: str, new: str, said: str
+) -> None:
+    """At its own place; where it is nested, only what is wrong there. Looked at alone, the one above is refused."""
+    (mall / "shipping" / "shipping.yaml").write_text(SHIPPING.replace(old, new, 1), encoding="utf-8")
+    nesting = ORDER.replace("shipping@1", "shipping@2") if "version" in old else ORDER
+    (mall / "order" / "order.yaml").write_text(nesting + READS, encoding="utf-8")
+    found = [line for line in choreo("check", code=1).stdout.splitlines() if ": error[" in line]
+    assert found == [f"shipping/shipping.yaml:{said}"]
+    (mall / "order" / "order.yaml").write_text(nesting.replace("within: 1h", "within: soon"), encoding="utf-8")
+    found = [line for line in choreo("check", code=1).stdout.splitlines() if ": error[" in line]
+    assert [line.partition(":")[0] for line in found] == ["order/order.yaml", "shipping/shipping.yaml"]
+    assert "error[not-a-duration]" in found[0]
+    alone = choreo("check", "mall.py", "order/order.yaml", code=1).stdout
+    assert "order/order.yaml:10:24: error[" in alone
+
+
 def test_show_and_why_name_the_nested_saga(mall: Path, choreo: Choreo) -> None:
     """Which it is, under which key, how it stands, and where to read on."""
     choreo("emit", "mall.py:OrderPlaced", "order_id=slow")

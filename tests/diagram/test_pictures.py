@@ -11,6 +11,7 @@ from choreo.diagram.layered import crossings, lay_out
 from choreo.diagram.mermaid import as_flowchart
 from choreo.diagram.parts import Parts
 from choreo.diagram.svg import as_svg
+from tests.diagram.move import move
 from tests.saga.shop import ORDER, spec_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -44,7 +45,10 @@ def test_every_step_edge_compensation_and_pivot_of_a_spec_is_there() -> None:
     assert drawn.title == "saga order, version 1"
     assert drawn.boxes == {
         "start": ("box event", ["OrderPlaced"]),
-        "step reserve": ("box step", ["reserve", "done on StockReserved", "fails on StockRejected"]),
+        "step reserve": (
+            "box step",
+            ["reserve", "done on StockReserved", "fails on StockRejected", "within 30s", "then all is undone"],
+        ),
         "undo reserve": (
             "box undo",
             [
@@ -52,16 +56,41 @@ def test_every_step_edge_compensation_and_pivot_of_a_spec_is_there() -> None:
                 "asks StockReleaseRequested",
                 "done on StockReleased",
                 "fails on StockReleaseFailed",
+                "within 1m",
+                "asked twice in all",
+                "10s apart",
             ],
         ),
         "step pay": (
             "box step",
-            ["pay", "done on PaymentTaken", "fails on PaymentDeclined", "may have happened on PaymentUnknown"],
+            [
+                "pay",
+                "done on PaymentTaken",
+                "fails on PaymentDeclined",
+                "may have happened on PaymentUnknown",
+                "within 1h",
+                "then all is undone",
+            ],
         ),
-        "undo pay": ("box undo", ["undo pay", "asks RefundRequested", "done on PaymentRefunded"]),
-        "step ship": ("box step", ["ship", "asks ShipmentRequested", "done on ParcelHandedOver"]),
-        "undo ship": ("box undo", ["undo ship", "asks ParcelRecallRequested", "done on ParcelRecalled"]),
-        "step deliver": ("box pivot", ["deliver (pivot)", "done on OrderDelivered"]),
+        "undo pay": ("box undo", ["undo pay", "asks RefundRequested", "done on PaymentRefunded", "within 1h"]),
+        "step ship": (
+            "box step",
+            ["ship", "asks ShipmentRequested", "done on ParcelHandedOver", "within 2d", "then all is undone"],
+        ),
+        "undo ship": (
+            "box undo",
+            ["undo ship", "asks ParcelRecallRequested", "done on ParcelRecalled", "within 1h"],
+        ),
+        "step deliver": (
+            "box pivot",
+            [
+                "deliver (pivot)",
+                "done on OrderDelivered",
+                "within 30d",
+                "then it is overdue, and goes on",
+                "once done there is only forward",
+            ],
+        ),
         "completed": ("box end", ["completed"]),
         "cancel": ("box event", ["OrderCancelled"]),
         "cancelled": ("box end", ["cancelled", "what was done is undone"]),
@@ -76,7 +105,7 @@ def test_every_step_edge_compensation_and_pivot_of_a_spec_is_there() -> None:
         ("step reserve", "undo reserve"): ("arrow undo", []),
         ("step pay", "undo pay"): ("arrow undo", []),
         ("step ship", "undo ship"): ("arrow undo", []),
-        ("cancel", "cancelled"): ("arrow cancel", []),
+        ("cancel", "cancelled"): ("arrow cancel", ["until deliver is done", "later CancellationRefused"]),
     }
 
 
@@ -85,7 +114,10 @@ def test_mermaid_holds_the_same() -> None:
     graph = graph_of_spec(SPEC)
     lines = as_flowchart(graph).splitlines()
     assert lines[:4] == ["---", "title: saga order, version 1", "---", "flowchart TD"]
-    assert '    n7[["deliver (pivot)<br>done on OrderDelivered"]]' in lines
+    assert (
+        '    n7[["deliver (pivot)<br>done on OrderDelivered<br>within 30d<br>then it is overdue, and goes on<br>'
+        'once done there is only forward"]]'
+    ) in lines
     assert '    n0 -->|"when saga.total #gt; 0"| n3' in lines
     assert "    n1 -.-> n2" in lines
     assert len(lines) == 4 + len(graph.boxes) + len(graph.arrows)
@@ -122,7 +154,9 @@ def test_a_saga_stands_among_the_services() -> None:
     assert "PaymentTaken" in drawn.arrows["topic shop.orders", "saga order"][1]
 
 
-@pytest.mark.parametrize("graph", [graph_of_spec(SPEC), choreography()], ids=["spec", "choreography"])
+@pytest.mark.parametrize(
+    "graph", [graph_of_spec(SPEC), graph_of_spec(move()), choreography()], ids=["spec", "all of it", "choreography"]
+)
 def test_nothing_covers_anything(graph: Graph) -> None:
     """No two boxes and no two labels overlap, and all of them are inside the picture."""
     layout = lay_out(graph)
@@ -163,7 +197,7 @@ def test_no_arrow_runs_beneath_a_box() -> None:
     ways += [("bus", "no bus"), ("seats", "pay"), ("bus", "pay")]
     arrows = tuple(Arrow(source, to, ("when somebody wants it",) if to == "bus" else ()) for source, to in ways)
     assert beneath(Graph("trip", boxes, arrows)) == []
-    assert beneath(choreography()) == beneath(graph_of_spec(SPEC)) == []
+    assert beneath(choreography()) == beneath(graph_of_spec(SPEC)) == beneath(graph_of_spec(move())) == []
 
 
 def test_the_same_graph_is_drawn_the_same() -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from choreo.events.event import Value
 from choreo.saga.conditions import BadExpression, Language
-from choreo.saga.kinds import Kind, kind_of
+from choreo.saga.kinds import Kind, ValueType, kind_of
 
 LANGUAGE = Language(
     {
@@ -119,3 +119,47 @@ def test_a_missing_value_is_a_problem_only_where_it_matters() -> None:
 def test_an_expression_knows_what_it_reads() -> None:
     """Only what is read has to be remembered; text in quotes is not a variable."""
     assert list(LANGUAGE.compile("saga.count > 1 || saga.name == 'saga.total'").reads) == ["saga.count", "saga.name"]
+
+
+PRICED = Language(
+    {
+        "saga.price": ValueType(Annotated[Decimal, Field(max_digits=12, decimal_places=2)]),
+        "saga.off": ValueType(Annotated[Decimal, Field(max_digits=12, decimal_places=2)] | None),
+        "saga.weight": ValueType(float),
+        "saga.count": ValueType(int),
+        "saga.name": ValueType(str),
+    }
+)
+COMPARED = "a decimal is compared with a decimal, a float or a number such as 9.5; with an int as double(...)"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "cure"),
+    [
+        ("saga.price > 'x'", "'>' does not take (decimal, string)", COMPARED),
+        ("saga.count > 1 && 'x' == (saga.price)", "'==' does not take (string, decimal)", COMPARED),
+        ("saga.off < saga.name", "'<' does not take (decimal, string)", COMPARED),
+        ("saga.price in [1, 2]", "'in' does not take (decimal, list(int))", COMPARED),
+        (
+            "saga.price > saga.count",
+            "'>' can't compare or combine a decimal and an int: write double(...) around the int",
+            COMPARED,
+        ),
+        ("size(saga.price) > 1", "'size' does not take (decimal)", ""),
+        ("saga.weight > 'x'", "'>' does not take (double, string)", ""),
+        ("saga.price * 2 > 'x'", "'>' does not take (double, string)", ""),
+        ("saga.price > 1 && saga.weight > 'x'", "'>' does not take (double, string)", ""),
+    ],
+)
+def test_a_decimal_is_called_one(text: str, said: str, cure: str) -> None:
+    """A field that is a Decimal is no double to whoever wrote it; floats, and what is computed, are doubles."""
+    with pytest.raises(BadExpression) as raised:
+        PRICED.compile(text)
+    assert (str(raised.value), raised.value.cure) == (said, cure)
+
+
+@pytest.mark.parametrize("other", ["saga.price", "saga.weight", "9.5", "9", "double(saga.count)"])
+def test_a_decimal_is_compared_with_what_the_cure_says(other: str) -> None:
+    """With another decimal, a float, numbers as they are written, and an int that is made a double."""
+    values = {"saga.price": "9.50", "saga.weight": 9.5, "saga.count": 9}
+    assert PRICED.compile(f"saga.price >= {other}").evaluate(values) == (True, None)

@@ -66,12 +66,14 @@ def test_items_stand_below_their_step() -> None:
     story.when("LineShipped", sku="b")
     assert story.instance is not None
     steps = {name: record.state.value for name, record in story.instance.steps.items()}
-    row = {"steps": steps, "waits_for": list(waits_for(story.spec, story.instance))}
+    row = {"steps": steps, "waits_for": list(waits_for(story.spec, story.instance)), "status": story.instance.status}
     assert [line.rstrip() for line in diagram(row, story.spec)] == [
         "  ship                 waiting",
+        "    - for each of saga.lines: all; within 1h each; then it does not count",
         "    ship[a]              requested  <-- waits for LineShipped",
         "    ship[b]              done",
         "    bill                 idle  after ship",
+        "      - within 1h; then all is undone",
     ]
 
 

@@ -3,8 +3,11 @@
 import pytest
 
 from choreo.errors import SpecError
+from choreo.saga.almanac import NO_SHARED
 from choreo.saga.explore import Bounds, explore
-from tests.saga.flow import flow, step
+from choreo.saga.offers import NOBODY
+from choreo.saga.spec import examine_again
+from tests.saga.flow import CATALOGUE, flow, source, step
 from tests.saga.story import Story
 
 
@@ -33,6 +36,69 @@ def test_a_step_that_is_skipped_excludes_nobody() -> None:
     """What need not be done holds nothing up."""
     spec = flow(step("a", "emit: AskA", "excludes: b", "when: saga.n > 5"), step("b", "emit: AskB"))
     Story(spec).when("Started", n=1).then("AskB")
+
+
+AFTER_A, ASK_B = step("b", "after: a", "emit: AskB"), "emit: AskB"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (step("a", "emit: AskA"), step("b", "after: a", ASK_B, "excludes: a")),
+        (step("a", "emit: AskA", "excludes: b"), AFTER_A),
+        (step("a", "emit: AskA", "when: saga.n > 5"), step("b", "else: a", ASK_B, "excludes: a")),
+        (step("a", "emit: AskA"), step("b", "after: {any: a}", ASK_B, "excludes: a")),
+        (step("a", "emit: AskA"), AFTER_A, step("c", "after: b", "emit: AskC", "excludes: a")),
+    ],
+    ids=range(5),
+)
+def test_what_is_over_is_not_excluded(steps: tuple[str, ...]) -> None:
+    """`excludes` between two steps of which one begins after the other means nothing: a choice is written `else`."""
+    with pytest.raises(
+        SpecError, match=r"nothing-to-exclude.* begins once a is over(.|\n)*a choice is else: a"
+    ) as raised:
+        flow(*steps)
+    assert raised.value.message.count("error[") == 1
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (step("a", "emit: AskA"), step("b"), step("c", "after: {any: [a, b]}", "emit: AskC", "excludes: a")),
+        (step("a", "emit: AskA", "reopens_on: Told1"), step("b", "after: a", ASK_B, "excludes: a")),
+        (step("a", "emit: AskA"), step("b", "after: a"), step("c", "after: b", "emit: AskC", "excludes: a")),
+        (
+            step("a", "emit: AskA"),
+            step("b", "after: a", ASK_B, "skips_on: Told1"),
+            step("c", "after: b", "emit: AskC", "excludes: a"),
+        ),
+    ],
+    ids=range(4),
+)
+def test_what_may_still_be_under_way_is_excluded(steps: tuple[str, ...]) -> None:
+    """One of several, what is reopened, and what comes before a step that may be settled before its turn."""
+    flow(*steps)
+
+
+def test_a_step_waits_for_what_it_excludes_where_that_is_under_way_out_of_turn() -> None:
+    """The step between them was done early or was skipped by an event; what is reopened excludes, too."""
+    last = step("c", "after: b", "emit: AskC", "excludes: a")
+    between = step("b", "after: a")
+    story = Story(flow(step("a", "emit: AskA"), between, last)).when("Started").then("AskA")
+    story.when("BDone").then().when("ADone").then("AskC")
+    taken_out = step("b", "after: a", ASK_B, "skips_on: Told1")
+    story = Story(flow(step("a", "emit: AskA"), taken_out, last)).when("Started").then("AskA")
+    story.when("Told1").then().when("ADone").then("AskC")
+    spec = flow(step("a", "emit: AskA", "reopens_on: Told1"), step("b", "after: a", ASK_B, "excludes: a"))
+    story = Story(spec).when("Started", "ADone").then("AskA", "AskB").when("Told1").then().when("BDone").then("AskA")
+
+
+def test_a_deployed_spec_is_followed_on() -> None:
+    """What was sound to the release that deployed it stops no instance."""
+    text = source(step("a", "emit: AskA"), step("b", "after: a", ASK_B, "excludes: a"))
+    spec, problems = examine_again(text, "flow.yaml", CATALOGUE, NOBODY, NO_SHARED)
+    assert spec is not None
+    assert problems.found == []
 
 
 def test_a_failure_undoes_those_that_were_done() -> None:

@@ -93,8 +93,8 @@ PLANTED = [  # what is replaced, by what, line:column, code, what is said, the c
         "when: saga.total",
         "23:11",
         "not-a-condition",
-        "a condition is true or false, this gives a double",
-        "",
+        "a condition is true or false, this gives a decimal",
+        "compare it: saga.total > 0",
     ),
     (
         "when: saga.total > 0",
@@ -141,7 +141,7 @@ PLANTED = [  # what is replaced, by what, line:column, code, what is said, the c
         "emit: {event: ShipmentRequested, with: {warehouse: saga.total}}",
         "31:56",
         "wrong-type",
-        "shop.ShipmentRequested.warehouse is a string, this gives a double",
+        "shop.ShipmentRequested.warehouse is a string, this gives a decimal",
         "",
     ),
     (
