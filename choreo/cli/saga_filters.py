@@ -88,7 +88,9 @@ def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
 
 def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]]:
-    """How those instances stand, by saga and key. Raises ConfigError for filters that make no sense.
+    """How those instances stand, by saga and key, with `age_s`: seconds since their start.
+
+    Raises ConfigError for filters that make no sense.
 
     With filters the coordinators' stores are asked, by their index where it helps; without, or where the spec of an
     instance can't be read here, the lifecycle topics tell.
@@ -106,7 +108,8 @@ def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dic
     _check_steps(rows, filters)
     now = to_datetime(SystemClock().now())
     chosen = [row for row in rows if _fits(row, filters, now)]
-    return sorted(chosen, key=lambda row: (row["saga"], row["key"]))[: filters.limit]
+    found = sorted(chosen, key=lambda row: (row["saga"], row["key"]))[: filters.limit]
+    return [row | {"age_s": int((now - row["started_at"]).total_seconds())} for row in found]
 
 
 def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]] | None:

@@ -10,8 +10,10 @@ from choreo.cli.records import Bodies, one_of, read_to_end
 from choreo.errors import ChoreoError, ConfigError, DecodeError
 from choreo.log.interface import Log
 from choreo.record import Record
+from choreo.saga.explain import as_it_stands
 
 PREFIX, SUFFIX = "choreo.saga.", ".lifecycle"
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Name(NamedTuple):
@@ -90,12 +92,13 @@ class _Reading:
             try:
                 body = self._bodies.read(record)
                 first = {name: body[name] for name in ("saga", "key", "status", "waits_for")}
+                told = body | {"steps": as_it_stands(body["status"], body["steps"])}
             except KeyError:
                 self._strange.append(DecodeError("this record is no lifecycle event", at=record.position))
             except ChoreoError as error:
                 self._strange.append(error)
             else:
-                yield first | {name: value for name, value in body.items() if name not in first}
+                yield first | {name: value for name, value in told.items() if name not in first}
 
     def close(self, found: Sequence[object]) -> None:
         """Say what was left out. Raises it where nothing else was found: then it is not the records that are wrong."""
@@ -113,3 +116,13 @@ def short_names(events: Iterable[str]) -> list[str]:
 def moment_text(moment: datetime) -> str:
     """A moment in UTC, to the second."""
     return f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def span_text(seconds: int) -> str:
+    """How long something takes, by its two largest units: `2 h 10 min`."""
+    parts: list[str] = []
+    for size, unit in UNITS:
+        if seconds >= size and len(parts) < 2:
+            parts.append(f"{seconds // size} {unit}")
+            seconds %= size
+    return " ".join(parts) or "0 s"

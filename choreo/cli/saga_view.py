@@ -7,7 +7,7 @@ from choreo.cli.project import Project
 from choreo.cli.service_view import ServiceView
 from choreo.clock import to_datetime
 from choreo.saga.coordinator import Coordinator
-from choreo.saga.explain import explain, reason, waits_for
+from choreo.saga.explain import as_it_stands, explain, reason, waits_for
 from choreo.saga.index import INDEX, text_of
 from choreo.saga.instance import Instance
 from choreo.saga.rules import Spec
@@ -73,7 +73,7 @@ def row_of(instance: Instance, spec: Spec) -> dict[str, Any]:
         "reason": reason(instance),
         "version": instance.version,
         "digest": instance.digest,
-        "steps": {name: record.state.value for name, record in instance.steps.items()},
+        "steps": as_it_stands(instance.status, {name: one.state.value for name, one in instance.steps.items()}),
         "started_at": to_datetime(instance.started_at),
         "ended_at": None if instance.ended_at is None else to_datetime(instance.ended_at),
     }

@@ -1,7 +1,9 @@
 """`choreo sagas`: specs on the log, how instances stand, and their stories."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import click
 
@@ -12,13 +14,14 @@ from choreo.cli.output import as_text, as_value
 from choreo.cli.project import Project
 from choreo.cli.saga_filters import Filters, filtered, select
 from choreo.cli.saga_nested import nested_in
-from choreo.cli.saga_rows import moment_text, one_instance, short_names
+from choreo.cli.saga_rows import moment_text, one_instance, short_names, span_text
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import data_of, diagram, remaining
 from choreo.cli.saga_view import SagaView
 from choreo.cli.targets import ALL_SPECS
+from choreo.clock import SystemClock, to_datetime
 
-SHOWN = ["saga", "key", "status", "waits_for", "explanation"]
+SHOWN = ["saga", "key", "status", "age", "waits_for", "explanation"]
 
 
 @command("deploy")
@@ -42,7 +45,7 @@ def list_sagas(project: Project, sagas: Sequence[str], count: bool, filters: Fil
         project.output.listing(rows, ["saga", "status", "count"], empty="none")
         return
     if not project.output.as_json:
-        rows = [row | {"waits_for": short_names(row["waits_for"])} for row in rows]
+        rows = [row | {"age": span_text(row["age_s"]), "waits_for": short_names(row["waits_for"])} for row in rows]
     project.output.listing(rows, SHOWN, empty=f"no sagas{' like this' if filters.given else ''} on {project.log.url}")
 
 
@@ -59,7 +62,8 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
     with SagaView(project, row["saga"]) as seen:
         instance = seen.instance(row["key"])
     nested = nested_in(instance, spec)
-    lines = [str(row["explanation"]), *diagram(row, spec)]
+    times = times_of(row, history, to_datetime(SystemClock().now()))
+    lines = [str(row["explanation"]), *diagram(row, spec), _times_line(row, times)]
     lines += [f"  {one.step} is saga {one.saga} {one.key}" for one in nested]
     lines += [f"  waits for {as_text(short_names(row['waits_for']))}"] if row["waits_for"] else []
     data = data_of(instance) if instance else {}
@@ -68,4 +72,24 @@ def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
     orders = open_orders(project, row["saga"], row["key"])
     lines += order_lines(row["saga"], orders)
     more = {"nested": [one._asdict() for one in nested], "data": data, "remaining": remaining(row)}
-    project.output.thing(row | more | {"open_orders": orders, "history": history}, lines)
+    project.output.thing(row | times | more | {"open_orders": orders, "history": history}, lines)
+
+
+def times_of(row: Mapping[str, Any], history: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any]:
+    """Seconds since its start; since when it has its status, and for how many seconds."""
+    since = row["started_at"]
+    for past in reversed(history):
+        if past["status"] != row["status"]:
+            break
+        since = past["at"]
+    age, stands = now - row["started_at"], now - since
+    return {
+        "age_s": int(age.total_seconds()),
+        "status_since": since,
+        "status_s": int(stands.total_seconds()),
+    }
+
+
+def _times_line(row: Mapping[str, Any], times: Mapping[str, Any]) -> str:
+    started = f"  started {moment_text(row['started_at'])} ({span_text(times['age_s'])} ago)"
+    return f"{started}, {row['status']} since {moment_text(times['status_since'])} ({span_text(times['status_s'])})"

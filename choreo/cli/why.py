@@ -11,7 +11,7 @@ from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
 from choreo.cli.project import Project
 from choreo.cli.saga_nested import nested_in, sentence, standing
-from choreo.cli.saga_rows import moment_text, one_instance, short_names
+from choreo.cli.saga_rows import moment_text, one_instance, short_names, span_text
 from choreo.cli.saga_specs import project_parts, spec_of
 from choreo.cli.saga_steps import awaited_by
 from choreo.cli.saga_view import SagaView
@@ -20,8 +20,6 @@ from choreo.saga.instance import Instance, StepState
 from choreo.saga.items import whole_in
 from choreo.saga.people import asked_role
 from choreo.saga.rules import Spec
-
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @command("why")
@@ -89,14 +87,7 @@ def _sentence(wait: Mapping[str, Any]) -> str:
 
 def _left(seconds: int) -> str:
     """`2 h 10 min left`, or `overdue`."""
-    if seconds <= 0:
-        return "overdue"
-    parts: list[str] = []
-    for size, unit in UNITS:
-        if seconds >= size and len(parts) < 2:
-            parts.append(f"{seconds // size} {unit}")
-            seconds %= size
-    return f"{' '.join(parts)} left"
+    return f"{span_text(seconds)} left" if seconds > 0 else "overdue"
 
 
 def _step_waiting(spec: Spec | None, event: str, row: Mapping[str, Any]) -> str | None:
