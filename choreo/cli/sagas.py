@@ -1,6 +1,5 @@
 """`choreo sagas`: specs on the log, how instances stand, and their stories."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
 from choreo.cli.output import as_text, as_value
 from choreo.cli.project import Project
-from choreo.cli.saga_filters import Filters, filtered, select
+from choreo.cli.saga_filters import Filters, counted, filtered, select
 from choreo.cli.saga_nested import Family, line_above
 from choreo.cli.saga_rows import moment_text, one_instance, short_names, span_text
 from choreo.cli.saga_specs import KnownSpecs
@@ -37,13 +36,12 @@ def deploy_sagas(project: Project, targets: Sequence[str]) -> None:
 @filtered
 def list_sagas(project: Project, sagas: Sequence[str], count: bool, filters: Filters) -> None:
     """Every instance: status, and the events that it waits for."""
-    rows = select(project, sagas, filters)
     if count:
-        counted = Counter((row["saga"], row["status"]) for row in rows)
-        rows = [{"saga": saga, "status": status, "count": n} for (saga, status), n in sorted(counted.items())]
+        found = sorted(counted(project, sagas, filters).items())
+        rows: list[dict[str, Any]] = [{"saga": saga, "status": status, "count": n} for (saga, status), n in found]
         project.output.listing(rows, ["saga", "status", "count"], empty="none")
         return
-    rows = _with_parents(project, rows)
+    rows = _with_parents(project, select(project, sagas, filters))
     if not project.output.as_json:
         rows = [row | {"age": span_text(row["age_s"]), "waits_for": short_names(row["waits_for"])} for row in rows]
         rows = [row | {"parent": row["parent"] and f"{row['parent']['saga']} {row['parent']['key']}"} for row in rows]

@@ -4,11 +4,12 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from choreo.cli import saga_filters, sagas
+from choreo.saga.instance import Glance, Instance, Status, glance
 from tests.cli.conftest import Choreo
 from tests.cli.kiosk import write_kiosk
 
@@ -89,3 +90,40 @@ def test_a_step_of_which_one_item_cant_be_undone_says_so(kiosk: Path, choreo: Ch
         "compensated",
         "compensation_failed",
     )
+
+
+@pytest.mark.parametrize("key", ["o1", 'a"b', "\\", "ö", '","status":"stuck'])
+def test_a_stored_instance_is_known_at_first_sight(key: str) -> None:
+    """Its key, its spec and its status, whatever the key and however it stands; another format is left to who reads."""
+    codec = Instance.__value_codec__()
+    for status in get_args(Status):
+        whole = Instance(saga="s", key=key, version=3, digest="d1", status=status, remembered={"status": "x"})
+        assert glance(codec.dump(whole)) == Glance(key, "d1", status)
+    assert glance(b"\x02" + codec.dump(whole)[1:]) is None
+
+
+def test_how_many_there_are_is_counted_at_first_sight(kiosk: Path, choreo: Choreo) -> None:
+    """By status, also of those that other filters leave."""
+
+    def counted(*filters: str) -> dict[str, int]:
+        lines = choreo("sagas", "list", "--count", "--json", *filters).stdout.splitlines()
+        return {row["status"]: row["count"] for row in map(json.loads, lines)}
+
+    assert counted() == {"waiting": 1, "compensated": 1, "stuck": 1}
+    assert counted("--status", "stuck", "--status", "waiting") == {"waiting": 1, "stuck": 1}
+    assert counted("--key", "b2") == {"compensated": 1}
+    assert counted("--younger-than", "1h") == counted()
+    assert counted("--older-than", "1h") == {}
+    assert counted("--step", "pack=done") == {"waiting": 1}
+
+
+def test_a_limit_takes_the_first_by_their_keys(kiosk: Path, choreo: Choreo) -> None:
+    """Whichever task they lie in."""
+    assert list(rows(choreo, "list", "--limit", "2")) == ["b1", "b2"]
+    assert list(rows(choreo, "list", "--limit", "1", "--status", "stuck", "--status", "compensated")) == ["b2"]
+
+
+def test_senseless_filters_are_told_where_nothing_is_looked_at(kiosk: Path, choreo: Choreo) -> None:
+    """No saga was cancelled: a step and a name that none has are mistakes all the same."""
+    assert "has a step pak" in choreo("sagas", "list", "--status", "cancelled", "--step", "pak", code=2).stderr
+    assert "saga.sum" in choreo("sagas", "list", "--status", "cancelled", "--where", "saga.sum > 1", code=2).stderr
