@@ -1,6 +1,7 @@
 """`choreo sagas why`: the events that an instance waits for, who should emit them, and until when."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -49,7 +50,11 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     given = open_orders(project, row["saga"], row["key"])
     lines += order_lines(row["saga"], given)
     orders = orders_for(project, spec, instance, known.catalogue(spec) if spec else {}, saga)
+    for order in orders:
+        order["does"] += "".join(_held_back(order, waits))
     lines += orders_lines(orders)
+    if waits and spec is None:
+        lines.append("  what you can order is told where its spec can be read: in the directory of the project")
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
     answer |= {"parent": above._asdict() if above else None, "waits": waits, "later": later}
     answer |= {"coordinator": own._asdict() if own else None, "open_orders": given, "orders": orders}
@@ -73,10 +78,20 @@ def _wait(asked: _Asked, event: str, emitters: Emitters, family: Family, now: da
     wait: dict[str, Any] = {"event": event, "step": step, "emitted_by": by, "since": _since(step, asked.history)}
     wait |= _time_left(asked.instance, step, now)
     wait["role"] = _role(asked.spec, asked.instance, step)
+    wait["form"] = shlex.join(["choreo", "sagas", "form", str(step), asked.row["key"]]) if wait["role"] else None
     key = nested.key if nested else asked.row["key"]
     wait["emitters"] = [emitters.stands(name, key)._asdict() for name in by]
     wait["nested"] = family.standing(nested) if nested else None
     return wait
+
+
+def _held_back(order: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What becomes of one more request to a service that takes nothing more of this key."""
+    if order["order"] == "retry":
+        for wait in waits:
+            if wait["step"] == order["step"]:
+                held = [one["service"] for one in wait["emitters"] if one["failing"] and one["failing"]["held"]]
+                yield from (f"; but {name} holds back what comes for this key, so it would wait there" for name in held)
 
 
 def _later(instance: Instance | None, now: datetime) -> list[dict[str, Any]]:
@@ -90,7 +105,7 @@ def _sentence(wait: Mapping[str, Any]) -> str:
     who = (
         f"{' or '.join(wait['emitted_by'])} should emit it"
         if wait["emitted_by"]
-        else f"a person decides it as {wait['role']} (choreo sagas form {wait['step']} ID shows what to fill in)"
+        else f"a person decides it as {wait['role']} ({wait['form']} shows what to fill in)"
         if wait["role"]
         else "no service of this project emits it"
     )

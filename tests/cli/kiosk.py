@@ -3,9 +3,9 @@
 from pathlib import Path
 
 KIOSK = '''
-"""Lines named stuck can't be unpacked, slow ones are never packed; a total above 100 is refused."""
+"""Lines named stuck can't be unpacked, slow ones are never packed; a total above 100 is refused, one of 13 fails."""
 
-from choreo import Context, Event, Handler, Service
+from choreo import Context, Event, Handler, Retry, Service
 
 
 class BasketEvent(Event, namespace="kiosk", topic="baskets", key="basket", abstract=True):
@@ -58,7 +58,11 @@ class Pack(Handler[PackWanted]):
 
 
 class Pay(Handler[PayWanted]):
+    retry = Retry(attempts=1)
+
     def handle(self, wanted: PayWanted, ctx: Context) -> Paid | Refused | None:
+        if wanted.total == 13:
+            raise ConnectionError("the bank is away")
         if wanted.total == 0:
             return None
         if wanted.total > 100:

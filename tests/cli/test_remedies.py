@@ -96,3 +96,14 @@ def test_nothing_is_proposed_of_what_has_ended(kiosk: Path, choreo: Choreo) -> N
     """It is over."""
     assert orders(choreo, "b5") == {}
     assert "what you can order" not in choreo("sagas", "why", "b5").stdout
+
+
+def test_a_retry_that_would_wait_behind_a_held_key_says_so(directory: Path, choreo: Choreo) -> None:
+    """The service gave up on the request and takes nothing more of this key: one more would not be handled."""
+    write_kiosk(directory)
+    choreo("emit", "kiosk.py:BasketSent", "-", text='{"basket": "b13", "lines": ["tea"], "total": 13}')
+    choreo("run", "--until-idle")
+    found = {row["order"]: row["does"] for row in orders(choreo, "b13").values()}
+    held = "; but kiosk holds back what comes for this key, so it would wait there"
+    assert found["retry"] == f"asked for once more; emits PayWanted{held}"
+    assert [order for order, does in found.items() if "holds back" in does] == ["retry"]
