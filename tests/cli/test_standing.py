@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from choreo.cli import saga_filters, sagas
+from choreo.cli import saga_filters, saga_rows, sagas
 from choreo.saga.instance import Glance, Instance, Status, glance
 from tests.cli.conftest import Choreo
 from tests.cli.kiosk import write_kiosk
@@ -90,6 +90,20 @@ def test_a_step_of_which_one_item_cant_be_undone_says_so(kiosk: Path, choreo: Ch
         "compensated",
         "compensation_failed",
     )
+
+
+def test_a_whole_key_is_found_without_reading_of_all_others(
+    kiosk: Path, choreo: Choreo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the coordinator's store; its history is whole, from its start to its end."""
+
+    def too_much(*_: object) -> None:
+        raise AssertionError("all that is told of all sagas is read")
+
+    monkeypatch.setattr(saga_rows, "read_to_end", too_much)
+    history = rows(choreo, "show", "b2")["b2"]["history"]
+    assert history[0]["change"][0] == "started"
+    assert history[-1]["change"][-1] == "compensating -> compensated"
 
 
 @pytest.mark.parametrize("key", ["o1", 'a"b', "\\", "ö", '","status":"stuck'])
