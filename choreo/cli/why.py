@@ -48,13 +48,13 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     own = emitters.coordinator(row["saga"], row["key"], row["waits_for"]) if waits else None
     lines += [f"  {line}" for line in (hindrances(own._asdict()) if own else ())]
     given = open_orders(project, row["saga"], row["key"])
-    lines += order_lines(row["saga"], given)
     orders = orders_for(project, spec, instance, known.catalogue(spec) if spec else {}, saga)
     for order in orders:
         order["does"] += "".join(_held_back(order, waits))
     lines += orders_lines(orders)
     if waits and spec is None:
         lines.append("  what you can order is told where its spec can be read: in the directory of the project")
+    lines += order_lines(row["saga"], given)
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
     answer |= {"parent": above._asdict() if above else None, "waits": waits, "later": later}
     answer |= {"coordinator": own._asdict() if own else None, "open_orders": given, "orders": orders}
