@@ -16,6 +16,7 @@ from choreo.cli.run import prepare, run_here, run_options
 from choreo.cli.schemas_project import require_readable
 from choreo.errors import ChoreoError, StateInUseError
 from choreo.runtime.worker import Worker
+from choreo.telemetry.log_lines import WithoutRoutine
 
 OWNER_WAIT_S = 5.0
 """So long another process may own the embedded log before that is an error: `choreo emit` does while nothing runs."""
@@ -29,11 +30,11 @@ def work(asked: Asked, targets: Sequence[str], stop: threading.Event, loaded: Te
 
     `loaded` is called before work begins, `running` when every task is open.
     """
-    until = monotonic() + OWNER_WAIT_S
+    until, only = monotonic() + OWNER_WAIT_S, () if asked.verbose else (WithoutRoutine(),)
     while True:
         try:
             # What handlers raise is shown: live it would be noise, since attempts go on; here one looks for it.
-            with _for_development(open_project(asked)) as project, telling("debug"):
+            with _for_development(open_project(asked)) as project, telling("debug", only=only):
                 return _run(project, targets, stop, loaded, running)
         except StateInUseError as error:
             if stop.is_set() or monotonic() >= until:

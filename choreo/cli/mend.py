@@ -22,10 +22,9 @@ from choreo.errors import ConfigError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.saga.commands import command_event, command_of
-from choreo.saga.coordinator import fault_of
-from choreo.saga.decide import decide
 from choreo.saga.decision import Answer, Cancel, Command, Decision, Order, Resolve, Retry, Skip
 from choreo.saga.instance import Instance
+from choreo.saga.remedies import verdict
 from choreo.saga.rules import Spec
 from choreo.service.client import fresh_ids
 
@@ -209,8 +208,7 @@ def _planned(project: Project, meant: Sequence[tuple[str, str]], desk: Desk, ord
 def _plan(spec: Spec, instance: Instance, order: Order, catalogue: Mapping[str, type[Event]], desk: Desk) -> Planned:
     now = SystemClock().now()
     given = Command(order, fresh_ids(now).event_id, now, now, desk.who, desk.why or "")
-    decision = decide(spec, instance, given)
-    return Planned(instance.saga, instance.key, order, decision, decision.refused or fault_of(decision, catalogue))
+    return Planned(instance.saga, instance.key, order, *verdict(spec, instance, given, catalogue))
 
 
 def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:

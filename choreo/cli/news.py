@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from choreo.telemetry.log_lines import COMMAND, ConsoleLines, JsonLines, Origin, Sparing
@@ -13,15 +13,18 @@ say = logging.getLogger(COMMAND).info
 
 
 @contextmanager
-def telling(level: str, *, as_json: bool = False, worker: int | None = None) -> Iterator[Origin]:
+def telling(
+    level: str, *, as_json: bool = False, worker: int | None = None, only: Sequence[logging.Filter] = ()
+) -> Iterator[Origin]:
     """Show what Choreo and its handlers log from `level` on, and what everybody else logs from WARNING on.
 
-    `worker` is the number of this process, where there are several. Yields what names the services that run here.
+    `worker` is the number of this process, where there are several; `only` lets the lines through that it is about.
+    Yields what names the services that run here.
     """
     handler, origin = logging.StreamHandler(sys.stderr), Origin(worker)
     handler.setFormatter(JsonLines() if as_json else ConsoleLines())
-    handler.addFilter(Sparing())
-    handler.addFilter(origin)
+    for one in (*only, Sparing(), origin):
+        handler.addFilter(one)
     before, root = LOGGER.level, logging.getLogger()
     root.addHandler(handler)
     LOGGER.setLevel(level.upper())

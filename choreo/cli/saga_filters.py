@@ -1,9 +1,11 @@
 """Which instances a command means: the filters that `sagas list` and the orders of operators share."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import islice
 from typing import Any, get_args
 
 import click
@@ -13,13 +15,13 @@ from choreo.cli.saga_rows import instances, lifecycle_topics, saga_of
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import data_of
 from choreo.cli.saga_view import SagaView, row_of
-from choreo.clock import SystemClock, to_datetime
+from choreo.clock import SystemClock, to_datetime, to_micros
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
 from choreo.saga.conditions import BadExpression, Expression, Language, names_in
 from choreo.saga.durations import parse_duration
 from choreo.saga.index import text_of
-from choreo.saga.instance import Instance, Status, StepState
+from choreo.saga.instance import Glance, Instance, Status, StepState
 from choreo.saga.items import whole_in
 from choreo.saga.kinds import ValueType
 from choreo.saga.rules import Spec
@@ -88,14 +90,17 @@ def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
 
 def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]]:
-    """How those instances stand, by saga and key. Raises ConfigError for filters that make no sense.
+    """How those instances stand, by saga and key, with `age_s`: seconds since their start.
 
-    With filters the coordinators' stores are asked, by their index where it helps; without, or where the spec of an
-    instance can't be read here, the lifecycle topics tell.
+    Raises ConfigError for filters that make no sense. With filters the coordinators' stores are asked, by their index
+    where it helps, and no further than the limit; without, or where the spec of an instance can't be read here, the
+    lifecycle topics tell.
     """
-    names = [saga_of(topic) for topic in lifecycle_topics(project, sagas)]
-    rows = _from_stores(project, names, filters) if filters.given else None
-    if rows is None:
+    names = sorted(saga_of(topic) for topic in lifecycle_topics(project, sagas))
+    now = SystemClock().now()
+    wanted = _Wanted(filters, now)
+    found = _from_stores(project, names, filters, wanted) if filters.given or filters.limit else None
+    if found is None:
         if filters.field or filters.where:
             raise ConfigError(
                 "--field and --where need the specs of the sagas",
@@ -103,14 +108,38 @@ def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dic
                 hint="run it in the directory of the project",
             )
         rows = [{name: row[name] for name in (*COLUMNS, *TIMES)} for row in instances(project, sagas)]
-    _check_steps(rows, filters)
-    now = to_datetime(SystemClock().now())
-    chosen = [row for row in rows if _fits(row, filters, now)]
-    return sorted(chosen, key=lambda row: (row["saga"], row["key"]))[: filters.limit]
+        _check_steps({step for row in rows for step in row["steps"]}, filters)
+        fitting = (row for row in rows if wanted.at_first(_sight(row)) and wanted.of_age(row) and wanted.at_steps(row))
+        found = list(islice(fitting, filters.limit))
+    return [row | {"age_s": (now - to_micros(row["started_at"])) // 1_000_000} for row in found]
 
 
-def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]] | None:
-    """Rows of the instances that remember what is asked for; None where a spec is not known."""
+def counted(project: Project, sagas: Sequence[str], filters: Filters) -> Counter[tuple[str, str]]:
+    """How many there are by saga and status. Raises ConfigError for filters that make no sense.
+
+    What a first sight of the coordinators' stores tells is not read further.
+    """
+    if filters.field or filters.where or filters.at_step or filters.limit:
+        return Counter((row["saga"], row["status"]) for row in select(project, sagas, filters))
+    wanted = _Wanted(filters, SystemClock().now())
+    found: Counter[tuple[str, str]] = Counter()
+    for topic in lifecycle_topics(project, sagas):
+        saga = saga_of(topic)
+        with SagaView(project, saga) as seen:
+            if filters.older_than or filters.younger_than:
+                of_age = (one for one in seen.instances(wanted.at_first) if wanted.of_age(_times(one)))
+                found.update((saga, one.status) for one in of_age)
+            else:
+                found.update((saga, one.status) for one in seen.glances() if wanted.at_first(one))
+    return found
+
+
+def _from_stores(
+    project: Project, sagas: Sequence[str], filters: Filters, wanted: "_Wanted"
+) -> list[dict[str, Any]] | None:
+    """Rows of the instances that are wanted; None where a spec is not known. Once the limit is reached, what was asked
+    for has been found: so it makes sense.
+    """
     found: list[dict[str, Any]] = []
     known = KnownSpecs(project)
     fields = filters.wanted_fields()
@@ -119,26 +148,69 @@ def _from_stores(project: Project, sagas: Sequence[str], filters: Filters) -> li
     for saga in sagas:
         with SagaView(project, saga) as seen:
             strange -= {name for name in strange if seen.remembers(name)}
-            for instance in seen.found(fields) if fields else seen.instances():
+            for instance in seen.found(fields) if fields else seen.instances(wanted.at_first):
                 spec = known.of(instance.digest)
                 if spec is None:
                     return None
+                row = row_of(instance, spec)
+                if not (wanted.at_first(_sight(row)) and wanted.of_age(row) and wanted.at_steps(row)):
+                    continue
                 if _remembers(instance, fields) and condition.holds(instance, spec):
-                    found.append(row_of(instance, spec))
-    condition.require_sense()
+                    found.append(row)
+                    if len(found) == filters.limit:
+                        return found
+    specs = [spec for digest in wanted.digests if (spec := known.of(digest)) is not None]
+    _check_steps({step.name for spec in specs for step in spec.steps}, filters)
+    condition.require_sense(specs)
     for name in sorted(strange):
         why = "found is what remember: names and later steps need, where it is a text, a number or true and false"
         raise ConfigError(f"no saga here remembers {name}", why=why, hint="choreo sagas show ID tells what one knows")
     return found
 
 
-def _check_steps(rows: Sequence[dict[str, Any]], filters: Filters) -> None:
+class _Wanted:
+    """The filters that go by what every instance has, worked out once."""
+
+    def __init__(self, filters: Filters, now: int) -> None:
+        self._filters = filters
+        self._after = to_datetime(now - micros_of(filters.younger_than)) if filters.younger_than else None
+        self._before = to_datetime(now - micros_of(filters.older_than)) if filters.older_than else None
+        self.digests: set[str] = set()
+        """Which specs those that were looked at follow."""
+
+    def at_first(self, seen: Glance) -> bool:
+        """Whether it may be one of them, by status and key."""
+        self.digests.add(seen.digest)
+        return (not self._filters.status or seen.status in self._filters.status) and (
+            not self._filters.key or seen.key.startswith(self._filters.key)
+        )
+
+    def of_age(self, row: Mapping[str, Any]) -> bool:
+        """Whether it started when it should have."""
+        started_at: datetime = row["started_at"]
+        return (self._before is None or started_at < self._before) and (
+            self._after is None or started_at >= self._after
+        )
+
+    def at_steps(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is at one of the steps."""
+        return not self._filters.at_step or any(_at_step(row, step) for step in self._filters.at_step)
+
+
+def _sight(row: Mapping[str, Any]) -> Glance:
+    return Glance(row["key"], row["digest"], row["status"])
+
+
+def _times(instance: Instance) -> dict[str, Any]:
+    return {"started_at": to_datetime(instance.started_at)}
+
+
+def _check_steps(steps: Collection[str], filters: Filters) -> None:
     """Raises ConfigError for a step that none of these sagas has, and for a state that there is not."""
-    steps = {step: None for row in rows for step in row["steps"]}
     for text in filters.at_step:
         step, mark, state = text.partition("=")
         if steps and step not in steps and whole_in(step) not in steps:
-            wholes = list(dict.fromkeys(map(whole_in, steps)))
+            wholes = sorted(set(map(whole_in, steps)))
             hint = did_you_mean(step, wholes) or f"the steps are {', '.join(wholes)}"
             raise ConfigError(f"--step {text}: no saga here has a step {step}", hint=hint)
         if mark and state not in [one.value for one in StepState]:
@@ -168,22 +240,28 @@ class _Condition:
         """Whether it is true for this one; where a name means nothing to its saga it is not. Raises ConfigError."""
         if self._where is None:
             return True
-        types = self._known.variables(spec)
-        self._had |= types.keys()
-        try:
-            expression = _compiled(
-                self._where, tuple((name, types[name]) for name in names_in(self._where) if name in types)
-            )
-        except BadExpression as error:
-            if not error.name:
-                raise self._senseless(error) from None
-            self._lacked.setdefault(error.name, error)
+        expression = self._expression(spec)
+        if expression is None:
             return False
         values = data_of(instance) | {f"steps.{name}.status": one.state.value for name, one in instance.steps.items()}
         return expression.evaluate(values).value is True
 
-    def require_sense(self) -> None:
-        """Raises ConfigError for a name that no saga of those asked has."""
+    def _expression(self, spec: Spec) -> Expression | None:
+        assert self._where is not None
+        types = self._known.variables(spec)
+        self._had |= types.keys()
+        try:
+            return _compiled(self._where, tuple((name, types[name]) for name in names_in(self._where) if name in types))
+        except BadExpression as error:
+            if not error.name:
+                raise self._senseless(error) from None
+            self._lacked.setdefault(error.name, error)
+            return None
+
+    def require_sense(self, specs: Iterable[Spec]) -> None:
+        """Raises ConfigError for a name that no saga of those asked has; `specs` are what they follow."""
+        for spec in specs if self._where is not None else ():
+            self._expression(spec)
         for name, error in self._lacked.items():
             if name not in self._had:
                 raise self._senseless(error)
@@ -199,18 +277,7 @@ def _compiled(where: str, types: tuple[tuple[str, ValueType], ...]) -> Expressio
     return Language(dict(types)).compile(where)
 
 
-def _fits(row: dict[str, Any], filters: Filters, now: datetime) -> bool:
-    age = now - row["started_at"]
-    return (
-        (not filters.status or row["status"] in filters.status)
-        and (not filters.at_step or any(_at_step(row, step) for step in filters.at_step))
-        and (not filters.key or row["key"].startswith(filters.key))
-        and (filters.older_than is None or age > _duration(filters.older_than))
-        and (filters.younger_than is None or age <= _duration(filters.younger_than))
-    )
-
-
-def _at_step(row: dict[str, Any], wanted: str) -> bool:
+def _at_step(row: Mapping[str, Any], wanted: str) -> bool:
     step, mark, state = wanted.partition("=")
     stands = row["steps"].get(step)
     return bool(stands == state if mark else stands in AT_STEP and row["status"] in OPEN)
@@ -218,14 +285,10 @@ def _at_step(row: dict[str, Any], wanted: str) -> bool:
 
 def micros_of(text: str) -> int:
     """A duration as it is given by an option: `30s`. Raises ConfigError."""
-    return _duration(text) // timedelta(microseconds=1)
-
-
-def _duration(text: str) -> timedelta:
     try:
         micros = parse_duration(text)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if micros is None:
         raise ConfigError(f"{text} is no length of time", hint="2h, 3d")
-    return timedelta(microseconds=micros)
+    return micros

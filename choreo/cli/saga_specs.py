@@ -1,6 +1,6 @@
 """The specs that instances follow, as far as the project here, or a sample, can read them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.project import Project
@@ -9,7 +9,7 @@ from choreo.errors import ChoreoError
 from choreo.events.event import Event
 from choreo.saga.coordinator import Coordinator
 from choreo.saga.kinds import ValueType
-from choreo.saga.rules import Spec
+from choreo.saga.rules import Spec, Step
 from choreo.saga.vocabulary import item_variables, saga_variables, step_variables
 
 
@@ -52,18 +52,26 @@ class KnownSpecs:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._found: dict[str, tuple[Assembly, Spec] | None] = {}
+        self._found: dict[str, tuple[Assembly | None, Spec | None]] = {}
         self._variables: dict[str, Mapping[str, ValueType]] = {}
 
     def of(self, digest: str) -> Spec | None:
         """The spec, None where it can't be read here."""
-        found = self._of(digest)
-        return found[1] if found else None
+        return self._of(digest)[1]
+
+    def parts(self, digest: str) -> Assembly | None:
+        """The services and specs among which it is found, else those of the project; None where nothing loads."""
+        return self._of(digest)[0]
+
+    def nesting(self, saga: str) -> Iterator[tuple[Spec, Step]]:
+        """The specs loaded so far that nest a saga, whatever their version, with the step that it is."""
+        specs = {spec.digest: spec for _, spec in self._found.values() if spec is not None}
+        return ((spec, step) for spec in specs.values() for step in spec.steps if _is(step, saga))
 
     def catalogue(self, spec: Spec) -> Mapping[str, type[Event]]:
         """The event classes that the spec speaks of, by full name."""
-        found = self._of(spec.digest)
-        for service in found[0].services if found else ():
+        parts = self.parts(spec.digest)
+        for service in parts.services if parts else ():
             for handler in service.handlers:
                 if issubclass(handler, Coordinator) and spec.digest in handler.specs:
                     return handler.catalogue
@@ -75,14 +83,14 @@ class KnownSpecs:
             self._variables[spec.digest] = variables_of(spec, self.catalogue(spec))
         return self._variables[spec.digest]
 
-    def _of(self, digest: str) -> tuple[Assembly, Spec] | None:
+    def _of(self, digest: str) -> tuple[Assembly | None, Spec | None]:
         if digest not in self._found:
             parts = project_parts(self._project, digest)
-            spec = spec_of(parts, digest)
-            self._found[digest] = None
             for known in [one for specs in parts.specs.values() for one in specs] if parts else []:
-                assert parts is not None
                 self._found[known.digest] = (parts, known)
-            if parts is not None and spec is not None:
-                self._found[digest] = (parts, spec)
+            self._found.setdefault(digest, (parts, None))
         return self._found[digest]
+
+
+def _is(step: Step, saga: str) -> bool:
+    return step.nested is not None and step.nested.saga == saga

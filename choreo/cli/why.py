@@ -1,8 +1,9 @@
 """`choreo sagas why`: the events that an instance waits for, who should emit them, and until when."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -10,18 +11,16 @@ from choreo.cli.emitters import Emitters, hindrances
 from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
 from choreo.cli.project import Project
-from choreo.cli.saga_nested import nested_in, sentence, standing
-from choreo.cli.saga_rows import moment_text, one_instance, short_names
-from choreo.cli.saga_specs import project_parts, spec_of
+from choreo.cli.saga_nested import Family, line_above, nested_in, sentence
+from choreo.cli.saga_orders import orders_for, orders_lines
+from choreo.cli.saga_rows import moment_text, one_instance, short_names, span_text
+from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import awaited_by
-from choreo.cli.saga_view import SagaView
 from choreo.clock import SystemClock, to_datetime
 from choreo.saga.instance import Instance, StepState
 from choreo.saga.items import whole_in
 from choreo.saga.people import asked_role
 from choreo.saga.rules import Spec
-
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @command("why")
@@ -30,25 +29,17 @@ UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     """Why an instance waits: for which event, who should emit it, until when. ID is the key, or the beginning of it."""
     row, history = one_instance(project, instance_id, saga)
-    known = project_parts(project, row["digest"])
-    spec = spec_of(known, row["digest"])
-    with SagaView(project, row["saga"]) as seen:
-        instance = seen.instance(row["key"])
-    emitters, now = Emitters(project, known), to_datetime(SystemClock().now())
-    nested = {one.step: one for one in nested_in(instance, spec)}
-    waits: list[dict[str, Any]] = []
-    for event in row["waits_for"]:
-        step = _step_waiting(spec, event, row)
-        by = emitters.of(event)
-        wait = {"event": event, "step": step, "emitted_by": by, "since": _since(step, history)}
-        wait |= _time_left(instance, step, now)
-        key = nested[step].key if step in nested else row["key"]
-        wait["role"] = _role(spec, instance, step)
-        wait["emitters"] = [emitters.stands(name, key)._asdict() for name in by]
-        wait["nested"] = standing(project, nested[step]) if step in nested else None
-        waits.append(wait)
+    known, now = KnownSpecs(project), to_datetime(SystemClock().now())
+    spec = known.of(row["digest"])
+    emitters = Emitters(project, known.parts(row["digest"]))
+    with Family(project, known) as family:
+        instance = family.instance(row["saga"], row["key"])
+        above = family.above(row["saga"], row["key"])
+        asked = _Asked(row, history, spec, instance)
+        waits = [_wait(asked, event, emitters, family, now) for event in row["waits_for"]]
     told = f": {row['reason']}" if row["reason"] else ""
     lines = [f"{row['saga']} {row['key']} is {row['status']}{told}" if waits else str(row["explanation"])]
+    lines += line_above(above)
     for wait in waits:
         lines += [_sentence(wait), *([f"    {sentence(wait['nested'])}"] if wait["nested"] is not None else [])]
         lines += [f"    {line}" for one in wait["emitters"] for line in hindrances(one)]
@@ -56,11 +47,51 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     lines += [f"  {one['step']} begins at {moment_text(one['at'])} ({_left(one['left_s'])})" for one in later]
     own = emitters.coordinator(row["saga"], row["key"], row["waits_for"]) if waits else None
     lines += [f"  {line}" for line in (hindrances(own._asdict()) if own else ())]
-    orders = open_orders(project, row["saga"], row["key"])
-    lines += order_lines(row["saga"], orders)
+    given = open_orders(project, row["saga"], row["key"])
+    orders = orders_for(project, spec, instance, known.catalogue(spec) if spec else {}, saga)
+    for order in orders:
+        order["does"] += "".join(_held_back(order, waits))
+    lines += orders_lines(orders)
+    if waits and spec is None:
+        lines.append("  what you can order is told where its spec can be read: in the directory of the project")
+    lines += order_lines(row["saga"], given)
     answer = {name: row[name] for name in ("saga", "key", "status", "reason", "explanation", "waits_for")}
-    answer |= {"waits": waits, "later": later, "coordinator": own._asdict() if own else None, "open_orders": orders}
+    answer |= {"parent": above._asdict() if above else None, "waits": waits, "later": later}
+    answer |= {"coordinator": own._asdict() if own else None, "open_orders": given, "orders": orders}
     project.output.thing(answer, lines)
+
+
+class _Asked(NamedTuple):
+    """The instance that is asked about: as its lifecycle tells, and, where they can be read here, spec and instance."""
+
+    row: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    spec: Spec | None
+    instance: Instance | None
+
+
+def _wait(asked: _Asked, event: str, emitters: Emitters, family: Family, now: datetime) -> dict[str, Any]:
+    """An event that is waited for: by which step, who should emit it and how they stand, since when and until when."""
+    step = _step_waiting(asked.spec, event, asked.row)
+    nested = next((one for one in nested_in(asked.instance, asked.spec) if one.step == step), None)
+    by = emitters.of(event)
+    wait: dict[str, Any] = {"event": event, "step": step, "emitted_by": by, "since": _since(step, asked.history)}
+    wait |= _time_left(asked.instance, step, now)
+    wait["role"] = _role(asked.spec, asked.instance, step)
+    wait["form"] = shlex.join(["choreo", "sagas", "form", str(step), asked.row["key"]]) if wait["role"] else None
+    key = nested.key if nested else asked.row["key"]
+    wait["emitters"] = [emitters.stands(name, key)._asdict() for name in by]
+    wait["nested"] = family.standing(nested) if nested else None
+    return wait
+
+
+def _held_back(order: Mapping[str, Any], waits: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What becomes of one more request to a service that takes nothing more of this key."""
+    if order["order"] == "retry":
+        for wait in waits:
+            if wait["step"] == order["step"]:
+                held = [one["service"] for one in wait["emitters"] if one["failing"] and one["failing"]["held"]]
+                yield from (f"; but {name} holds back what comes for this key, so it would wait there" for name in held)
 
 
 def _later(instance: Instance | None, now: datetime) -> list[dict[str, Any]]:
@@ -74,7 +105,7 @@ def _sentence(wait: Mapping[str, Any]) -> str:
     who = (
         f"{' or '.join(wait['emitted_by'])} should emit it"
         if wait["emitted_by"]
-        else f"a person decides it as {wait['role']} (choreo sagas form {wait['step']} ID shows what to fill in)"
+        else f"a person decides it as {wait['role']} ({wait['form']} shows what to fill in)"
         if wait["role"]
         else "no service of this project emits it"
     )
@@ -89,14 +120,7 @@ def _sentence(wait: Mapping[str, Any]) -> str:
 
 def _left(seconds: int) -> str:
     """`2 h 10 min left`, or `overdue`."""
-    if seconds <= 0:
-        return "overdue"
-    parts: list[str] = []
-    for size, unit in UNITS:
-        if seconds >= size and len(parts) < 2:
-            parts.append(f"{seconds // size} {unit}")
-            seconds %= size
-    return f"{' '.join(parts)} left"
+    return f"{span_text(seconds)} left" if seconds > 0 else "overdue"
 
 
 def _step_waiting(spec: Spec | None, event: str, row: Mapping[str, Any]) -> str | None:

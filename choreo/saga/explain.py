@@ -1,11 +1,11 @@
-"""What a saga waits for, and its story in one line, for the person at the console."""
+"""What a saga waits for, where its steps stand, and its story in one line, for the person at the console."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from choreo.saga.forward import BAD, REPEATED
-from choreo.saga.instance import IN_FLIGHT, SETTLED, Instance, StepState
-from choreo.saga.items import name_of, with_items
+from choreo.saga.instance import IN_FLIGHT, SETTLED, UNDOING, Instance, StepState
+from choreo.saga.items import name_of, whole_in, with_items
 from choreo.saga.policies import Timing
 from choreo.saga.rules import Spec, Step
 
@@ -28,6 +28,31 @@ def standing(spec: Spec, instance: Instance) -> Standing:
 def waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:
     """The full names of the events that would take it further, in the order of the steps; () after the end."""
     return _waits_for(with_items(spec, instance.steps), instance)
+
+
+def as_it_stands(status: str, steps: Mapping[str, str]) -> dict[str, str]:
+    """Where each step stands, as people should read it, from what an instance of this status keeps of its steps.
+
+    A step that is done for each item keeps how it went by what its items had come to when the saga turned back: told
+    is what became of the items since.
+    """
+    if status in ("waiting", "completed"):
+        return dict(steps)
+    items: dict[str, list[str]] = {}
+    for name, state in steps.items():
+        if whole_in(name) != name:
+            items.setdefault(whole_in(name), []).append(state)
+    return {name: _taken_back(status, state, items.get(name, ())) for name, state in steps.items()}
+
+
+def _taken_back(status: str, state: str, items: Collection[str]) -> str:
+    if state not in (StepState.DONE, StepState.UNKNOWN):
+        return state
+    stands = (StepState.DONE, StepState.SKIPPED) if status == "stuck" else (StepState.DONE,)
+    if any(one in stands for one in items):
+        return state  # a saga that is stuck on its way forward has such an item, too: its step counts by the others
+    undone = (one for one in (*reversed(UNDOING), StepState.COMPENSATED) if one in items)
+    return next(undone, StepState(state)).value
 
 
 def _waits_for(spec: Spec, instance: Instance) -> tuple[str, ...]:

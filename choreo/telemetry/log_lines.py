@@ -139,6 +139,18 @@ class Sparing(logging.Filter):
             return True
 
 
+class WithoutRoutine(logging.Filter):
+    """Leaves out what the framework does all the time, for somebody who looks at their own code: checkpoints, workers
+    that come and go, what they have. Lines of handlers, of tasks, of failures, and warnings pass.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this line is shown."""
+        if record.levelno > logging.INFO or record.name not in FRAMEWORK:
+            return True
+        return (getattr(record, ATTRIBUTE, None) or {}).get("task") is not None
+
+
 FRAMEWORK = ("choreo.runtime", "choreo.saga", "choreo.log.kafka")
 """Loggers of Choreo itself; those of handlers are `choreo.SERVICE.HANDLER`."""
 

@@ -73,8 +73,8 @@ def stuck_run(project: Path, start: Start, drain_s: float) -> "subprocess.Popen[
 
 
 def test_a_save_brings_new_behaviour_and_keeps_what_was(project: Path, choreo: Choreo, start: Start) -> None:
-    """The restart says in one line what changed and how long it took; sagas of before stand as they stood, and stores
-    equal the log.
+    """The restart says in one line what changed and how long it took, and nothing of what the runtime does all the
+    time; sagas of before stand as they stood, and stores equal the log.
     """
     dev = start(*DEV)
     assert "running inventory, payments, saga.order" in read_until(dev, "ready in ")
@@ -83,6 +83,7 @@ def test_a_save_brings_new_behaviour_and_keeps_what_was(project: Path, choreo: C
     save(project / "shop.py", "order.total < 100", "order.total < 900")
     said = read_until(dev, "restarted in ").splitlines()
     assert said[-1].endswith(" s: shop.py changed")
+    assert [line for line in said if "choreo.runtime" in line] == []
     emit("o2")
     await_status(choreo, "o2", "completed")
     assert statuses(choreo)["o1"] == "compensated"

@@ -39,6 +39,13 @@ def keys(choreo: Choreo, *filters: str) -> list[str]:
     return [row["key"] for row in objects(choreo("sagas", "list", "--json", *filters).stdout)]
 
 
+def reasons(said: str) -> str:
+    """What `why` says but for the orders that it proposes."""
+    why, mark, _ = said.partition("  what you can order")
+    assert mark
+    return why
+
+
 def shown(choreo: Choreo, key: str) -> dict[str, Any]:
     """How a saga stands, with its history."""
     return objects(choreo("sagas", "show", key, "--json").stdout)[0]
@@ -167,7 +174,7 @@ def test_why_tells_what_a_service_fails_at(ran: Path, choreo: Choreo) -> None:
     assert emitter["dead_letter"] is None
     said = "payments failed 2 times at shop.OrderPlaced of this key: OSError: away; it is tried again at 20"
     assert said in choreo("sagas", "why", "q1").stdout
-    assert "failed" not in choreo("sagas", "why", "p3").stdout
+    assert "failed" not in reasons(choreo("sagas", "why", "p3").stdout)
 
 
 def test_why_tells_what_the_coordinator_itself_could_not_take(ran: Path, choreo: Choreo) -> None:
@@ -184,7 +191,7 @@ def test_why_tells_what_the_coordinator_itself_could_not_take(ran: Path, choreo:
     answer = objects(process("sagas", "why", "z1", "--json").communicate()[0])[0]
     own = answer["coordinator"]
     assert (own["service"], own["lag"], own["dead_letter"]["event"]) == ("saga.order", 0, "shop.StockReserved")
-    last = process("sagas", "why", "z1").communicate()[0].splitlines()[-1]
+    last = reasons(process("sagas", "why", "z1").communicate()[0]).splitlines()[-1]
     assert last.startswith("  saga.order gave up on shop.StockReserved of this key at 20")
     fault = "HandlingError: saga order: shop.ReleaseRequested can't be made for step reserve"
     assert last.endswith(f": {fault} (choreo dead-letters show {own['dead_letter']['id']})")

@@ -156,15 +156,53 @@ def test_show_and_why_name_the_nested_saga(mall: Path, choreo: Choreo) -> None:
     """Which it is, under which key, how it stands, and where to read on."""
     choreo("emit", "mall.py:OrderPlaced", "order_id=slow")
     choreo("run", "--until-idle")
-    assert "  ship is saga shipping S-slow" in choreo("sagas", "show", "slow").stdout.splitlines()
-    row = json.loads(choreo("sagas", "show", "slow", "--json").stdout)
-    assert row["nested"] == [{"step": "ship", "saga": "shipping", "key": "S-slow"}]
+    shown = choreo("sagas", "show", "slow").stdout.splitlines()
+    assert "  ship is saga shipping S-slow, waiting: pick waits for Picked" in shown
+    (nested,) = json.loads(choreo("sagas", "show", "slow", "--json").stdout)["nested"]
+    assert (nested["step"], nested["saga"], nested["key"], nested["status"]) == (
+        "ship",
+        "shipping",
+        "S-slow",
+        "waiting",
+    )
     said = choreo("sagas", "why", "slow").stdout.splitlines()
     assert said[1].startswith("  waits for ShipmentReady (step ship): saga.shipping should emit it")
     stands = "saga shipping S-slow is waiting: pick waits for Picked"
     assert said[2] == f"    {stands} (choreo sagas why S-slow --saga shipping)"
     assert choreo("sagas", "why", "S-slow", "--saga", "shipping").stdout.startswith("shipping S-slow is waiting")
     choreo("check", "--strict", "--log", LOG)  # those under way can go on
+
+
+def test_a_nested_saga_names_the_one_that_it_is_a_step_of(mall: Path, choreo: Choreo) -> None:
+    """In listings, in what is shown and in why; one that was started by somebody else is nobody's."""
+    choreo("emit", "mall.py:OrderPlaced", "order_id=slow")
+    choreo("emit", "mall.py:ShipmentWanted", "shipment_id=S-own", "order_id=slow")
+    choreo("run", "--until-idle")
+    above = "  is step ship of saga order slow"
+    for command in ("show", "why"):
+        assert above in choreo("sagas", command, "S-slow").stdout.splitlines()
+        assert " is step " not in choreo("sagas", command, "S-own").stdout
+        told = json.loads(choreo("sagas", command, "S-slow", "--json").stdout)
+        assert told["parent"] == {"step": "ship", "saga": "order", "key": "slow"}
+    for filters in ((), ("--status", "waiting")):
+        head, *lines = choreo("sagas", "list", *filters).stdout.splitlines()
+        assert head.split()[2] == "PARENT"
+        assert [line.split()[1:4] for line in lines] == [
+            ["slow", "-", "waiting"],
+            ["S-own", "-", "waiting"],
+            ["S-slow", "order", "slow"],
+        ]
+    rows = [json.loads(line) for line in choreo("sagas", "list", "--json").stdout.splitlines()]
+    assert [row["parent"] and row["parent"]["key"] for row in rows] == [None, None, "slow"]
+    assert "PARENT" not in choreo("sagas", "list", "order").stdout  # where no saga is nested nothing is told of it
+
+
+def test_one_that_has_ended_still_names_its_parent(mall: Path, choreo: Choreo) -> None:
+    """And its parent how it ended."""
+    choreo("emit", "mall.py:OrderPlaced", "order_id=o1")
+    choreo("run", "--until-idle")
+    assert "  is step ship of saga order o1" in choreo("sagas", "show", "S-o1").stdout.splitlines()
+    assert "  ship is saga shipping S-o1, completed: pick done (Picked)" in choreo("sagas", "show", "o1").stdout
 
 
 def test_why_follows_a_stuck_saga_down(mall: Path, choreo: Choreo) -> None:
@@ -184,6 +222,7 @@ def test_a_saga_that_has_not_started_is_said_to(mall: Path, choreo: Choreo) -> N
     """Its coordinator never ran: the order waits for it, and why knows that."""
     choreo("emit", "mall.py:OrderPlaced", "order_id=o1")
     choreo("run", "mall.py", "order/order.yaml", "--until-idle")
+    assert "  ship is saga shipping S-o1, not started\n" in choreo("sagas", "show", "o1").stdout
     said = choreo("sagas", "why", "o1").stdout
     assert "    saga shipping S-o1 has not started\n" in said
     assert "    saga.shipping has never run on this log\n" in said

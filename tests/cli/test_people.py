@@ -236,5 +236,5 @@ def test_at_a_terminal_what_is_missing_is_asked_for(
 def test_why_names_the_role_that_decides(office: Path, choreo: Choreo) -> None:
     """Of a step that waits for a person it is not said that nobody emits its event."""
     said = choreo("sagas", "why", "r1").stdout
-    assert "a person decides it as approver" in said
+    assert "a person decides it as approver (choreo sagas form approve r1 shows what to fill in)" in said
     assert "no service" not in said

@@ -12,8 +12,9 @@ from choreo.cli.faults import fault_point
 from choreo.cli.run import _start_from
 from choreo.clock import to_micros
 from choreo.errors import ConfigError
+from choreo.runtime.log_fields import about
 from choreo.runtime.options import no_faults
-from choreo.telemetry.log_lines import Sparing
+from choreo.telemetry.log_lines import Sparing, WithoutRoutine
 from tests.cli.conftest import Choreo, process, read_until
 
 RUN = ("run", "shop.py", "order.yaml")
@@ -127,3 +128,20 @@ def test_progress_is_told_once_a_second() -> None:
     assert heard(logging.INFO, "a-1", 10.5)
     assert heard(logging.WARNING, "a-0", 10.6)
     assert heard(logging.INFO, "a-0", 11.7)
+
+
+def test_for_development_the_routine_of_the_framework_is_left_out() -> None:
+    """Checkpoints, and workers that come and go; handlers, failures, tasks and warnings are heard."""
+    spared = WithoutRoutine()
+
+    def heard(logger: str, level: int, **fields: object) -> bool:
+        record = logging.LogRecord(logger, level, "", 0, "text", (), None)
+        vars(record).update(about(**fields))
+        return spared.filter(record)
+
+    assert not heard("choreo.runtime", logging.DEBUG, service="payments", reason="dry")
+    assert not heard("choreo.runtime", logging.INFO, service="payments")
+    assert heard("choreo.runtime", logging.DEBUG, service="payments", task=3, error_type="ValueError")
+    assert heard("choreo.runtime", logging.WARNING, service="payments")
+    assert heard("choreo.payments.TakePayment", logging.DEBUG, service="payments")
+    assert heard("choreo.cli", logging.INFO)

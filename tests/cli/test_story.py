@@ -64,6 +64,7 @@ def test_why_needs_no_project(ran: Path, choreo: Choreo, monkeypatch: pytest.Mon
     said = choreo("sagas", "why", "p3", "--log", f"embedded:{ran}/.choreo/log").stdout
     assert "waits for PaymentTaken" in said
     assert "no service of this project emits it" in said
+    assert "what you can order is told where its spec can be read" in said
 
 
 def test_an_ambiguous_or_unknown_id_is_refused(ran: Path, choreo: Choreo) -> None:

@@ -74,10 +74,11 @@ def test_a_condition_fits_none_of_the_sagas_that_lack_its_names(ran: Path, chore
 
 def test_why_says_when_a_step_begins_that_is_put_off(ran: Path, choreo: Choreo) -> None:
     """A saga that waits for nothing but a time says which step begins when."""
-    told, later = choreo("sagas", "why", "v1").stdout.splitlines()
+    told, later, orders, *_ = choreo("sagas", "why", "v1").stdout.splitlines()
     assert told == "waiting: air begins later"
     assert later.startswith("  air begins at 20")
     assert later.endswith(("(1 h 59 min left)", "(2 h left)"))
+    assert orders.startswith("  what you can order")
 
 
 def test_a_list_of_tables_is_told_with_its_brackets() -> None:
