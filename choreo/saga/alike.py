@@ -10,6 +10,7 @@ from choreo.events.event import Value
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Surroundings, World
 from choreo.saga.instance import Instance, StepRecord
+from choreo.saga.moot import Moot
 from choreo.saga.promises import Told, Witness
 from choreo.saga.variants import CLAIM, UNTIL
 
@@ -53,8 +54,8 @@ class Lying(NamedTuple):
 class Likeness:
     """The keys of the states around one variant of a spec: equal keys have equal futures, but for the times."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around, self._steps = around, around.spec.steps
+    def __init__(self, around: Surroundings, moot: Moot | None = None) -> None:
+        self._around, self._steps, self._moot = around, around.spec.steps, moot
         limits = {step.name: step.deadline_us for step in self._steps}
         self._deadlines = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
         self._dated = bool(around.spec.policies)

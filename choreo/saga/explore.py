@@ -3,7 +3,7 @@
 States that differ in nothing that can matter later are one: times count only by what came before what, data not at all.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from choreo.saga.draft import short
 from choreo.saga.environment import Message, Move, Surroundings, World
 from choreo.saga.explain import waits_for
 from choreo.saga.instance import Instance
+from choreo.saga.moot import Decide, Matters, Moot, remembered
 from choreo.saga.policies import Timing
 from choreo.saga.promises import (
     ANSWERS,
@@ -34,8 +35,6 @@ from choreo.saga.promises import (
 from choreo.saga.reception import Reception, hold_to_turn, reception_of, released
 from choreo.saga.rules import Role, Spec
 from choreo.saga.variants import Variant, left_out, variants
-
-Decide = Callable[[Spec, Instance | None, Input], Decision]
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,14 @@ def explore(
     `lanes` names the topic of each event that keeps its order. The same call always gives the same answer.
     """
     bounds = bounds or Bounds()
+    try:
+        return _searched(spec, [_Run(variant, lanes, decide, forgets=True) for variant in variants(spec)], bounds)
+    except Matters:
+        return _searched(spec, [_Run(variant, lanes, decide, forgets=False) for variant in variants(spec)], bounds)
+
+
+def _searched(spec: Spec, runs: "list[_Run]", bounds: Bounds) -> Exploration:
     found, queue = Exploration(left_out=left_out(spec)), list[Waiting]()
-    runs = [_Run(variant, lanes, decide) for variant in variants(spec)]
     for number, run in enumerate(runs):
         first = run.first(bounds)
         queue.append(Waiting(0, 0, number, run, first, run.state(first)))
@@ -162,12 +167,13 @@ def explore(
 
 
 class _Run:
-    """The search around one variant of a spec."""
+    """The search around one variant of a spec; what is moot is forgotten where `forgets` says so."""
 
-    def __init__(self, variant: Variant, lanes: Mapping[str, str] | None, decide: Decide) -> None:
+    def __init__(self, variant: Variant, lanes: Mapping[str, str] | None, decide: Decide, *, forgets: bool) -> None:
         self._around = Surroundings(variant.spec, lanes, variant.lists)
         self._decide, self.given = decide, variant.said
-        self._alike = Likeness(self._around)
+        self._moot = Moot(self._around) if forgets else None
+        self._alike = Likeness(self._around, self._moot)
         self._states: dict[Key, int] = {}
         self.seen: dict[int, Node] = {}
         self.leads: list[list[int]] = []
@@ -214,14 +220,26 @@ class _Run:
 
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:
         """What each move leads to, and how many disturbances it is."""
-        for move in self._around.moves(node.world):
+        for move in self._moves(node):
             cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES)) + int(move.kept)
             broken = None
             try:
                 world, witness, decision = self._made(node, move)
             except Broken as error:
                 broken, (world, witness, decision) = error, self._unjudged(node, move)
+            if self._moot is not None and broken is None:
+                remembered(node.world.instance, decision)
+                world = self._moot.forgotten(world, witness)
+                if move.kept and not world.copies:
+                    continue  # recognised by now: to hear it again is as good as not to
             yield cost, Node(world, witness, node, _turn(move, decision, world), broken)
+
+    def _moves(self, node: Node) -> Iterator[Move]:
+        moot, moves = self._moot, self._around.moves(node.world)
+        if moot is None:
+            return moves
+        moot.hold(self._decide, node.world, node.witness)
+        return (moot.at_once(node.world, move) for move in moves)
 
     def _unjudged(self, node: Node, move: Move) -> tuple[World, Witness, Decision]:
         """What a move led to that broke a promise: a counterexample shows that turn too."""
