@@ -110,7 +110,7 @@ class Waiting(NamedTuple):
     disturbances: int
     depth: int
     number: int
-    run: "_Run"
+    run: "Run"
     node: Node
     state: int
 
@@ -127,12 +127,12 @@ def explore(
     """
     bounds = bounds or Bounds()
     try:
-        return _searched(spec, [_Run(variant, lanes, decide, forgets=True) for variant in variants(spec)], bounds)
+        return _searched(spec, [Run(variant, lanes, decide, forgets=True) for variant in variants(spec)], bounds)
     except Matters:
-        return _searched(spec, [_Run(variant, lanes, decide, forgets=False) for variant in variants(spec)], bounds)
+        return _searched(spec, [Run(variant, lanes, decide, forgets=False) for variant in variants(spec)], bounds)
 
 
-def _searched(spec: Spec, runs: "list[_Run]", bounds: Bounds) -> Exploration:
+def _searched(spec: Spec, runs: "list[Run]", bounds: Bounds) -> Exploration:
     found, queue = Exploration(left_out=left_out(spec)), list[Waiting]()
     for number, run in enumerate(runs):
         first = run.first(bounds)
@@ -149,7 +149,7 @@ def _searched(spec: Spec, runs: "list[_Run]", bounds: Bounds) -> Exploration:
         run.seen[waiting.state] = node
         found.states, found.disturbances = found.states + 1, waiting.disturbances
         found.depth = max(found.depth, waiting.depth)
-        broken = node.broken or run.resting(node, found)
+        broken = node.broken or run.resting(node, found.ends)
         if broken is not None:
             found.counterexample = Counterexample(broken.promise, broken.says, run.given, _turns(node))
             return found
@@ -166,7 +166,7 @@ def _searched(spec: Spec, runs: "list[_Run]", bounds: Bounds) -> Exploration:
     return found
 
 
-class _Run:
+class Run:
     """The search around one variant of a spec; what is moot is forgotten where `forgets` says so."""
 
     def __init__(self, variant: Variant, lanes: Mapping[str, str] | None, decide: Decide, *, forgets: bool) -> None:
@@ -191,8 +191,8 @@ class _Run:
         """Where every run begins."""
         return Node(self._around.begin(bounds.cancels, bounds.duplicates), start(self._around.spec))
 
-    def resting(self, node: Node, found: Exploration) -> Broken | None:
-        """Where nothing is under way and no timer is set: which promise that breaks, if any."""
+    def resting(self, node: Node, ends: dict[str, int]) -> Broken | None:
+        """Where nothing is under way and no timer is set: which promise that breaks; where none, `ends` counts it."""
         world = node.world
         if world.under_way or world.due:
             return None
@@ -203,7 +203,7 @@ class _Run:
                 at_rest(self._around.spec, node.witness, world, waits_for(self._around.as_written, world.instance))
             except Broken as broken:
                 return broken
-        found.ends[status] = found.ends.get(status, 0) + 1
+        ends[status] = ends.get(status, 0) + 1
         return None
 
     def endless(self) -> Counterexample | None:
