@@ -60,6 +60,8 @@ class Likeness:
         self._deadlines = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
         self._dated = bool(around.spec.policies)
         self._groups = list(self._interchangeable())
+        self._numbers: dict[Key, int] = {}
+        """Of each way in which a step was found: small, and quick to compare."""
 
     def _interchangeable(self) -> Iterator[tuple[int, ...]]:
         """Items of one step that are on its list from the beginning: one that is added is the last."""
@@ -71,16 +73,25 @@ class Likeness:
 
     def key(self, world: World, witness: Witness) -> Key:
         """All of a state that can matter later."""
-        lying = self._lying(world)
-        steps = [self._of_step(number, world, witness, lying) for number in range(len(self._steps))]
+        lying, over = self._lying(world), self._moot.over(world, witness) if self._moot else frozenset[int]()
+        times = self._times(lying)
+        steps = [
+            self._numbered(
+                (world.deeds[number], world.undos[number], world.left[number])
+                if number in over
+                else self._of_step(number, times[number], world, witness)
+            )
+            for number in range(len(self._steps))
+        ]
         place = list(range(len(steps)))
         for items in self._groups:
-            there = sorted(items, key=lambda number: repr((steps[number], self._around_item(number, world, lying))))
+            there = sorted(items, key=lambda number: (steps[number], self._around_item(number, world, lying)))
             for item, number in zip(items, there, strict=True):
                 place[number] = item
         instance = world.instance
         seen = () if instance is None else instance.seen
         names = {self._steps[number].name: self._steps[at].name for number, at in enumerate(place) if number != at}
+        asked = world.asked.difference(self._steps[number].name for number in over) if over else world.asked
 
         def of_message(one: Message) -> Key:
             fields = one.received.fields
@@ -89,8 +100,8 @@ class Likeness:
 
         return (
             None if instance is None else self._of_all(instance),
-            tuple(step for _, step in sorted(zip(place, steps, strict=True), key=itemgetter(0))),
-            frozenset(names.get(name, name) for name in world.asked) if names else world.asked,
+            tuple(step for _, step in sorted(zip(place, steps, strict=True))),
+            frozenset(names.get(name, name) for name in asked) if names else asked,
             frozenset(_renamed(said, names, ":") for said in world.said) if names else world.said,
             tuple(sorted(_renamed(name, names, "~") for name, _ in world.timers)),
             tuple(of_message(one) for one in lying.early),
@@ -111,26 +122,33 @@ class Likeness:
             tuple((one.event, self._around.step_of(one.event, one.fields), one.at) for one in held),
         )
 
-    def _of_step(self, number: int, world: World, witness: Witness, lying: Lying) -> Key:
+    def _numbered(self, key: Key) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    def _times(self, lying: Lying) -> list[list[tuple[int, bool]]]:
+        """For each step when the events that concern it were said, and whether they only answer its undo."""
+        times: list[list[tuple[int, bool]]] = [[] for _ in self._steps]
+        said = [(one.received.event, one.step, one.received.at) for messages in lying[:3] for one in messages]
+        for event, step, at in (*said, *lying.held):
+            for number in self._around.concerned(event, step):
+                times[number].append((at, self._moot is not None and self._moot.only_answers(event, number)))
+        return times
+
+    def _of_step(self, number: int, said: list[tuple[int, bool]], world: World, witness: Witness) -> Key:
         step, instance = self._steps[number], world.instance
         told: Told = witness.steps[step.name]
         record = instance.steps.get(step.name) if instance is not None else None
-        times = [told.success_at, told.undone_at]
-        for messages in lying[:3]:
-            times += [
-                one.received.at for one in messages if number in self._around.concerned(one.received.event, one.step)
-            ]
-        times += [at for event, said_of, at in lying.held if number in self._around.concerned(event, said_of)]
+        answers = self._moot is not None
+        times: list[tuple[int | None, bool]] = [(told.success_at, False), (told.undone_at, answers), *said]
         known: Key = ()
         if record is not None:
-            times += [record.done_at, record.undone_at, record.since if self._dated else None]
+            times += [(record.done_at, False), (record.undone_at, answers)]
+            times.append((record.since if self._dated else None, False))
             known = self._of_record(step.name, record, world.now, instance)
-        order = sorted({at for at in times if at is not None})
-        ranks = tuple([None if at is None else order.index(at) for at in times])
         told = told._replace(success_at=None, undone_at=None)
         if step.item_of:  # the ids of its requests tell it from the others
             told = told._replace(request=told.request and b"undo", wanted=told.wanted and b"do")
-        return (known, ranks, told, world.deeds[number], world.undos[number], world.left[number])
+        return (known, _ranks(times), told, world.deeds[number], world.undos[number], world.left[number])
 
     def _around_item(self, number: int, world: World, lying: Lying) -> Key:
         """Where an item is spoken of, so that items that differ in that are told apart."""
@@ -158,3 +176,19 @@ def _renamed(text: str, names: dict[str, str], mark: str) -> str:
     """What begins with the name of an item, as if another had its place."""
     name, found, rest = text.partition(mark)
     return names.get(name, name) + found + rest
+
+
+def _ranks(times: list[tuple[int | None, bool]]) -> tuple[int | None, ...]:
+    """What came before what. Which of two answers to undos came first matters only where more lies between."""
+    alone: dict[int, bool] = {}
+    for at, answers in times:
+        if at is not None:
+            alone[at] = alone.get(at, True) and answers
+    if len(alone) < 2:
+        return tuple([None if at is None else 0 for at, _ in times])
+    ranks: dict[int, int] = {}
+    rank, before = 0, False
+    for at in sorted(alone):
+        rank += not (before and alone[at])
+        ranks[at], before = rank, alone[at]
+    return tuple([None if at is None else ranks[at] for at, _ in times])

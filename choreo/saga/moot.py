@@ -10,7 +10,7 @@ from typing import Any
 
 from choreo.saga.decision import Decision, Input, Received
 from choreo.saga.draft import short
-from choreo.saga.environment import KEY, Move, Surroundings, World
+from choreo.saga.environment import KEY, Deed, Move, Surroundings, World
 from choreo.saga.instance import UNDOING, Instance, StepState
 from choreo.saga.items import key_in
 from choreo.saga.promises import Witness
@@ -31,7 +31,15 @@ class Moot:
     def __init__(self, around: Surroundings) -> None:
         self._around, self._spec, self._steps = around, around.spec, around.spec.steps
         self._plain = [self._is_plain(step) for step in self._steps]
-        """Steps that happen once at most, and whose events mean nothing else."""
+        """Steps that happen once at most, can be undone, and whose events mean nothing else."""
+        self._kept = [number for number, step in enumerate(self._steps) if self._is_kept(step)]
+        """Steps that stay as they are when the saga goes back."""
+        self._answers = {
+            (event, number)
+            for number, step in enumerate(self._steps)
+            for event in (step.compensate.done_on if step.compensate else ())
+            if len(self._spec.parts[event]) == 1
+        }
         asked = (self._spec.cancels_on, self._spec.compensates_on)
         named = [one.event for one in asked if one]
         self._returns = [event for event in named if self._alone(event)]
@@ -45,11 +53,19 @@ class Moot:
         self._all = list(self._events())
 
     def _is_plain(self, step: Step) -> bool:
-        undo, rule = step.compensate, step.for_each
-        again = step.repeat or step.reopens_on or step.lost_on or step.nested or step.fans_out
-        if undo is None or again or (rule is not None and rule.adds_on):
+        return step.compensate is not None and self._is_simple(step)
+
+    def _is_kept(self, step: Step) -> bool:
+        return step.compensate is None and not step.keeps and self._is_simple(step)
+
+    def _is_simple(self, step: Step) -> bool:
+        rule = step.for_each
+        again = step.repeat or step.reopens_on or step.lost_on or step.fans_out or (rule is not None and rule.adds_on)
+        if again or any(event in self._spec.policies for event in (*_ends(step), *step.completes_on)):
             return False
-        return all(self._alone(event) for event in (*_ends(step), *step.completes_on))
+        parts = self._spec.parts
+        alone = all(len(parts[event]) == 1 for event in step.completes_on)
+        return alone and all({part.step for part in parts[event]} == {step.whole} for event in _ends(step))
 
     def _alone(self, event: str) -> bool:
         """Whether an event means one thing, and is taken as ever at no good time."""
@@ -88,7 +104,18 @@ class Moot:
             return ()
         steps = enumerate(self._steps)
         over = [number for number, step in steps if not world.left[number] and self._is_over(instance, step, witness)]
-        return tuple(number for number in over if self._certain(world, number))
+        return tuple(number for number in over if world.deeds[number] is not Deed.DONE and self._certain(world, number))
+
+    def over(self, world: World, witness: Witness) -> frozenset[int]:
+        """The steps of which nothing matters any more but what a service does yet, as the saga goes back."""
+        instance = world.instance
+        if instance is None or instance.cause is None:
+            return frozenset()
+        return frozenset((*self._kept, *self.settled(world, witness)))
+
+    def only_answers(self, event: str, number: int) -> bool:
+        """Whether an event says nothing of a step but that it is undone."""
+        return (event, number) in self._answers
 
     def _is_over(self, instance: Instance, step: Step, witness: Witness) -> bool:
         record, told = instance.steps.get(step.name), witness.steps[step.name]
