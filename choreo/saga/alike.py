@@ -40,6 +40,9 @@ def _reader(model: type[Value], left_out: set[str]) -> Callable[[Value], Key]:
 
 of_record, of_all = _reader(StepRecord, TOLD_ONLY), _reader(Instance, FOREIGN)
 
+TIMES_AND_IDS = ("success_at", "undone_at", "request", "wanted")
+of_told = itemgetter(*(number for number, name in enumerate(Told._fields) if name not in TIMES_AND_IDS))
+
 
 class Lying(NamedTuple):
     """All events that were said and may be taken yet: under way, copies, kept before the start, held for their turn."""
@@ -77,9 +80,7 @@ class Likeness:
         times = self._times(lying)
         steps = [
             self._numbered(
-                (world.deeds[number], world.undos[number], world.left[number])
-                if number in over
-                else self._of_step(number, times[number], world, witness)
+                self._of_over(number, world) if number in over else self._of_step(number, times[number], world, witness)
             )
             for number in range(len(self._steps))
         ]
@@ -138,17 +139,40 @@ class Likeness:
         step, instance = self._steps[number], world.instance
         told: Told = witness.steps[step.name]
         record = instance.steps.get(step.name) if instance is not None else None
-        answers = self._moot is not None
+        answers = self._moot is not None  # without it the time of each of them counts
         times: list[tuple[int | None, bool]] = [(told.success_at, False), (told.undone_at, answers), *said]
         known: Key = ()
         if record is not None:
             times += [(record.done_at, False), (record.undone_at, answers)]
             times.append((record.since if self._dated else None, False))
             known = self._of_record(step.name, record, world.now, instance)
-        told = told._replace(success_at=None, undone_at=None)
+        request, wanted = told.request, told.wanted
         if step.item_of:  # the ids of its requests tell it from the others
-            told = told._replace(request=told.request and b"undo", wanted=told.wanted and b"do")
-        return (known, _ranks(times), told, world.deeds[number], world.undos[number], world.left[number])
+            request, wanted = request and b"undo", wanted and b"do"
+        rest = (of_told(told), request, wanted)
+        return (known, _ranks(times), rest, world.deeds[number], world.undos[number], world.left[number])
+
+    def _of_over(self, number: int, world: World) -> Key:
+        """Of a step that is over: where it stands, and what its service has done and may do."""
+        assert world.instance is not None
+        record = world.instance.steps.get(self._steps[number].name)
+        return (record and record.state, world.deeds[number], world.undos[number], world.left[number])
+
+    def twins(self, world: World, witness: Witness) -> frozenset[str]:
+        """The items that stand exactly as an earlier one of their list: what befalls one may befall the other."""
+        if not self._groups:
+            return frozenset()
+        lying = self._lying(world)
+        times = self._times(lying)
+        found: set[str] = set()
+        for items in self._groups:
+            met: set[Key] = set()
+            for number in items:
+                stands = (self._of_step(number, times[number], world, witness), self._around_item(number, world, lying))
+                if stands in met:
+                    found.add(self._steps[number].name)
+                met.add(stands)
+        return frozenset(found)
 
     def _around_item(self, number: int, world: World, lying: Lying) -> Key:
         """Where an item is spoken of, so that items that differ in that are told apart."""

@@ -12,7 +12,7 @@ from choreo.saga.alike import Key, Likeness
 from choreo.saga.circle import circle
 from choreo.saga.decide import decide as real_decide
 from choreo.saga.decide import take_early
-from choreo.saga.decision import Decision, Due, Emit, Input, Received
+from choreo.saga.decision import REMINDS, Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Move, Surroundings, World
 from choreo.saga.explain import waits_for
@@ -100,6 +100,15 @@ class Node(NamedTuple):
     parent: "Node | None" = None
     turn: Turn | None = None
     broken: Broken | None = None
+
+
+class Made(NamedTuple):
+    """What a move led to: the world, the event that was heard, what is known by then, and what was decided."""
+
+    world: World
+    message: Message | None
+    witness: Witness
+    decision: Decision
 
 
 class Waiting(NamedTuple):
@@ -221,56 +230,67 @@ class Run:
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:
         """What each move leads to, and how many disturbances it is."""
         for move in self._moves(node):
-            cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES)) + int(move.kept)
-            broken = None
+            cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES))
+            broken, message = None, None
             try:
-                world, witness, decision = self._made(node, move)
+                world, message, witness, decision = self._made(node, move)
             except Broken as error:
-                broken, (world, witness, decision) = error, self._unjudged(node, move)
-            if self._moot is not None and broken is None:
-                remembered(node.world.instance, decision)
-                world = self._moot.forgotten(world, witness)
-                if move.kept and not world.copies:
-                    continue  # recognised by now: to hear it again is as good as not to
-            yield cost, Node(world, witness, node, _turn(move, decision, world), broken)
+                broken, (world, _, witness, decision) = error, self._unjudged(node, move)
+            turn = _turn(move, decision, world)
+            left = world if broken else self._without_moot(node, world, witness)
+            yield cost, Node(left, witness, node, turn, broken)
+            if message is None or not world.duplicates or move.kind == "again":
+                continue
+            copied = world._replace(duplicates=world.duplicates - 1, copies=(*world.copies, message))
+            left = self._without_moot(node, copied, witness)
+            if left.copies:  # else it is recognised by now: to hear it again is as good as not to
+                yield cost + 1, Node(left, witness, node, turn._replace(move=move._replace(kept=True)), None)
 
     def _moves(self, node: Node) -> Iterator[Move]:
         moot, moves = self._moot, self._around.moves(node.world)
         if moot is None:
             return moves
         moot.hold(self._decide, node.world, node.witness)
-        return (moot.at_once(node.world, move) for move in moves)
+        twins = self._alike.twins(node.world, node.witness)
+        found = (moot.at_once(node.world, move) for move in moves)
+        return (move for move in found if move.step.removesuffix(REMINDS) not in twins) if twins else found
 
-    def _unjudged(self, node: Node, move: Move) -> tuple[World, Witness, Decision]:
+    def _without_moot(self, node: Node, world: World, witness: Witness) -> World:
+        if self._moot is None:
+            return world
+        remembered(node.world.instance, world.instance)
+        return self._moot.forgotten(world, witness)
+
+    def _unjudged(self, node: Node, move: Move) -> Made:
         """What a move led to that broke a promise: a counterexample shows that turn too."""
         try:
             return self._made(node, move, judged=False)
         except Broken:
-            return node.world, node.witness, Decision(node.world.instance)
+            return Made(node.world, None, node.witness, Decision(node.world.instance))
 
-    def _made(self, node: Node, move: Move, *, judged: bool = True) -> tuple[World, Witness, Decision]:
+    def _made(self, node: Node, move: Move, *, judged: bool = True) -> Made:
         """What a move leads to. Raises Broken where `decide` breaks a promise, or breaks down."""
         world, message = self._around.make(node.world, move)
         witness, decision = node.witness, Decision(world.instance)
         if move.kind == "due":
             inputs: list[Input] = [Due(move.event, world.now)]
         elif message is None:
-            return world, witness, decision
+            return Made(world, None, witness, decision)
         else:
             world, inputs = self._inputs(world, message)
         for number, given in enumerate(inputs):
             before = decision.instance
             later = self._asked(before, given, early=number > 0)
             if later.keep and message is not None:
-                return world._replace(early=(*world.early, message)), witness, decision
+                return Made(world._replace(early=(*world.early, message)), message, witness, decision)
             received = given if isinstance(given, Received) else None
             if judged and received is not None and number == 0 and move.kind != "again":
                 hold_to_turn(self._around.spec, witness, before, received, later)
             witness = self._told(witness, before, given, later, again=move.kind == "again")
             if judged:
                 witness = judge(self._around.spec, witness, before, received, later)
-            decision = decision.then(later)
-        return self._around.after(world, decision), witness, decision
+            decision = decision.then(later) if number else later
+        return Made(self._around.after(world, decision), message, witness, decision)
 
     def _inputs(self, world: World, message: Message) -> tuple[World, list[Input]]:
         """An event, or with the start all that came before it, as the coordinator hands it over."""

@@ -189,9 +189,8 @@ class Moot:
         return Received(event, KEY, event_id, world.now, world.now, fields)
 
 
-def remembered(before: Instance | None, decision: Decision) -> None:
+def remembered(before: Instance | None, after: Instance | None) -> None:
     """An instance recognises for ever what it has seen. Raises Matters where it does not."""
-    after = decision.instance
     if before is not None and (after is None or after.seen[: len(before.seen)] != before.seen):
         raise Matters
 
