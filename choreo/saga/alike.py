@@ -85,8 +85,9 @@ class Likeness:
             for number in range(len(self._steps))
         ]
         place = list(range(len(steps)))
+        around = self._around_items(world, lying) if self._groups else {}
         for items in self._groups:
-            there = sorted(items, key=lambda number: (steps[number], self._around_item(number, world, lying)))
+            there = sorted(items, key=lambda number: (steps[number], around[number]))
             for item, number in zip(items, there, strict=True):
                 place[number] = item
         instance = world.instance
@@ -163,25 +164,36 @@ class Likeness:
         if not self._groups:
             return frozenset()
         lying = self._lying(world)
-        times = self._times(lying)
+        times, around = self._times(lying), self._around_items(world, lying)
         found: set[str] = set()
         for items in self._groups:
             met: set[Key] = set()
             for number in items:
-                stands = (self._of_step(number, times[number], world, witness), self._around_item(number, world, lying))
+                stands = (self._of_step(number, times[number], world, witness), around[number])
                 if stands in met:
                     found.add(self._steps[number].name)
                 met.add(stands)
         return frozenset(found)
 
-    def _around_item(self, number: int, world: World, lying: Lying) -> Key:
-        """Where an item is spoken of, so that items that differ in that are told apart."""
-        name = self._steps[number].name
-        spoken = [tuple(at for at, one in enumerate(messages) if one.step == number) for messages in lying[:3]]
-        held = tuple(at for at, one in enumerate(lying.held) if one[1] == number)
-        timers = tuple(timer[len(name) :] for timer, _ in world.timers if timer.startswith(name))
-        said = tuple(sorted(said[len(name) :] for said in world.said if said.startswith(name)))
-        return (*spoken, held, timers, said, name in world.asked)
+    def _around_items(self, world: World, lying: Lying) -> dict[int, Key]:
+        """Where each item is spoken of, so that items that differ in that are told apart."""
+        found: dict[int, list[tuple[str, int]]] = {number: [] for items in self._groups for number in items}
+        for kind, messages in zip(Lying._fields, lying[:3], strict=False):
+            for at, one in enumerate(messages):
+                if one.step in found:
+                    found[one.step].append((kind, at))
+        names = [(timer.partition("~"), 0) for timer, _ in world.timers]
+        names += [(said.partition(":"), 1) for said in sorted(world.said)] + [
+            ((name, "", ""), 2) for name in world.asked
+        ]
+        for (name, mark, rest), at in names:
+            number = self._around.number(name)
+            if number in found:
+                found[number].append((mark + rest, at))
+        for at, (_, number, _) in enumerate(lying.held):
+            if number in found:
+                found[number].append(("held", at))
+        return {number: tuple(spoken) for number, spoken in found.items()}
 
     def _of_record(self, name: str, record: StepRecord, now: int, instance: Instance | None) -> Key:
         deadline = self._deadlines.get(name)

@@ -241,10 +241,11 @@ class Run:
             yield cost, Node(left, witness, node, turn, broken)
             if message is None or not world.duplicates or move.kind == "again":
                 continue
+            if self._moot is not None and _recognised(world, message):
+                continue  # to hear it again is as good as not to
             copied = world._replace(duplicates=world.duplicates - 1, copies=(*world.copies, message))
-            left = self._without_moot(node, copied, witness)
-            if left.copies:  # else it is recognised by now: to hear it again is as good as not to
-                yield cost + 1, Node(left, witness, node, turn._replace(move=move._replace(kept=True)), None)
+            left, again = self._without_moot(node, copied, witness), move._replace(kept=True)
+            yield cost + 1, Node(left, witness, node, turn._replace(move=again))
 
     def _moves(self, node: Node) -> Iterator[Move]:
         moot, moves = self._moot, self._around.moves(node.world)
@@ -333,6 +334,10 @@ def _fails_early(spec: Spec, event: str) -> bool:
     """Whether an event that comes before the start fails the saga, which only the start itself can tell."""
     policy = spec.policies.get(event, {}).get(Timing.EARLY)
     return policy is not None and policy.does == "fail"
+
+
+def _recognised(world: World, message: Message) -> bool:
+    return world.instance is not None and short(message.received.event_id) in world.instance.seen
 
 
 def _turn(move: Move, decision: Decision, world: World) -> Turn:
