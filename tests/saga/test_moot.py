@@ -1,22 +1,22 @@
 """What an exploration forgets as moot changes nothing of what it finds: held against exploring without forgetting."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pytest
 
 from choreo.saga.decide import decide
 from choreo.saga.decision import Decision, Input, Received
-from choreo.saga.draft import short
 from choreo.saga.explore import Bounds, Node, Run, explore
 from choreo.saga.instance import Instance, StepState
 from choreo.saga.items import whole_in
 from choreo.saga.moot import Decide, Matters
 from choreo.saga.rules import Spec
 from choreo.saga.variants import variants
+from tests.saga import mall
 from tests.saga.flow import CATALOGUE, flow, step
+from tests.saga.test_explore_policies import REOPENS, with_policy
 
 ONE_TOPIC = dict.fromkeys(CATALOGUE, "flow.work")
 MOST = 4_000
@@ -65,3 +65,70 @@ def _standing(node: Node) -> tuple[str, ...]:
         return ("not started",)
     steps = sorted(f"{whole_in(name)}: {record.state}" for name, record in instance.steps.items())
     return (instance.status, *steps, *sorted(world.deeds))
+
+
+def some_saga(seed: int) -> tuple[Spec, Mapping[str, str] | None, Bounds]:
+    """A small saga, the same one for each seed, with topics and with what may befall it."""
+    draw = random.Random(seed)
+    steps: list[str] = []
+    for number, name in enumerate("ab"):
+        upper = name.upper()
+        more = ["after: a"] if number and draw.random() < 0.7 else []
+        more += [f"emit: Ask{upper}"] if draw.random() < 0.7 else []
+        more += ["within: 1h"] if draw.random() < 0.3 else []
+        more += draw.choice(([], [], [f"unknown_on: Told{number + 1}"], [f"skips_on: Told{number + 1}"]))
+        more += ["pivot: true"] if number and draw.random() < 0.15 else []
+        asks = f"{{emit: Undo{upper}, done_on: {upper}Undone"
+        twice = (f"{asks}, within: 1h, attempts: 2}}", f"{asks}, fails_on: Told{number + 4}, attempts: 2, wait: 1m}}")
+        undo = draw.choice(("none", f"{asks}}}", *twice))
+        steps.append(step(name, *more).replace(f"{asks}}}", undo))
+    back = {"compensates_on": "{event: Told3, refused: Refused}"} if draw.random() < 0.3 else {}
+    lanes = draw.choice((None, ONE_TOPIC, {name: name[-4:] for name in CATALOGUE}))
+    return flow(*steps, **back), lanes, Bounds(cancels=draw.choice((0, 1)), duplicates=draw.choice((0, 1)))
+
+
+SEEDS = range(24)
+ITEMS = ("emit: AskA", "for_each: saga.items", "item_key: item")
+B = step("b", "after: a", "emit: AskB", undone=False)
+PLAIN, UNCANCELLED, QUIET = Bounds(), Bounds(cancels=0), Bounds(cancels=0, duplicates=0)
+TWICE = step("a", *ITEMS, "within: 1h").replace("done_on: AUndone", "done_on: AUndone, within: 1h, attempts: 2")
+SAGAS: dict[str, tuple[Spec, Mapping[str, str] | None, Bounds]] = {
+    "items": (flow(step("a", *ITEMS), B), ONE_TOPIC, PLAIN),
+    "items, on topics of their own": (flow(step("a", *ITEMS)), None, UNCANCELLED),
+    "items that time out, undone twice": (flow(TWICE), ONE_TOPIC, QUIET),
+    "any item": (flow(step("a", *ITEMS, "complete: any", "rest: undo"), B), ONE_TOPIC, QUIET),
+    "added": (flow(step("a", *ITEMS, "adds_on: Told1"), B), ONE_TOPIC, UNCANCELLED),
+    "repeated": (flow(step("a", "emit: AskA", "repeat: {until: steps.a.n > 1, at_most: 2}"), B), ONE_TOPIC, PLAIN),
+    "taken back": (flow(step("a", "emit: AskA", "reopens_on: Told1"), B), ONE_TOPIC, PLAIN),
+    "locked": (flow(step("a", "emit: AskA"), isolate_on="{by: n, expires: 10m}"), ONE_TOPIC, PLAIN),
+    "kept for its turn": (with_policy("{early: keep}"), ONE_TOPIC, PLAIN),
+    "ignored when late": (with_policy("{late: ignore, out_of_order: ignore}"), None, QUIET),
+    "nested": (mall.load("shipping"), {name: one.contract.topic for name, one in mall.CATALOGUE.items()}, QUIET),
+    "nests": (mall.load("order"), {name: one.contract.topic for name, one in mall.CATALOGUE.items()}, QUIET),
+}
+
+
+def same(spec: Spec, lanes: Mapping[str, str] | None, bounds: Bounds, decide: Decide = decide) -> Seen:
+    """What is found, where forgetting finds the same as not forgetting."""
+    whole = everything(spec, lanes, bounds, decide, forgets=False)
+    found = everything(spec, lanes, bounds, decide, forgets=True)
+    assert found.broken == whole.broken
+    assert found.ends == whole.ends
+    assert found.states <= whole.states
+    return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_saga_made_by_chance_ends_in_the_same_ways(seed: int) -> None:
+    """The same promises are broken, if any, and sagas, steps and services come to the same ends."""
+    found = same(*some_saga(seed))
+    assert found.ends
+
+
+@pytest.mark.parametrize(("spec", "lanes", "bounds"), SAGAS.values(), ids=SAGAS.keys())
+def test_each_part_of_the_language_ends_in_the_same_ways(
+    spec: Spec, lanes: Mapping[str, str] | None, bounds: Bounds
+) -> None:
+    """Also where there are items, nested sagas, locks, repetitions and policies."""
+    found = same(spec, lanes, bounds)
+    assert found.ends
