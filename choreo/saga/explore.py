@@ -41,7 +41,7 @@ from choreo.saga.variants import Variant, left_out, variants
 class Bounds:
     """How far to look: states and moves in a row; and how often the world may cancel and hear something twice."""
 
-    states: int = 20_000
+    states: int = 3_000
     depth: int = 200
     cancels: int = 1
     duplicates: int = 1
