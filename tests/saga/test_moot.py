@@ -1,7 +1,7 @@
 """What an exploration forgets as moot changes nothing of what it finds: held against exploring without forgetting."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pytest
@@ -9,9 +9,9 @@ import pytest
 from choreo.saga.decide import decide
 from choreo.saga.decision import Decision, Input, Received
 from choreo.saga.explore import Bounds, Node, Run, explore
-from choreo.saga.instance import Instance, StepState
+from choreo.saga.instance import Instance, StepRecord, StepState
 from choreo.saga.items import whole_in
-from choreo.saga.moot import Decide, Matters
+from choreo.saga.moot import UNHEARD, Decide, Matters
 from choreo.saga.rules import Spec
 from choreo.saga.variants import variants
 from tests.saga import mall
@@ -166,14 +166,47 @@ def test_what_decide_does_not_leave_alone_is_not_forgotten(broken: Decide, spec:
     assert found is None or (found.promise, found.says) in whole.broken
 
 
-def test_a_broken_promise_is_found_behind_what_is_forgotten() -> None:
-    """A decide that breaks down where a step is done after its undo: found by the same runs, forgetting or not."""
+Alarm = Callable[[StepRecord, Received], bool]
+ALARMS: dict[str, Alarm] = {
+    "undone a second time": lambda record, given: record.round > 1,
+    "a success between two requests": lambda record, given: record.late == "covered",
+    "an answer from before the success": lambda record, given: (
+        given.event == "flow.AUndone" and record.done_at is not None and given.at < record.done_at
+    ),
+    "a second answer from before the success": lambda record, given: (
+        given.event == "flow.AUndone" and record.round > 1 and record.state is StepState.COMPENSATED
+    ),
+}
+
+
+@pytest.mark.parametrize("alarm", ALARMS.values(), ids=ALARMS.keys())
+def test_a_broken_promise_is_found_behind_what_is_forgotten(alarm: Alarm) -> None:
+    """A decide that breaks down where events overtook each other: found by the same runs, forgetting or not."""
 
     def broken(spec: Spec, instance: Instance | None, given: Input) -> Decision:
         decision = decide(spec, instance, given)
         record = decision.instance.steps["a"] if decision.instance is not None else None
-        if record is not None and record.round > 1:
-            raise ValueError("a second undo")
+        if isinstance(given, Received) and given.event_id != UNHEARD and record is not None and alarm(record, given):
+            raise ValueError("alarm")
         return decision
 
-    assert same(TWO_ANSWERS, None, QUIET, broken).broken
+    whole = everything(TWO_ANSWERS, None, QUIET, broken, forgets=False)
+    found = explore(TWO_ANSWERS, None, QUIET, broken).counterexample
+    assert whole.broken
+    assert found is not None
+    assert (found.promise, found.says) in whole.broken
+
+
+def test_a_duplicate_that_is_not_recognised_is_heard_again() -> None:
+    """What changed nothing when it was heard first is not known by its id: it may mean something the second time."""
+    spec = flow(step("a", "emit: AskA", "reopens_on: Told1"), B)
+    run = Run(next(variants(spec)), None, decide, forgets=True)
+    ahead, kinds = [run.first(UNCANCELLED)], set[str]()
+    met = {run.state(ahead[0])}
+    while ahead:
+        for _, new in run.following(ahead.pop()):
+            if run.state(new) not in met:
+                met.add(run.state(new))
+                ahead.append(new)
+                kinds |= {new.turn.move.kind} if new.turn else set()
+    assert "again" in kinds
