@@ -28,7 +28,7 @@ FOUND = 1
 @click.option(
     "--explore", is_flag=True, help="Try every run of each saga: failures, timeouts, duplicates, cancellations."
 )
-@click.option("--states", type=click.IntRange(1), default=20_000, show_default=True, help="How far --explore looks.")
+@click.option("--states", type=click.IntRange(1), default=3_000, show_default=True, help="How far --explore looks.")
 @click.option("--mermaid", is_flag=True, help="Runs that --explore finds as Mermaid instead of lines.")
 @click.option("--diagram", type=click.Path(file_okay=False, path_type=Path), help="Draw sagas and services into here.")
 def check(project: Project, targets: Sequence[str], **asked: Any) -> int:

@@ -40,12 +40,16 @@ def summary(spec: Spec, found: Exploration) -> str:
         return f"{looked}; broken: {found.counterexample.promise}"
     if found.complete:
         return f"{looked}: every run keeps every promise (at most one cancellation and one duplicate a run)"
-    few = {0: "", 1: "all runs without a timer, duplicate or cancellation were seen; "}
+    few = {
+        0: f"all runs of fewer than {found.depth} moves without a timer, duplicate or cancellation were seen; ",
+        1: "all runs without a timer, duplicate or cancellation were seen; ",
+    }
     seen = few.get(
         found.disturbances,
         f"all runs with fewer than {found.disturbances} timers, duplicates, cancellations were seen; ",
     )
-    return f"{looked}: no promise broken; {seen}more lies beyond the bound of {found.bound}"
+    widened = ", which --states widens" if found.bound and found.bound.endswith("states") else ""
+    return f"{looked}: no promise broken; {seen}more lies beyond the bound of {found.bound}{widened}"
 
 
 def _lines(parts: Parts, spec: Spec, found: Exploration, asked: Asked) -> Iterator[str]:

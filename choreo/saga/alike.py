@@ -10,6 +10,7 @@ from choreo.events.event import Value
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Surroundings, World
 from choreo.saga.instance import Instance, StepRecord
+from choreo.saga.moot import Moot
 from choreo.saga.promises import Told, Witness
 from choreo.saga.variants import CLAIM, UNTIL
 
@@ -39,6 +40,9 @@ def _reader(model: type[Value], left_out: set[str]) -> Callable[[Value], Key]:
 
 of_record, of_all = _reader(StepRecord, TOLD_ONLY), _reader(Instance, FOREIGN)
 
+TIMES_AND_IDS = ("success_at", "undone_at", "request", "wanted")
+of_told = itemgetter(*(number for number, name in enumerate(Told._fields) if name not in TIMES_AND_IDS))
+
 
 class Lying(NamedTuple):
     """All events that were said and may be taken yet: under way, copies, kept before the start, held for their turn."""
@@ -53,12 +57,14 @@ class Lying(NamedTuple):
 class Likeness:
     """The keys of the states around one variant of a spec: equal keys have equal futures, but for the times."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around, self._steps = around, around.spec.steps
+    def __init__(self, around: Surroundings, moot: Moot | None = None) -> None:
+        self._around, self._steps, self._moot = around, around.spec.steps, moot
         limits = {step.name: step.deadline_us for step in self._steps}
         self._deadlines = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
         self._dated = bool(around.spec.policies)
         self._groups = list(self._interchangeable())
+        self._numbers: dict[Key, int] = {}
+        """Of each way in which a step was found: small, and quick to compare."""
 
     def _interchangeable(self) -> Iterator[tuple[int, ...]]:
         """Items of one step that are on its list from the beginning: one that is added is the last."""
@@ -70,16 +76,24 @@ class Likeness:
 
     def key(self, world: World, witness: Witness) -> Key:
         """All of a state that can matter later."""
-        lying = self._lying(world)
-        steps = [self._of_step(number, world, witness, lying) for number in range(len(self._steps))]
+        lying, over = self._lying(world), self._moot.over(world, witness) if self._moot else frozenset[int]()
+        times = self._times(lying)
+        steps = [
+            self._numbered(
+                self._of_over(number, world) if number in over else self._of_step(number, times[number], world, witness)
+            )
+            for number in range(len(self._steps))
+        ]
         place = list(range(len(steps)))
+        around = self._around_items(world, lying) if self._groups else {}
         for items in self._groups:
-            there = sorted(items, key=lambda number: repr((steps[number], self._around_item(number, world, lying))))
+            there = sorted(items, key=lambda number: (steps[number], around[number]))
             for item, number in zip(items, there, strict=True):
                 place[number] = item
         instance = world.instance
         seen = () if instance is None else instance.seen
         names = {self._steps[number].name: self._steps[at].name for number, at in enumerate(place) if number != at}
+        asked = world.asked.difference(self._steps[number].name for number in over) if over else world.asked
 
         def of_message(one: Message) -> Key:
             fields = one.received.fields
@@ -88,8 +102,8 @@ class Likeness:
 
         return (
             None if instance is None else self._of_all(instance),
-            tuple(step for _, step in sorted(zip(place, steps, strict=True), key=itemgetter(0))),
-            frozenset(names.get(name, name) for name in world.asked) if names else world.asked,
+            tuple(step for _, step in sorted(zip(place, steps, strict=True))),
+            frozenset(names.get(name, name) for name in asked) if names else asked,
             frozenset(_renamed(said, names, ":") for said in world.said) if names else world.said,
             tuple(sorted(_renamed(name, names, "~") for name, _ in world.timers)),
             tuple(of_message(one) for one in lying.early),
@@ -110,35 +124,76 @@ class Likeness:
             tuple((one.event, self._around.step_of(one.event, one.fields), one.at) for one in held),
         )
 
-    def _of_step(self, number: int, world: World, witness: Witness, lying: Lying) -> Key:
+    def _numbered(self, key: Key) -> int:
+        return self._numbers.setdefault(key, len(self._numbers))
+
+    def _times(self, lying: Lying) -> list[list[tuple[int, bool]]]:
+        """For each step when the events that concern it were said, and whether they only answer its undo."""
+        times: list[list[tuple[int, bool]]] = [[] for _ in self._steps]
+        said = [(one.received.event, one.step, one.received.at) for messages in lying[:3] for one in messages]
+        for event, step, at in (*said, *lying.held):
+            for number in self._around.concerned(event, step):
+                times[number].append((at, self._moot is not None and self._moot.only_answers(event, number)))
+        return times
+
+    def _of_step(self, number: int, said: list[tuple[int, bool]], world: World, witness: Witness) -> Key:
         step, instance = self._steps[number], world.instance
         told: Told = witness.steps[step.name]
         record = instance.steps.get(step.name) if instance is not None else None
-        times = [told.success_at, told.undone_at]
-        for messages in lying[:3]:
-            times += [
-                one.received.at for one in messages if number in self._around.concerned(one.received.event, one.step)
-            ]
-        times += [at for event, said_of, at in lying.held if number in self._around.concerned(event, said_of)]
+        answers = self._moot is not None  # without it the time of each of them counts
+        times: list[tuple[int | None, bool]] = [(told.success_at, False), (told.undone_at, answers), *said]
         known: Key = ()
         if record is not None:
-            times += [record.done_at, record.undone_at, record.since if self._dated else None]
+            times += [(record.done_at, False), (record.undone_at, answers)]
+            times.append((record.since if self._dated else None, False))
             known = self._of_record(step.name, record, world.now, instance)
-        order = sorted({at for at in times if at is not None})
-        ranks = tuple([None if at is None else order.index(at) for at in times])
-        told = told._replace(success_at=None, undone_at=None)
+        request, wanted = told.request, told.wanted
         if step.item_of:  # the ids of its requests tell it from the others
-            told = told._replace(request=told.request and b"undo", wanted=told.wanted and b"do")
-        return (known, ranks, told, world.deeds[number], world.undos[number], world.left[number])
+            request, wanted = request and b"undo", wanted and b"do"
+        rest = (of_told(told), request, wanted)
+        return (known, _ranks(times), rest, world.deeds[number], world.undos[number], world.left[number])
 
-    def _around_item(self, number: int, world: World, lying: Lying) -> Key:
-        """Where an item is spoken of, so that items that differ in that are told apart."""
-        name = self._steps[number].name
-        spoken = [tuple(at for at, one in enumerate(messages) if one.step == number) for messages in lying[:3]]
-        held = tuple(at for at, one in enumerate(lying.held) if one[1] == number)
-        timers = tuple(timer[len(name) :] for timer, _ in world.timers if timer.startswith(name))
-        said = tuple(sorted(said[len(name) :] for said in world.said if said.startswith(name)))
-        return (*spoken, held, timers, said, name in world.asked)
+    def _of_over(self, number: int, world: World) -> Key:
+        """Of a step that is over: where it stands, and what its service has done and may do."""
+        assert world.instance is not None
+        record = world.instance.steps.get(self._steps[number].name)
+        return (record and record.state, world.deeds[number], world.undos[number], world.left[number])
+
+    def twins(self, world: World, witness: Witness) -> frozenset[str]:
+        """The items that stand exactly as an earlier one of their list: what befalls one may befall the other."""
+        if not self._groups:
+            return frozenset()
+        lying = self._lying(world)
+        times, around = self._times(lying), self._around_items(world, lying)
+        found: set[str] = set()
+        for items in self._groups:
+            met: set[Key] = set()
+            for number in items:
+                stands = (self._of_step(number, times[number], world, witness), around[number])
+                if stands in met:
+                    found.add(self._steps[number].name)
+                met.add(stands)
+        return frozenset(found)
+
+    def _around_items(self, world: World, lying: Lying) -> dict[int, Key]:
+        """Where each item is spoken of, so that items that differ in that are told apart."""
+        found: dict[int, list[tuple[str, int]]] = {number: [] for items in self._groups for number in items}
+        for kind, messages in zip(Lying._fields, lying[:3], strict=False):
+            for at, one in enumerate(messages):
+                if one.step in found:
+                    found[one.step].append((kind, at))
+        names = [(timer.partition("~"), 0) for timer, _ in world.timers]
+        names += [(said.partition(":"), 1) for said in sorted(world.said)] + [
+            ((name, "", ""), 2) for name in world.asked
+        ]
+        for (name, mark, rest), at in names:
+            number = self._around.number(name)
+            if number in found:
+                found[number].append((mark + rest, at))
+        for at, (_, number, _) in enumerate(lying.held):
+            if number in found:
+                found[number].append(("held", at))
+        return {number: tuple(spoken) for number, spoken in found.items()}
 
     def _of_record(self, name: str, record: StepRecord, now: int, instance: Instance | None) -> Key:
         deadline = self._deadlines.get(name)
@@ -157,3 +212,19 @@ def _renamed(text: str, names: dict[str, str], mark: str) -> str:
     """What begins with the name of an item, as if another had its place."""
     name, found, rest = text.partition(mark)
     return names.get(name, name) + found + rest
+
+
+def _ranks(times: list[tuple[int | None, bool]]) -> tuple[int | None, ...]:
+    """What came before what. Which of two answers to undos came first matters only where more lies between."""
+    alone: dict[int, bool] = {}
+    for at, answers in times:
+        if at is not None:
+            alone[at] = alone.get(at, True) and answers
+    if len(alone) < 2:
+        return tuple([None if at is None else 0 for at, _ in times])
+    ranks: dict[int, int] = {}
+    rank, before = 0, False
+    for at in sorted(alone):
+        rank += not (before and alone[at])
+        ranks[at], before = rank, alone[at]
+    return tuple([None if at is None else ranks[at] for at, _ in times])

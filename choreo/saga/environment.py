@@ -162,11 +162,8 @@ class Surroundings:
     # -- which moves there are -----------------------------------------------------------------------------------------
 
     def moves(self, world: World) -> Iterator[Move]:
-        """All that may happen next."""
-        for move in self._deliveries(world):
-            yield move
-            if world.duplicates and move.kind in ("hears", "says"):
-                yield move._replace(kept=True)
+        """All that may happen next. That a copy of an event stays on its way is for `explore.py`."""
+        yield from self._deliveries(world)
         for name in world.due:
             yield Move("due", name, name)
 
@@ -271,7 +268,7 @@ class Surroundings:
         world = self._done(world._replace(now=now, said_so_far=count), move)
         if move.kind == "acts":
             return world._replace(under_way=(*world.under_way, message)), None
-        return self._kept(world, message, move), message
+        return world, message
 
     def _taken(self, world: World, move: Move) -> tuple[World, Message]:
         lying = world.under_way if move.kind == "hears" else world.copies
@@ -280,12 +277,7 @@ class Surroundings:
         number = lying.index(message)
         rest = (*lying[:number], *lying[number + 1 :])
         world = world._replace(under_way=rest) if move.kind == "hears" else world._replace(copies=rest)
-        return self._kept(world, message, move), message
-
-    def _kept(self, world: World, message: Message, move: Move) -> World:
-        if not move.kept:
-            return world
-        return world._replace(duplicates=world.duplicates - 1, copies=(*world.copies, message))
+        return world, message
 
     def _done(self, world: World, move: Move) -> World:
         """What an act changes where it is done: at its service, and at others of which its event speaks."""

@@ -3,7 +3,7 @@
 States that differ in nothing that can matter later are one: times count only by what came before what, data not at all.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -12,11 +12,12 @@ from choreo.saga.alike import Key, Likeness
 from choreo.saga.circle import circle
 from choreo.saga.decide import decide as real_decide
 from choreo.saga.decide import take_early
-from choreo.saga.decision import Decision, Due, Emit, Input, Received
+from choreo.saga.decision import REMINDS, Decision, Due, Emit, Input, Received
 from choreo.saga.draft import short
 from choreo.saga.environment import Message, Move, Surroundings, World
 from choreo.saga.explain import waits_for
 from choreo.saga.instance import Instance
+from choreo.saga.moot import Decide, Matters, Moot, remembered
 from choreo.saga.policies import Timing
 from choreo.saga.promises import (
     ANSWERS,
@@ -35,14 +36,12 @@ from choreo.saga.reception import Reception, hold_to_turn, reception_of, release
 from choreo.saga.rules import Role, Spec
 from choreo.saga.variants import Variant, left_out, variants
 
-Decide = Callable[[Spec, Instance | None, Input], Decision]
-
 
 @dataclass(frozen=True)
 class Bounds:
     """How far to look: states and moves in a row; and how often the world may cancel and hear something twice."""
 
-    states: int = 20_000
+    states: int = 3_000
     depth: int = 200
     cancels: int = 1
     duplicates: int = 1
@@ -103,6 +102,15 @@ class Node(NamedTuple):
     broken: Broken | None = None
 
 
+class Made(NamedTuple):
+    """What a move led to: the world, the event that was heard, what is known by then, and what was decided."""
+
+    world: World
+    message: Message | None
+    witness: Witness
+    decision: Decision
+
+
 class Waiting(NamedTuple):
     """A node in the queue: few disturbances first, then few moves, then in the order of finding. `state` is its number
     in its run.
@@ -111,7 +119,7 @@ class Waiting(NamedTuple):
     disturbances: int
     depth: int
     number: int
-    run: "_Run"
+    run: "Run"
     node: Node
     state: int
 
@@ -127,8 +135,14 @@ def explore(
     `lanes` names the topic of each event that keeps its order. The same call always gives the same answer.
     """
     bounds = bounds or Bounds()
+    try:
+        return _searched(spec, [Run(variant, lanes, decide, forgets=True) for variant in variants(spec)], bounds)
+    except Matters:
+        return _searched(spec, [Run(variant, lanes, decide, forgets=False) for variant in variants(spec)], bounds)
+
+
+def _searched(spec: Spec, runs: "list[Run]", bounds: Bounds) -> Exploration:
     found, queue = Exploration(left_out=left_out(spec)), list[Waiting]()
-    runs = [_Run(variant, lanes, decide) for variant in variants(spec)]
     for number, run in enumerate(runs):
         first = run.first(bounds)
         queue.append(Waiting(0, 0, number, run, first, run.state(first)))
@@ -144,7 +158,7 @@ def explore(
         run.seen[waiting.state] = node
         found.states, found.disturbances = found.states + 1, waiting.disturbances
         found.depth = max(found.depth, waiting.depth)
-        broken = node.broken or run.resting(node, found)
+        broken = node.broken or run.resting(node, found.ends)
         if broken is not None:
             found.counterexample = Counterexample(broken.promise, broken.says, run.given, _turns(node))
             return found
@@ -161,13 +175,14 @@ def explore(
     return found
 
 
-class _Run:
-    """The search around one variant of a spec."""
+class Run:
+    """The search around one variant of a spec; what is moot is forgotten where `forgets` says so."""
 
-    def __init__(self, variant: Variant, lanes: Mapping[str, str] | None, decide: Decide) -> None:
+    def __init__(self, variant: Variant, lanes: Mapping[str, str] | None, decide: Decide, *, forgets: bool) -> None:
         self._around = Surroundings(variant.spec, lanes, variant.lists)
         self._decide, self.given = decide, variant.said
-        self._alike = Likeness(self._around)
+        self._moot = Moot(self._around) if forgets else None
+        self._alike = Likeness(self._around, self._moot)
         self._states: dict[Key, int] = {}
         self.seen: dict[int, Node] = {}
         self.leads: list[list[int]] = []
@@ -185,8 +200,8 @@ class _Run:
         """Where every run begins."""
         return Node(self._around.begin(bounds.cancels, bounds.duplicates), start(self._around.spec))
 
-    def resting(self, node: Node, found: Exploration) -> Broken | None:
-        """Where nothing is under way and no timer is set: which promise that breaks, if any."""
+    def resting(self, node: Node, ends: dict[str, int]) -> Broken | None:
+        """Where nothing is under way and no timer is set: which promise that breaks; where none, `ends` counts it."""
         world = node.world
         if world.under_way or world.due:
             return None
@@ -197,7 +212,7 @@ class _Run:
                 at_rest(self._around.spec, node.witness, world, waits_for(self._around.as_written, world.instance))
             except Broken as broken:
                 return broken
-        found.ends[status] = found.ends.get(status, 0) + 1
+        ends[status] = ends.get(status, 0) + 1
         return None
 
     def endless(self) -> Counterexample | None:
@@ -214,45 +229,69 @@ class _Run:
 
     def following(self, node: Node) -> Iterator[tuple[int, Node]]:
         """What each move leads to, and how many disturbances it is."""
-        for move in self._around.moves(node.world):
-            cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES)) + int(move.kept)
-            broken = None
+        for move in self._moves(node):
+            cost = int(move.kind == "due" or move.role in (Role.CANCELS, Role.COMPENSATES))
+            broken, message = None, None
             try:
-                world, witness, decision = self._made(node, move)
+                world, message, witness, decision = self._made(node, move)
             except Broken as error:
-                broken, (world, witness, decision) = error, self._unjudged(node, move)
-            yield cost, Node(world, witness, node, _turn(move, decision, world), broken)
+                broken, (world, _, witness, decision) = error, self._unjudged(node, move)
+            turn = _turn(move, decision, world)
+            left = world if broken else self._without_moot(node, world, witness)
+            yield cost, Node(left, witness, node, turn, broken)
+            if message is None or not world.duplicates or move.kind == "again":
+                continue
+            if self._moot is not None and _recognised(world, message):
+                continue  # to hear it again is as good as not to
+            copied = world._replace(duplicates=world.duplicates - 1, copies=(*world.copies, message))
+            left, again = self._without_moot(node, copied, witness), move._replace(kept=True)
+            yield cost + 1, Node(left, witness, node, turn._replace(move=again))
 
-    def _unjudged(self, node: Node, move: Move) -> tuple[World, Witness, Decision]:
+    def _moves(self, node: Node) -> Iterator[Move]:
+        moot, moves = self._moot, self._around.moves(node.world)
+        if moot is None:
+            return moves
+        moot.hold(self._decide, node.world, node.witness)
+        twins = self._alike.twins(node.world, node.witness)
+        found = (moot.at_once(node.world, move) for move in moves)
+        return (move for move in found if move.step.removesuffix(REMINDS) not in twins) if twins else found
+
+    def _without_moot(self, node: Node, world: World, witness: Witness) -> World:
+        if self._moot is None:
+            return world
+        remembered(node.world.instance, world.instance)
+        return self._moot.forgotten(world, witness)
+
+    def _unjudged(self, node: Node, move: Move) -> Made:
         """What a move led to that broke a promise: a counterexample shows that turn too."""
         try:
             return self._made(node, move, judged=False)
         except Broken:
-            return node.world, node.witness, Decision(node.world.instance)
+            return Made(node.world, None, node.witness, Decision(node.world.instance))
 
-    def _made(self, node: Node, move: Move, *, judged: bool = True) -> tuple[World, Witness, Decision]:
+    def _made(self, node: Node, move: Move, *, judged: bool = True) -> Made:
         """What a move leads to. Raises Broken where `decide` breaks a promise, or breaks down."""
         world, message = self._around.make(node.world, move)
         witness, decision = node.witness, Decision(world.instance)
         if move.kind == "due":
             inputs: list[Input] = [Due(move.event, world.now)]
         elif message is None:
-            return world, witness, decision
+            return Made(world, None, witness, decision)
         else:
             world, inputs = self._inputs(world, message)
         for number, given in enumerate(inputs):
             before = decision.instance
             later = self._asked(before, given, early=number > 0)
             if later.keep and message is not None:
-                return world._replace(early=(*world.early, message)), witness, decision
+                return Made(world._replace(early=(*world.early, message)), message, witness, decision)
             received = given if isinstance(given, Received) else None
             if judged and received is not None and number == 0 and move.kind != "again":
                 hold_to_turn(self._around.spec, witness, before, received, later)
             witness = self._told(witness, before, given, later, again=move.kind == "again")
             if judged:
                 witness = judge(self._around.spec, witness, before, received, later)
-            decision = decision.then(later)
-        return self._around.after(world, decision), witness, decision
+            decision = decision.then(later) if number else later
+        return Made(self._around.after(world, decision), message, witness, decision)
 
     def _inputs(self, world: World, message: Message) -> tuple[World, list[Input]]:
         """An event, or with the start all that came before it, as the coordinator hands it over."""
@@ -295,6 +334,10 @@ def _fails_early(spec: Spec, event: str) -> bool:
     """Whether an event that comes before the start fails the saga, which only the start itself can tell."""
     policy = spec.policies.get(event, {}).get(Timing.EARLY)
     return policy is not None and policy.does == "fail"
+
+
+def _recognised(world: World, message: Message) -> bool:
+    return world.instance is not None and short(message.received.event_id) in world.instance.seen
 
 
 def _turn(move: Move, decision: Decision, world: World) -> Turn:

@@ -11,6 +11,9 @@ from choreo.saga.rules import Spec, Step
 MAX_ITEMS = 1_000
 """More are refused: an instance is written whole with each event that changes it."""
 
+FEW_ITEMS, LAID_OUT = 16, 64
+"""A spec keeps so many of those that were made of it, of so many items at most: some 2 MB."""
+
 
 def name_of(step: Step, key: str) -> str:
     """`ship[KEY]`."""
@@ -31,6 +34,18 @@ def with_items(spec: Spec, records: Mapping[str, StepRecord]) -> Spec:
     """The spec with a step for each item that is known: those are asked for, time out and are undone one by one."""
     if not spec.fans_out:
         return spec
+    known = tuple(tuple(records[step.name].items or ()) for step in spec.steps if step.for_each is not None)
+    if known in spec.laid_out:
+        return spec.laid_out[known]
+    made = _laid_out(spec, records)
+    if len(made.steps) - len(spec.steps) <= FEW_ITEMS:
+        if len(spec.laid_out) >= LAID_OUT:
+            spec.laid_out.clear()
+        spec.laid_out[known] = made
+    return made
+
+
+def _laid_out(spec: Spec, records: Mapping[str, StepRecord]) -> Spec:
     steps: list[Step] = []
     for step in spec.steps:
         if step.for_each is None:

@@ -172,6 +172,11 @@ class Spec:
         return any(step.for_each for step in self.steps)
 
     @cached_property
+    def laid_out(self) -> dict[tuple[tuple[str, ...], ...], "Spec"]:
+        """Where `items.with_items` keeps what it made of this spec, by the keys of the items."""
+        return {}
+
+    @cached_property
     def pivots(self) -> tuple[Step, ...]:
         """The steps from which on there is only forward."""
         return tuple(step for step in self.steps if step.pivot)

@@ -52,7 +52,9 @@ def test_a_bound_that_was_hit_is_said(checked: Path, choreo: Choreo) -> None:
     """An exploration that was cut off never looks like a complete one, to people or programs."""
     said = choreo("check", "--explore", "--states", "20").stdout
     assert said.startswith("saga order: 20 states, up to ")
-    assert said.endswith("more lies beyond the bound of 20 states\n")
+    assert said.endswith("more lies beyond the bound of 20 states, which --states widens\n")
+    few = choreo("check", "--explore", "--states", "3").stdout
+    assert "all runs of fewer than 2 moves without a timer, duplicate or cancellation were seen" in few
     row = json.loads(choreo("check", "--explore", "--states", "20", "--json").stdout)
     assert (row["saga"], row["states"], row["bound"], row["complete"]) == ("order", 20, "20 states", False)
     assert row["broken"] is None
