@@ -109,8 +109,7 @@ def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dic
             )
         rows = [{name: row[name] for name in (*COLUMNS, *TIMES)} for row in instances(project, sagas)]
         _check_steps({step for row in rows for step in row["steps"]}, filters)
-        fitting = (row for row in rows if wanted.at_first(_sight(row)) and wanted.of_age(row) and wanted.at_steps(row))
-        found = list(islice(fitting, filters.limit))
+        found = list(islice(filter(wanted.takes, rows), filters.limit))
     return [row | {"age_s": (now - to_micros(row["started_at"])) // 1_000_000} for row in found]
 
 
@@ -127,7 +126,7 @@ def counted(project: Project, sagas: Sequence[str], filters: Filters) -> Counter
         saga = saga_of(topic)
         with SagaView(project, saga) as seen:
             if filters.older_than or filters.younger_than:
-                of_age = (one for one in seen.instances(wanted.at_first) if wanted.of_age(_times(one)))
+                of_age = (one for one in seen.instances(wanted.at_first) if wanted.of_age(to_datetime(one.started_at)))
                 found.update((saga, one.status) for one in of_age)
             else:
                 found.update((saga, one.status) for one in seen.glances() if wanted.at_first(one))
@@ -153,9 +152,7 @@ def _from_stores(
                 if spec is None:
                     return None
                 row = row_of(instance, spec)
-                if not (wanted.at_first(_sight(row)) and wanted.of_age(row) and wanted.at_steps(row)):
-                    continue
-                if _remembers(instance, fields) and condition.holds(instance, spec):
+                if wanted.takes(row) and _remembers(instance, fields) and condition.holds(instance, spec):
                     found.append(row)
                     if len(found) == filters.limit:
                         return found
@@ -185,24 +182,20 @@ class _Wanted:
             not self._filters.key or seen.key.startswith(self._filters.key)
         )
 
-    def of_age(self, row: Mapping[str, Any]) -> bool:
+    def of_age(self, started_at: datetime) -> bool:
         """Whether it started when it should have."""
-        started_at: datetime = row["started_at"]
         return (self._before is None or started_at < self._before) and (
             self._after is None or started_at >= self._after
         )
 
-    def at_steps(self, row: Mapping[str, Any]) -> bool:
-        """Whether it is at one of the steps."""
-        return not self._filters.at_step or any(_at_step(row, step) for step in self._filters.at_step)
-
-
-def _sight(row: Mapping[str, Any]) -> Glance:
-    return Glance(row["key"], row["digest"], row["status"])
-
-
-def _times(instance: Instance) -> dict[str, Any]:
-    return {"started_at": to_datetime(instance.started_at)}
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is one of them: at first sight, by its age, and at one of the steps."""
+        steps = self._filters.at_step
+        return (
+            self.at_first(Glance(row["key"], row["digest"], row["status"]))
+            and self.of_age(row["started_at"])
+            and (not steps or any(_at_step(row, step) for step in steps))
+        )
 
 
 def _check_steps(steps: Collection[str], filters: Filters) -> None:

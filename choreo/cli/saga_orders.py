@@ -104,9 +104,8 @@ def _asked(one: Remedy, order: Answer, catalogue: Mapping[str, type[Event]]) -> 
 
 
 def _shortest(event: str, spec: Spec) -> str:
-    short = event.rpartition(".")[2]
-    same = [other for other in spec.parts if other.rpartition(".")[2] == short]
-    return short if len(same) == 1 else event
+    (short,) = short_names([event])
+    return short if short_names(spec.parts).count(short) == 1 else event
 
 
 def _does(spec: Spec, one: Remedy) -> str:

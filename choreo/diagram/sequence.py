@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from choreo.diagram.words import short
 from choreo.saga.explore import Counterexample, Turn
 from choreo.saga.items import whole_in
 from choreo.saga.rules import Spec
@@ -67,7 +68,7 @@ def _lines(spec: Spec, turn: Turn, following: Turn | None, who: Mapping[str, str
 
 def _said(event: str, step: str) -> str:
     """`TicketIssued[2]` for an item."""
-    return f"{_short(event)}{step[len(whole_in(step)) :]}"
+    return f"{short(event)}{step[len(whole_in(step)) :]}"
 
 
 def as_text(picture: Picture) -> list[str]:
@@ -138,7 +139,3 @@ def as_mermaid(picture: Picture) -> str:
 def as_rows(picture: Picture) -> Sequence[Mapping[str, str]]:
     """The same for programs: one row a line."""
     return [{"kind": line.kind, "from": line.source, "to": line.to, "text": line.text} for line in picture.lines]
-
-
-def _short(event: str) -> str:
-    return event.rpartition(".")[2]

@@ -11,15 +11,17 @@ from choreo.runtime.frontier import Frontier, Positions
 
 NOBODY = Ids(b"", "")
 """The ids of a record whose ids can't be read."""
+IN_TIME = b""
+"""In place of the id of a record that is not late."""
 
 
 class _Line:
     """The records of one partition at hand, in the order of their offsets, each with the number of the poll that
-    brought it and when it was emitted (microseconds; 0 where nobody asks).
+    brought it, when it was emitted (microseconds; 0 where nobody asks) and, where it is late, its id.
     """
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[Record, int, int]] = deque()
+        self.waiting: deque[tuple[Record, int, int, bytes]] = deque()
         self.newest = 0
         """When the last of them was emitted (microseconds)."""
         self.late: set[bytes] = set()
@@ -59,20 +61,19 @@ class Inputs:
         """A record came with this poll, as the frontier counts them."""
         self.count += 1
         if self._only is not None:
-            self._only.append((record, poll, 0))
+            self._only.append((record, poll, 0, IN_TIME))
             return
         line = self._lines[record[0], record[1]]  # type: ignore[index]  # a tuple equals its named tuple
         at = self._emitted_at(record)
-        empty = not line.waiting
-        line.waiting.append((record, poll, at))
-        if empty:
+        late = IN_TIME
+        if not line.waiting or at >= line.newest:
             line.newest = at
-            self._note_filled()
-        elif at >= line.newest:
-            line.newest = at
-        else:
-            line.late.add(self._ids(record).event_id)
+        elif late := self._ids(record).event_id:
+            line.late.add(late)
             self._next = None
+        line.waiting.append((record, poll, at, late))
+        if len(line.waiting) == 1:
+            self._note_filled()
 
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record to hand out, at hand or yet to be polled."""
@@ -92,7 +93,7 @@ class Inputs:
         """
         if not self.count or self._only is not None:
             return []
-        record, poll, _ = self._first().waiting[0]
+        record, poll, _, _ = self._first().waiting[0]
         if poll <= self._sure_until:
             return []
         found = frontier.unread([tp for tp, line in self._lines.items() if not line.waiting], poll)
@@ -106,9 +107,9 @@ class Inputs:
         if self._only is not None:
             return self._only.popleft()[0]
         line = self._first()
-        record, _, _ = line.waiting.popleft()
-        if line.late:
-            line.late.discard(self._ids(record).event_id)
+        record, _, _, late = line.waiting.popleft()
+        if late:
+            line.late.discard(late)
         if not line.waiting:
             self._note_filled()
             self._sure_until = -1

@@ -290,16 +290,16 @@ class Surroundings:
         if move.role is Role.COMPLETES:
             step = self.spec.steps[number]
             again = world.left[number] - 1 if move.unmet or step.emit is not None or not step.repeat else 0
-            left = _with(world.left, number, again)
-            return world._replace(deeds=_with(world.deeds, number, Deed.DONE), left=left)
+            left = with_at(world.left, number, again)
+            return world._replace(deeds=with_at(world.deeds, number, Deed.DONE), left=left)
         if move.role is Role.FAILS:
             return self._refused(world, move, number)
         if move.role in (Role.UNDONE, Role.UNDO_FAILS):
-            undos = _with(world.undos, number, world.undos[number] - 1)
-            deeds = _with(world.deeds, number, _undone(world.deeds[number])) if move.role is Role.UNDONE else None
+            undos = with_at(world.undos, number, world.undos[number] - 1)
+            deeds = with_at(world.deeds, number, _undone(world.deeds[number])) if move.role is Role.UNDONE else None
             return world._replace(undos=undos, deeds=deeds or world.deeds)
         if move.role is Role.LOSES:
-            world = world._replace(deeds=_with(world.deeds, number, Deed.TAKEN_BACK))
+            world = world._replace(deeds=with_at(world.deeds, number, Deed.TAKEN_BACK))
         return world._replace(said=world.said | {f"{move.step}:{move.event}"})
 
     def _taken_back(self, world: World, step: int) -> World:
@@ -307,16 +307,16 @@ class Surroundings:
         if world.deeds[step] is not Deed.DONE:
             return world
         more = int(self.spec.steps[step].emit is None)
-        left = _with(world.left, step, world.left[step] + more)
-        return world._replace(deeds=_with(world.deeds, step, Deed.TAKEN_BACK), left=left)
+        left = with_at(world.left, step, world.left[step] + more)
+        return world._replace(deeds=with_at(world.deeds, step, Deed.TAKEN_BACK), left=left)
 
     def _refused(self, world: World, move: Move, number: int) -> World:
         if world.left[number]:
             deed = Deed.REFUSED if world.deeds[number] in (Deed.OPEN, Deed.PREVENTED) else world.deeds[number]
-            left = _with(world.left, number, world.left[number] - 1)
-            return world._replace(deeds=_with(world.deeds, number, deed), left=left)
+            left = with_at(world.left, number, world.left[number] - 1)
+            return world._replace(deeds=with_at(world.deeds, number, deed), left=left)
         said = world.said | {f"{move.step}:{move.event}"}
-        return world._replace(deeds=_with(world.deeds, number, Deed.UNDONE), said=said)
+        return world._replace(deeds=with_at(world.deeds, number, Deed.UNDONE), said=said)
 
     def after(self, world: World, decision: Decision) -> World:
         """The world once a decision is written down: the instance, its timers, its requests on their way."""
@@ -330,9 +330,9 @@ class Surroundings:
             number = self._index.get(emit.step or "", -1)
             if emit.kind == "do" and emit.step:
                 asked = asked | {emit.step}
-                left = _with(left, number, left[number] + 1) if emit.round > 1 and emit.attempt == 1 else left
+                left = with_at(left, number, left[number] + 1) if emit.round > 1 and emit.attempt == 1 else left
             elif emit.kind == "undo":
-                undos = _with(undos, number, undos[number] + 1)
+                undos = with_at(undos, number, undos[number] + 1)
         if decision.instance is not None and decision.instance.ended:
             for number in self._locks:  # they are given back
                 world = self._taken_back(world, number)
@@ -379,5 +379,6 @@ def _undone(deed: Deed) -> Deed:
     return Deed.UNDONE if deed is Deed.DONE else deed
 
 
-def _with(values: Sequence[Any], number: int, value: Any) -> tuple[Any, ...]:
+def with_at(values: Sequence[Any], number: int, value: Any) -> tuple[Any, ...]:
+    """The values with another one at this number."""
     return (*values[:number], value, *values[number + 1 :])

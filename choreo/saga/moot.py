@@ -4,13 +4,12 @@ Nothing is taken for moot on trust: in each state `Moot.hold` asks `decide` whet
 been forgotten by then. Where it would not, the exploration begins again and forgets nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import cycle
-from typing import Any
 
 from choreo.saga.decision import Decision, Input, Received
 from choreo.saga.draft import short
-from choreo.saga.environment import KEY, Deed, Move, Surroundings, World
+from choreo.saga.environment import KEY, Deed, Move, Surroundings, World, with_at
 from choreo.saga.instance import UNDOING, Instance, StepState
 from choreo.saga.items import key_in
 from choreo.saga.promises import Witness
@@ -138,7 +137,7 @@ class Moot:
         gone = [one for one in world.copies if one.step == number and one.received.event in moot]
         copies = tuple(one for one in world.copies if one not in gone)
         under_way = tuple(one for one in world.under_way if one.step != number or one.received.event not in moot)
-        undos, duplicates = _with(world.undos, number, 0), world.duplicates + len(gone)
+        undos, duplicates = with_at(world.undos, number, 0), world.duplicates + len(gone)
         return world._replace(undos=undos, under_way=under_way, copies=copies, duplicates=duplicates)
 
     def _answered_once(self, world: World, instance: Instance, number: int) -> World:
@@ -151,7 +150,7 @@ class Moot:
         said = [one for one in world.under_way if one.step == number and one.received.event in undo.done_on]
         said = [one for one in said if record.done_at is None or one.received.at > record.done_at]
         under_way = tuple(one for one in world.under_way if one not in said[1:])
-        return world._replace(under_way=under_way, undos=_with(world.undos, number, 0 if said else 1))
+        return world._replace(under_way=under_way, undos=with_at(world.undos, number, 0 if said else 1))
 
     def _not_taken_back(self, world: World, instance: Instance) -> World:
         """What goes back already, or has gone, can't be cancelled or taken back any more."""
@@ -211,7 +210,3 @@ def _ends(step: Step) -> tuple[str, ...]:
     """The events that say what became of a step or of its undo, but that it happened."""
     undo = step.compensate
     return (*step.fails_on, *step.unknown_on, *(undo.done_on if undo else ()), *(undo.fails_on if undo else ()))
-
-
-def _with(values: Sequence[Any], number: int, value: Any) -> tuple[Any, ...]:
-    return (*values[:number], value, *values[number + 1 :])
