@@ -9,7 +9,7 @@ from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
-from choreo.state.backend import Backend, Backends
+from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.memory import MemoryBackends
 from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
@@ -34,6 +34,9 @@ class ProjectBackends(Backends):
     def open(self, task: str) -> Backend:
         service = task.rpartition("-")[0]
         return self._of(service).open(task)
+
+    def snapshots(self, task: str) -> Snapshots:
+        return self._of(task.rpartition("-")[0]).snapshots(task)
 
     def instance_id(self) -> str:
         return self._of("demo").instance_id()
