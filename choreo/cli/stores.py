@@ -24,6 +24,11 @@ def place_of(state_dir: Path, service: str, worker: int = 0) -> Path:
     return state_dir / (f"{service}@{worker}" if worker else service)
 
 
+def places_of(state_dir: Path, service: str) -> list[Path]:
+    """The directories in which stores of a service may lie: those of its workers, and one that many services share."""
+    return [place_of(state_dir, service), *sorted(state_dir.glob(f"{service}@*")), state_dir]
+
+
 class ProjectBackends(Backends):
     """The stores of many services, for a process that runs all; each lies where `choreo run SERVICE` finds it."""
 
@@ -57,9 +62,9 @@ class LiveStores:
     def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
         self._service, self._log, self._progress = service, log, progress
         self._open = ExitStack()
-        places = [place_of(state_dir, service.name), *sorted(state_dir.glob(f"{service.name}@*"))]
-        if any(state_dir.glob(f"{service.name}-[0-9]*")):
-            places.append(state_dir)  # a program that embeds Choreo keeps all its services in one place
+        *places, shared = places_of(state_dir, service.name)
+        if any(shared.glob(f"{service.name}-[0-9]*")):
+            places.append(shared)  # a program that embeds Choreo keeps all its services in one place
         self._backends = [self._opened(RocksBackends(place)) for place in places if place.is_dir()]
         self.restored: list[int] = []
         """Partitions that had no store here."""

@@ -164,7 +164,7 @@ class BackendContract(ABC):
             list(backend.scan())
 
     def test_a_snapshot_keeps_the_entries_as_they_were(self, backends: Backends, backend: Backend) -> None:
-        """What is written later is not in a snapshot; one of the same number is kept as it is; opened, it only reads."""
+        """What is written later is not in a snapshot, also where one is taken again by the same number."""
         snapshots = backends.snapshots(TASK)
         assert snapshots.numbers() == []
         backend.write({b"a": b"1", b"b": b"2"})

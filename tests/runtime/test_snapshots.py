@@ -1,5 +1,6 @@
 """Snapshots of stores: taken now and then, spread over the past, and never of what a replay could not go on from."""
 
+from itertools import pairwise
 from typing import Any
 
 from choreo import Service
@@ -90,6 +91,6 @@ def test_many_snapshots_stay_spread_over_the_past() -> None:
     assert len(kept) == MOST
     assert kept[0] == 10
     assert kept[-1] == 49_990
-    gaps = [after - before for before, after in zip(kept, kept[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(kept)]
     assert max(gaps) <= 4 * 49_990 / MOST
     assert surplus(kept, keep=None) is None
