@@ -28,18 +28,18 @@ def verify(project: Project, targets: Sequence[str]) -> int:
 
     The services must stand still. Exit code 1 where anything differs.
     """
-    known = project.log.topics()
+    known = project.past.topics()
     verdicts: list[Verdict] = []
-    for service in assemble(project, targets, project.log).services:
+    for service in assemble(project, targets, project.past).services:
         if f"{service.scope}.journal" not in known:
-            note(f"{service.name} has never run on {project.log.url}")
+            note(f"{service.name} has never run on {project.past.url}")
             continue
         with (
             closing(LiveStores(project.config.state_dir(), service, project.log, project.progress)) as live,
             _Redone(project.progress, service.name) as redone,
         ):
             settings = settings_of(project, service)
-            verdicts.append(verify_service(service, project.log, project.registry, live, redone, settings))
+            verdicts.append(verify_service(service, project.past, project.registry, live, redone, settings))
             if live.restored:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
     project.output.listing([_row(verdict) for verdict in verdicts], COLUMNS, empty="nothing has run on this log")
