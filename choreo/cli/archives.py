@@ -162,15 +162,17 @@ def _moment(text: str) -> int:
 
 
 def _needed(project: Project) -> list[str]:
-    """What a replay of this project reads, and everything of Choreo's own on the log but changelogs."""
+    """What a replay reads: of a log that others use too, the topics of this project and Choreo's own; no changelogs.
+
+    Raises ConfigError where there is no project that says which these are.
+    """
+    known = [name for name in project.log.topics() if kind_of(name) != "changelog" and name != RESTORES]
+    if not project.log.url.startswith("kafka:"):
+        return known
     plans = assemble(project, ()).plans()
     named = {name for plan in plans for name in plan.topics}
     named |= {event.contract.topic for plan in plans for event in plan.classes if event.contract.topic}
-    return sorted(
-        name
-        for name in project.log.topics()
-        if (name in named or name.startswith("choreo.")) and kind_of(name) != "changelog" and name != RESTORES
-    )
+    return [name for name in known if name in named or name.startswith("choreo.")]
 
 
 def _expect_known(archive: Archive, topics: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
 
 @pytest.mark.parametrize("forgotten", [0, 11])
 def test_a_restored_log_is_the_same_log(tmp_path: Path, empty: Log, forgotten: int) -> None:
-    """Every record at its offset with its time, partitions that begin and end where they did, the id of log and topic."""
+    """Every record at its offset with its time, partitions as long as they were, the ids of log and topic."""
     log = filled()
     forget(log, ZERO, forgotten)
     write(log, tmp_path / "a")
