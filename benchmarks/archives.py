@@ -1,6 +1,6 @@
 """How fast an archive is written and read: files alone, against fastavro over the same records, and a log as a whole.
 
-Each record has a key of 14 bytes, a value of 120 and the packed header of 68: an event of the shop as it lies on the log.
+Each record has a key of 14 bytes, a value of 120 and a packed header of 68: about what an event of the shop has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,34 +17,37 @@ from choreo.log.interface import Log, TopicSpec
 from choreo.log.open import open_log
 from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.archive import Archive, Series
-from choreo.replay.archive_volume import VolumeWriter
+from choreo.replay.archive_volume import CODECS, VolumeWriter
 from choreo.replay.archive_wire import SCHEMA
 from choreo.replay.archive_write import READ_AT_ONCE, ArchiveWriter
 from choreo.replay.archived_log import ArchivedLog
 
-FULL, QUICK = Size(500_000, repeats=3), Size(4_000)
+FULL, QUICK = Size(200_000, repeats=3), Size(4_000)
 PLACE = TopicPartition("shop.orders", 0)
-SAMPLE = 50_000
-"""Records that are made; they are written again and again, with other offsets."""
-CODEC = "deflate"
 
 
 def figures(size: Size) -> Iterator[Figure]:
-    """`archives.write` and `.read`: files; `.floor`: what fastavro alone does. `.from_log` and `.as_log`: `archives
-    write` from an embedded log, and reading through `ArchivedLog`. The best of the repeats.
+    """`archives.write` and `.read`: files, as `archives write` packs them, and by deflate. `.from_log` and `.as_log`:
+    `archives write` from an embedded log, and reading through `ArchivedLog`. The best of the repeats.
     """
-    records = _records(min(SAMPLE, size.count))
-    terms = {"n": size.count, "repeats": size.repeats, "codec": CODEC}
+    records = _records(size.count)
+    for codec in CODECS:
+        yield from _with(codec, records, size.repeats)
+
+
+def _with(codec: str, records: Sequence[Record], repeats: int) -> Iterator[Figure]:
+    terms = {"n": len(records), "repeats": repeats, "codec": codec}
     with scratch() as place:
-        files = [_files(place / f"files-{n}", records, size.count) for n in range(size.repeats)]
-        floors = [_floor(place / f"floor-{n}.avro", records) for n in range(size.repeats)]
-        logs = _log(place, records, size)
+        files = [_files(place / f"files-{n}", codec, records) for n in range(repeats)]
+        floors = [_floor(place / f"floor-{n}.avro", codec, records) for n in range(repeats)]
+        logs = _log(place, codec, records, repeats)
+    prefix = "" if codec == CODECS[0] else f"{codec}."
     writes, reads = (max(rates) for rates in zip(*files, strict=True))
     floor_write, floor_read = (max(rates) for rates in zip(*floors, strict=True))
-    yield Figure("archives.write", writes, "records/s", Baseline("fastavro's writer", floor_write), terms)
-    yield Figure("archives.read", reads, "records/s", Baseline("fastavro's reader", floor_read), terms)
-    yield Figure("archives.from_log", logs[0], "records/s", Baseline("reading that log", logs[2]), terms)
-    yield Figure("archives.as_log", logs[1], "records/s", Baseline("reading that log", logs[2]), terms)
+    yield Figure(f"archives.{prefix}write", writes, "records/s", Baseline("fastavro's writer", floor_write), terms)
+    yield Figure(f"archives.{prefix}read", reads, "records/s", Baseline("fastavro's reader", floor_read), terms)
+    yield Figure(f"archives.{prefix}from_log", logs[0], "records/s", Baseline("reading that log", logs[2]), terms)
+    yield Figure(f"archives.{prefix}as_log", logs[1], "records/s", Baseline("reading that log", logs[2]), terms)
 
 
 def _records(count: int) -> list[Record]:
@@ -58,14 +61,13 @@ def _records(count: int) -> list[Record]:
     return found
 
 
-def _files(place: Path, records: Sequence[Record], count: int) -> tuple[float, float]:
+def _files(place: Path, codec: str, records: Sequence[Record]) -> tuple[float, float]:
     """Records a second written to a volume, and read from it."""
     began = perf_counter()
-    volume = VolumeWriter(place, PLACE, 0, CODEC)
-    for first in range(0, count, READ_AT_ONCE):
-        at = first % len(records)
-        volume.add(records[at : at + READ_AT_ONCE])
-    volume.finish(count)
+    volume = VolumeWriter(place, PLACE, 0, codec)
+    for first in range(0, len(records), READ_AT_ONCE):
+        volume.add(records[first : first + READ_AT_ONCE])
+    volume.finish(len(records))
     written = volume.count / (perf_counter() - began)
     began = perf_counter()
     found = sum(len(batch) for batch in Series(place).records())
@@ -74,7 +76,7 @@ def _files(place: Path, records: Sequence[Record], count: int) -> tuple[float, f
     return written, found / (perf_counter() - began)
 
 
-def _floor(file: Path, records: Sequence[Record]) -> tuple[float, float]:
+def _floor(file: Path, codec: str, records: Sequence[Record]) -> tuple[float, float]:
     """The same of fastavro's writer and reader in a bare loop."""
     began = perf_counter()
     with file.open("wb") as content:
@@ -90,7 +92,7 @@ def _floor(file: Path, records: Sequence[Record]) -> tuple[float, float]:
             }
             for record in records
         )
-        fastavro.writer(content, SCHEMA, rows, codec=CODEC, codec_compression_level=1, sync_interval=256 << 10)
+        fastavro.writer(content, SCHEMA, rows, codec=codec, codec_compression_level=1, sync_interval=256 << 10)
     written = len(records) / (perf_counter() - began)
     began = perf_counter()
     with file.open("rb") as content:
@@ -98,16 +100,16 @@ def _floor(file: Path, records: Sequence[Record]) -> tuple[float, float]:
     return written, found / (perf_counter() - began)
 
 
-def _log(place: Path, records: Sequence[Record], size: Size) -> tuple[float, float, float]:
+def _log(place: Path, codec: str, records: Sequence[Record], repeats: int) -> tuple[float, float, float]:
     """Records a second of `archives write` from an embedded log, of that log as its archive gives it, and of itself."""
     with open_log(f"embedded:{place / 'log'}") as log:
         log.create_topics([TopicSpec(PLACE.topic, 1)])
-        for first in range(0, size.count, 5_000):
-            at = first % len(records)
-            log.append([NewRecord(r.topic, r.key, r.value, r.headers, 0) for r in records[at : at + 5_000]])
+        for first in range(0, len(records), 5_000):
+            some = records[first : first + 5_000]
+            log.append([NewRecord(r.topic, r.key, r.value, r.headers, 0) for r in some])
         writes, reads, floors = [], [], []
-        for number in range(size.repeats):
-            writer = ArchiveWriter(place / f"archive-{number}", log, MemoryRegistry(), CODEC)
+        for number in range(repeats):
+            writer = ArchiveWriter(place / f"archive-{number}", log, MemoryRegistry(), codec)
             began = perf_counter()
             done = sum(one.records for one in writer.write(writer.portions([PLACE.topic]), lambda done, total: None))
             writes.append(done / (perf_counter() - began))

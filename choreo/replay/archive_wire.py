@@ -95,51 +95,72 @@ def write_rows(topic: str, partition: int, records: Sequence[Record]) -> bytes:
 
 
 def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Record]:
-    """The records of a block. Raises ValueError, IndexError or UnicodeDecodeError for one that is damaged."""
+    """The records of a block. Raises ValueError, IndexError or UnicodeDecodeError for one that is damaged.
+
+    What is alike in neighbours is compared, not decoded: the higher bytes of the offset with the time, and the name of
+    the only header. Everything else goes the long way, in `_place`, `_optional` and `_headers`.
+    """
     prefix = _counted(topic.encode()) + _long(partition)
     if count and not rows.startswith(prefix):
         raise ValueError(f"its rows are none of {topic}[{partition}]")
     width, end = len(prefix), len(rows)
     found: list[Record] = []
+    add = found.append
     names = _Names()
-    stamp, its_bytes, stamp_width = 0, _NONE, 1
+    stamp, base, alike, alike_width = 0, 0, b"?", 1  # nothing yet: no bytes at all are a question mark
+    name, its_name, name_width = "", b"?", 1
     at = 0
     for _ in range(count):
         at += width
-        byte = rows[at]
-        at += 1
-        bits = byte & 127
-        shift = 7
-        while byte > 127:  # `read_long`, without a call: every row has one
-            byte = rows[at]
-            at += 1
-            bits |= (byte & 127) << shift
-            shift += 7
-        if rows[at : at + stamp_width] != its_bytes:
-            stamp, after = read_long(rows, at)
-            its_bytes, stamp_width = rows[at:after], after - at
-        at += stamp_width
-        if rows[at] == 2 and (size := rows[at + 1]) < 128:  # nearly all keys
-            begin = at + 2
+        low = rows[at]
+        after = at + alike_width
+        if low > 127 and rows[at + 1 : after] == alike:
+            offset = base | (low & 127) >> 1
+        else:
+            offset, stamp, base, after = _place(rows, at)
+            alike, alike_width = rows[at + 1 : after], after - at
+        begin = after + 2
+        if rows[after] == 2 and (size := rows[after + 1]) < 128:  # nearly all keys
             at = begin + (size >> 1)
             key: bytes | None = rows[begin:at]
         else:
-            key, at = _optional(rows, at)
-        if rows[at] == 2 and (size := rows[at + 1]) > 127 and (byte := rows[at + 2]) < 128:  # and values
-            begin = at + 3
-            at = begin + ((size & 127 | byte << 7) >> 1)
+            key, at = _optional(rows, after)
+        begin = at + 3
+        if rows[at] == 2 and (size := rows[at + 1]) > 127 and (more := rows[at + 2]) < 128:  # and values
+            at = begin + ((size & 127 | more << 7) >> 1)
             value: bytes | None = rows[begin:at]
         else:
             value, at = _optional(rows, at)
-        headers: tuple[tuple[str, bytes], ...] = ()
-        if rows[at]:
-            headers, at = _headers(rows, at, names)
-        else:
+        if not rows[at]:
+            headers: tuple[tuple[str, bytes], ...] = ()
             at += 1
-        found.append(of_fields(Record, (topic, partition, bits >> 1, stamp, key, value, headers)))
+        elif rows[at] == 2 and rows[at + 1 : (begin := at + name_width)] == its_name and rows[begin] == 2:
+            if (size := rows[begin + 1]) < 128:
+                at = begin + 2 + (size >> 1)
+                mark = rows[begin + 2 : at]
+            else:
+                span, at = read_span(rows, begin + 1)
+                mark = rows[span:at]
+            if rows[at]:
+                raise ValueError(f"the headers at byte {at} do not end")
+            headers = ((name, mark),)
+            at += 1
+        else:
+            headers, at = _headers(rows, at, names)
+            name = headers[0][0]
+            its_name = _counted(name.encode())
+            name_width = len(its_name) + 1
+        add(of_fields(Record, (topic, partition, offset, stamp, key, value, headers)))
     if at != end:
         raise ValueError(f"the rows have {end} bytes, their lengths say {at}")
     return found
+
+
+def _place(rows: bytes, at: int) -> tuple[int, int, int, int]:
+    """Offset and time; the offset without the bits of its lowest byte; and where the key begins."""
+    offset, middle = read_long(rows, at)
+    stamp, after = read_long(rows, middle)
+    return offset, stamp, offset >> 6 << 6, after
 
 
 class _Names(dict[bytes, str]):

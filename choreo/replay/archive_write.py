@@ -5,6 +5,7 @@ finished volume of each partition ends. So no offset is ever written twice.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -172,6 +173,7 @@ class _TopicWork:
 
     def __init__(self, writer: ArchiveWriter, portions: Sequence[Portion], discarded: ExitStack) -> None:
         self._writer, self._discarded = writer, discarded
+        self._topic = portions[0].partition.topic
         self._portions = {portion.partition: portion for portion in portions}
         self._begins = {portion.partition: portion.start for portion in portions}
         self._reached = dict(self._begins)
@@ -186,20 +188,22 @@ class _TopicWork:
 
     def take(self, records: Sequence[Record], reached: Mapping[TopicPartition, int]) -> None:
         """Write these; all before `reached` was read then."""
-        sorted_out: dict[TopicPartition, list[Record]] = {}
+        sorted_out: dict[int, list[Record]] = defaultdict(list)
         for record in records:
-            sorted_out.setdefault(record.topic_partition, []).append(record)
+            sorted_out[record[1]].append(record)
         self._reached |= reached
-        for place, its in sorted_out.items():
+        for number, its in sorted_out.items():
+            place = TopicPartition(self._topic, number)
             if place not in self._open:
                 volume = self._open[place] = self._writer.begin(self._portions[place], self._begins[place])
                 self._discarded.callback(volume.discard)
                 self._named[place] = set()
             volume = self._open[place]
             volume.add(its)
-            self._named[place].update(
-                value[1:_FRAME] for one in its if (value := one.value) and value[0] == _MAGIC and len(value) >= _FRAME
-            )
+            values = [record[5] for record in its]
+            self._named[place] |= {
+                value[1:_FRAME] for value in values if value and value[0] == _MAGIC and len(value) >= _FRAME
+            }
             if self._writer.is_full(volume):
                 self._end(place, volume.next_offset)
 
