@@ -1,7 +1,8 @@
 """The embedded log: durable, on one machine, kept in a directory. Its layout is in `embedded_store.py`.
 
 One process owns the directory. It serves appends on a local socket (`embedded_socket.py`); other processes append
-there and read through a RocksDB secondary (`embedded_client.py`). Everything is kept for ever: there is no retention.
+there and read through a RocksDB secondary (`embedded_client.py`). Everything is kept for ever: there is no retention;
+a partition that was restored may begin later than at 0.
 """
 
 from collections.abc import Mapping, Sequence

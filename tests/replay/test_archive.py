@@ -1,6 +1,7 @@
 """Archives: every byte is kept, nothing is written twice, and what is damaged or was gone is said."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 
 from choreo.errors import ArchiveError, UnknownTopicError
 from choreo.events.registry import DirectoryRegistry, MemoryRegistry
+from choreo.log.embedded import EmbeddedLog
 from choreo.log.interface import TopicSpec
 from choreo.log.memory import MemoryLog
 from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay import archive_volume, archive_write
 from choreo.replay.archive import Archive, Gap
+from choreo.replay.archive_restore import Restore
 from choreo.replay.archive_volume import check_volume
 from choreo.replay.archive_wire import read_rows, write_rows
 from choreo.replay.archive_write import ArchiveWriter
@@ -316,3 +319,28 @@ def test_everything_is_a_kind_of_record() -> None:
         (True, False, False),
         (False, True, True),
     }
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    """Writing, reading and restoring four times as much takes no more memory."""
+
+    def peak(records: int) -> int:
+        place = tmp_path / str(records)
+        with EmbeddedLog(place / "log") as log, EmbeddedLog(place / "again") as again:
+            log.create_topics([TopicSpec("orders", 2)])
+            for first in range(0, records, 1000):
+                log.append([NewRecord("orders", b"%d" % n, b"v" * 300) for n in range(first, first + 1000)])
+            tracemalloc.start()
+            write(log, place / "archive", volume_bytes=1 << 20)
+            archive = Archive(place / "archive")
+            restore = Restore(again, archive, ["orders"])
+            restore.make_topics()
+            restore.run(lambda done, total: None)
+            read = sum(len(batch) for one in places(log, "orders") for batch in archive.series(one).records())
+            highest = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert read == records
+            return highest
+
+    peak(4_000)
+    assert peak(32_000) < 1.2 * peak(8_000)

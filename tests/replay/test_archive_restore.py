@@ -1,12 +1,15 @@
 """Restoring: an archive becomes a log again, with offsets, ids and times where the log can, whatever interrupts it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from choreo.errors import ArchiveError, LogError, PartitionCountError
+from choreo.errors import ArchiveError, LogError, PartitionCountError, StateInUseError, UnknownTopicError
+from choreo.events.envelope import foreign_ids
 from choreo.events.registry import DirectoryRegistry, MemoryRegistry
 from choreo.log.embedded import EmbeddedLog
+from choreo.log.embedded_client import EmbeddedClient
 from choreo.log.interface import Log, TopicSpec
 from choreo.log.memory import MemoryLog
 from choreo.record import NewRecord, TopicPartition
@@ -29,8 +32,9 @@ def restored(log: Log, directory: Path) -> int:
 
 
 @pytest.fixture(params=["memory", "embedded"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
-    return MemoryLog() if request.param == "memory" else EmbeddedLog(tmp_path / "restored")
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
+    with MemoryLog() if request.param == "memory" else EmbeddedLog(tmp_path / "restored") as log:
+        yield log
 
 
 @pytest.mark.parametrize("forgotten", [0, 11])
@@ -52,6 +56,7 @@ def test_a_restored_log_is_the_same_log(tmp_path: Path, empty: Log, forgotten: i
     for record in whole:
         first = next(one.offset for one in whole if one.timestamp_ms >= record.timestamp_ms)
         assert empty.offsets_at([ZERO], record.timestamp_ms) == {ZERO: first}
+        assert foreign_ids(empty.cluster_id(), record) == foreign_ids(log.cluster_id(), record)
 
 
 def test_a_restored_log_goes_on(tmp_path: Path, empty: Log) -> None:
@@ -70,6 +75,24 @@ def test_a_restored_log_goes_on(tmp_path: Path, empty: Log) -> None:
     assert after[len(before)].offset >= log.ends([ZERO])[ZERO]
     (written,) = write(empty, tmp_path / "a")
     assert (written.records, written.missing) == (12, 0)
+    empty.close()
+
+
+def test_another_process_sees_a_restored_log(tmp_path: Path) -> None:
+    """Who reads beside the owner sees where partitions begin and how topics were made, and can't restore."""
+    log = filled()
+    forget(log, ZERO, 11)
+    write(log, tmp_path / "a")
+    with EmbeddedLog(tmp_path / "restored") as owner:
+        restored(owner, tmp_path / "a")
+        with EmbeddedClient(tmp_path / "restored") as beside:
+            assert beside.starts([ZERO, ONE]) == {ZERO: 11, ONE: 0}
+            assert beside.config("orders") == {"cleanup.policy": "delete"}
+            assert records_of(beside, ZERO) == records_of(log, ZERO)
+            with pytest.raises(UnknownTopicError):
+                beside.config("ordres")
+            with pytest.raises(StateInUseError):
+                beside.restorer(log.cluster_id())
 
 
 def test_interrupted_it_goes_on(tmp_path: Path, empty: Log, monkeypatch: pytest.MonkeyPatch) -> None:
