@@ -123,6 +123,7 @@ def restore_archive(project: Project, topics: Sequence[str], source: str | None,
         _tell(project, restore, archive, wanted, order["who"] or getpass.getuser(), order["why"])
         with project.progress.of("restoring", "records") as told:
             restore.run(told)
+        note("the offsets of groups are not restored: what is started here begins as a new group does")
     project.output.listing(rows, ["topic", "partitions", "there", "restored"], empty="nothing in the archive")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,14 +169,26 @@ def test_what_retention_took_first_is_a_gap(tmp_path: Path) -> None:
     assert archived(Archive(tmp_path), ONE) == records_of(log, ONE)
 
 
-def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
-    """A file that is too short is named, with the first block that is not whole."""
-    write(filled(), tmp_path, codec="null")
+@pytest.mark.parametrize("cut", [1, 100, 3000])
+def test_a_truncated_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
+    """A file that is too short is named, with the first block that is not whole, before any record is handed out."""
+    monkeypatch.setattr(archive_volume, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(archive_write, "READ_AT_ONCE", 7)
+    write(filled(records=200), tmp_path, codec="deflate")
     file = only_file(tmp_path)
-    file.write_bytes(file.read_bytes()[:-100])
+    content = file.read_bytes()
+    file.write_bytes(content[:-cut])
+    (volume,) = Archive(tmp_path).series(ZERO).volumes
+    first = next(n for n, block in enumerate(volume.blocks) if block.at + block.size > len(content) - cut)
     with pytest.raises(ArchiveError) as refused:
+        next(Archive(tmp_path).series(ZERO).records())
+    assert refused.value.at == f"{file}, block {first}"
+    file.write_bytes(content + b"more")
+    with pytest.raises(ArchiveError, match="damaged"):
         archived(Archive(tmp_path), ZERO)
-    assert f"{file}, block 0" in str(refused.value)
+    file.unlink()
+    with pytest.raises(ArchiveError, match="damaged"):
+        archived(Archive(tmp_path), ZERO)
 
 
 @pytest.mark.parametrize("codec", ["deflate", "null"])
@@ -202,6 +215,8 @@ def test_any_flipped_byte_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ]
     file.write_bytes(good)
     check_volume(file.parent, volume)
+    with pytest.raises(ArchiveError, match="damaged"):
+        check_volume(file.parent, replace(volume, sha256="0" * 64))
 
 
 def test_a_changed_index_is_refused(tmp_path: Path) -> None:
