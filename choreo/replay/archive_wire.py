@@ -131,25 +131,22 @@ def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Recor
             value: bytes | None = rows[begin:at]
         else:
             value, at = _optional(rows, at)
-        if not rows[at]:
-            headers: tuple[tuple[str, bytes], ...] = ()
-            at += 1
-        elif rows[at] == 2 and rows[at + 1 : (begin := at + name_width)] == its_name and rows[begin] == 2:
+        headers: tuple[tuple[str, bytes], ...] = ()
+        if rows[at] == 2 and rows[at + 1 : (begin := at + name_width)] == its_name and rows[begin] == 2:
             if (size := rows[begin + 1]) < 128:
                 at = begin + 2 + (size >> 1)
-                mark = rows[begin + 2 : at]
+                headers = ((name, rows[begin + 2 : at]),)
             else:
                 span, at = read_span(rows, begin + 1)
-                mark = rows[span:at]
-            if rows[at]:
-                raise ValueError(f"the headers at byte {at} do not end")
-            headers = ((name, mark),)
-            at += 1
-        else:
+                headers = ((name, rows[span:at]),)
+        elif rows[at]:
             headers, at = _headers(rows, at, names)
             name = headers[0][0]
             its_name = _counted(name.encode())
             name_width = len(its_name) + 1
+        if rows[at]:
+            raise ValueError(f"the headers at byte {at} do not end")
+        at += 1
         add(of_fields(Record, (topic, partition, offset, stamp, key, value, headers)))
     if at != end:
         raise ValueError(f"the rows have {end} bytes, their lengths say {at}")
@@ -208,9 +205,7 @@ def _headers(rows: bytes, at: int, names: _Names) -> tuple[tuple[tuple[str, byte
         else:
             mark, at = _optional(rows, end)
             found.append((name, mark))  # type: ignore[arg-type]  # without a value: None, as Kafka's client gives it
-    if rows[at]:
-        raise ValueError(f"the headers at byte {at} do not end")
-    return tuple(found), at + 1
+    return tuple(found), at
 
 
 def _long(value: int) -> bytes:

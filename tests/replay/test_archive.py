@@ -144,6 +144,9 @@ def test_killed_anywhere_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         else:
             pytest.fail("it was to be killed")
     monkeypatch.undo()
+    stray = tmp_path / "topics" / "orders" / "0" / ".00000000000000000999.part"
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    stray.touch()
     write(log, tmp_path)
     archive = Archive(tmp_path)
     for place in places(log, "orders"):
