@@ -16,7 +16,7 @@ from choreo.events.registry import Registry
 from choreo.log.interface import Log, Topic
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
-from choreo.replay.archive import FORMAT, Archive, read_json, series_directory, topic_directory
+from choreo.replay.archive import FORMAT, Archive, Series, read_json, series_directory, topic_directory
 from choreo.replay.archive_volume import VOLUME_BYTES, VolumeWriter, put_file
 from choreo.state.lock import DirectoryLock
 
@@ -85,7 +85,7 @@ class ArchiveWriter:
             until = self._log.offsets_at(places, until_ms)
             ends = {place: min(end, until[place]) for place, end in ends.items()}
         starts = self._log.starts(places)
-        covered = {place: self._archive.series(place).ends or 0 for place in places}
+        covered = {place: Series(series_directory(self._directory, place)).ends or 0 for place in places}
         return [Portion(place, covered[place], max(covered[place], starts[place]), ends[place]) for place in places]
 
     def write(self, portions: Sequence[Portion], told: Told) -> Iterable[Written]:
