@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,23 @@ def test_until_a_time(tmp_path: Path) -> None:
     assert archived(Archive(tmp_path), ZERO) == [record for record in whole if record.timestamp_ms < middle]
     write(log, tmp_path)
     assert archived(Archive(tmp_path), ZERO) == whole
+
+
+def test_an_archive_has_the_inputs_of_its_pages(tmp_path: Path) -> None:
+    """While services run on, an input is asked for its end after the journal that names it."""
+
+    class Busy(MemoryLog):
+        def settled(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+            found = super().settled(partitions)
+            self.append([NewRecord("orders", None, b"input"), NewRecord("choreo.x.journal", None, b"page")])
+            return found
+
+    log = Busy()
+    log.create_topics([TopicSpec("orders", 1), TopicSpec("choreo.x.journal", 1)])
+    writer = ArchiveWriter(tmp_path, log, MemoryRegistry(), "null")
+    ends = {portion.partition.topic: portion.end for portion in writer.portions(["orders", "choreo.x.journal"])}
+    writer.close()
+    assert ends == {"choreo.x.journal": 0, "orders": 1}
 
 
 class Killed(BaseException):
