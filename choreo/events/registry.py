@@ -146,6 +146,9 @@ class DirectoryRegistry(Registry):
         for schema_id in _candidates(subject, schema):
             known = self._entry(schema_id)
             if known is None:
+                kept = self.find(subject, schema)  # by the id of another registry: `keep`
+                if kept is not None:
+                    return kept
                 self._create(schema_id, subject, schema)
                 known = self._entry(schema_id)
             if known is not None and _same(known, subject, schema):

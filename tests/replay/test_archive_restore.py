@@ -175,3 +175,6 @@ def test_a_restore_brings_the_schemas(tmp_path: Path) -> None:
         assert fresh.schema(17) == schema
         assert fresh.ids() == {17: "shop.Placed"}
         assert not fresh.keep(17, "shop.Other", schema)
+    kept = DirectoryRegistry(tmp_path / "a" / "schemas")
+    assert kept.register("shop.Placed", schema) == 17
+    assert list(kept.ids()) == [17]
