@@ -117,7 +117,7 @@ def restore_archive(project: Project, topics: Sequence[str], source: str | None,
     wanted = list(topics or archive.topics)
     restore = Restore(project.log, archive, wanted)
     rows = [_due_row(restore, name) for name in sorted(wanted)]
-    if not order["dry_run"] and restore.left:
+    if not order["dry_run"] and not restore.complete:
         _confirm(project, restore.left, len(wanted), yes=order["yes"])
         restore.make_topics()
         _tell(project, restore, archive, wanted, order["who"] or getpass.getuser(), order["why"])

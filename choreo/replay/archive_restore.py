@@ -44,6 +44,7 @@ class Restore:
         self._keeps_offsets = self._restorer.keeps_offsets
         self._topics = [archive.topics[name] for name in topics]
         known = log.topics()
+        self._all_there = all(name in known for name in topics)
         self.due: list[Due] = []
         for topic in self._topics:
             there = known.get(topic.topic.name)
@@ -61,6 +62,11 @@ class Restore:
     def left(self) -> int:
         """How many records are to be restored."""
         return sum(due.left for due in self.due)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do: every topic is there, with all of its records, and ends where it should."""
+        return self._all_there and not any(due.left or self._ends_early(due) for due in self.due)
 
     def make_topics(self) -> None:
         """Make the topics, as they were.
@@ -82,9 +88,12 @@ class Restore:
                     self._restorer.write(batch, {due.partition: batch[-1].offset + 1})
                     done += len(batch)
                     told(done, total)
-            end = due.series.ends
-            if end is not None and due.end < end:
-                self._restorer.write([], {due.partition: end})
+            if self._ends_early(due):
+                self._restorer.write([], {due.partition: due.series.ends or 0})
+
+    def _ends_early(self, due: Due) -> bool:
+        """Whether markers are to come behind the last record: where offsets are kept, they count."""
+        return self._keeps_offsets and due.end < (due.series.ends or 0)
 
     def _due(self, place: TopicPartition, start: int, end: int) -> Due:
         """How far a partition is restored already, if what it has is what the archive has."""

@@ -103,18 +103,19 @@ def test_interrupted_it_goes_on(tmp_path: Path, empty: Log, monkeypatch: pytest.
     archive = Archive(tmp_path / "a")
     whole = {place: records_of(log, place) for place in places(log, "orders")}
     steps = 0
-    while Restore(empty, archive, ["orders"]).left:
-        restore = Restore(empty, archive, ["orders"])
+    while not (restore := Restore(empty, archive, ["orders"])).complete:
         restore.make_topics()
 
         def interrupted(done: int, total: int) -> None:
             raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            restore.run(interrupted)
+        if restore.left:
+            with pytest.raises(KeyboardInterrupt):
+                restore.run(interrupted)
+        else:
+            restore.run(interrupted)  # only the markers behind the last record were missing
         steps += 1
-    restored(empty, tmp_path / "a")
-    assert steps == 10
+    assert steps == 11
     assert {place: records_of(empty, place) for place in whole} == whole
     assert empty.ends([ZERO, ONE]) == log.ends([ZERO, ONE])
 
