@@ -109,6 +109,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
     "run": Lazy("run:run", "Run services and saga coordinators: TARGET..., none = the whole project."),
     "demo": Lazy("demo:demo", "Run a sample: the shop with its order saga, or purchase orders."),
     "emit": Lazy("emit:emit", "Put events on the log: an event class and its fields, or JSON lines from stdin."),
+    "trace": Lazy("trace:trace", "One whole story: what caused what, who handled it, what went wrong."),
     "check": Lazy("check:check", "Read services, specs, schemas and settings together; say what does not fit."),
     "simulate": Lazy("simulate:simulate", "Run a simulation: seed after seed of crashes, delays and duplicates."),
     "doctor": Lazy("doctor:doctor", "Look at this machine, the log and the registry; say what to do."),

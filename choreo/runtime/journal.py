@@ -236,7 +236,7 @@ def last_page(backend: Backend) -> int:
     return int.from_bytes(found[1:], "big")
 
 
-def read_pages(records: list[Record]) -> Iterator[Page]:
+def read_pages(records: Iterable[Record]) -> Iterator[Page]:
     """Pages from the records of one journal partition, in order; parts are joined. Raises DecodeError."""
     steps: list[Step] = []
     for record in records:

@@ -1,0 +1,74 @@
+"""What a task did, in the order of its journal: the records that it took, and the timers that fired between them.
+
+Nothing is run: `rebuild.py` does that. Whoever asks what happened, and when, walks.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from choreo.errors import DivergenceError
+from choreo.log.interface import Log
+from choreo.record import Record, TopicPartition
+from choreo.replay.cursor import Cursor
+from choreo.runtime.journal import Fired, Inputs, Page, Reading, read_pages
+
+
+class Took(NamedTuple):
+    """A record that the task took, when its clock said `now` (microseconds)."""
+
+    now: int
+    record: Record
+
+
+class Rang(NamedTuple):
+    """A timer, or a parked key's waking, by its key bytes. Times in microseconds."""
+
+    now: int
+    timer: bytes
+    due: int
+
+
+Stride = Took | Rang
+
+
+def walk(log: Log, scope: str, partition: int) -> Iterator[Stride]:
+    """All that one task of the service with this scope did, in order; it holds no more than a page at a time.
+
+    Raises DivergenceError where journal or inputs are not whole any more: then their order can't be told.
+    """
+    cursors: dict[str, Cursor] = {}
+    try:
+        for page in whole_journal(log, scope, partition):
+            now = 0
+            for step in page.steps:
+                if isinstance(step, Reading):
+                    now = step.now
+                elif isinstance(step, Fired):
+                    yield Rang(now, step.timer, step.due)
+                elif isinstance(step, Inputs):
+                    topic = page.topics[step.topic]
+                    if topic not in cursors:
+                        cursors[topic] = Cursor(log, TopicPartition(topic, partition))
+                    for record in cursors[topic].run(step.first, step.last, step.taken):
+                        yield Took(now, record)
+    finally:
+        for cursor in cursors.values():
+            cursor.close()
+
+
+def whole_journal(log: Log, scope: str, partition: int) -> Iterator[Page]:
+    """The pages of one task, from the first. Raises DivergenceError where one is missing."""
+    place = TopicPartition(f"{scope}.journal", partition)
+    journal, before = Cursor(log, place), 0
+    try:
+        for page in read_pages(iter(journal.next, None)):
+            if page.checkpoint != before + 1:
+                raise DivergenceError(
+                    f"the journal goes from checkpoint {before} to {page.checkpoint}",
+                    at=place,
+                    why="a journal record is missing or stands twice",
+                )
+            before = page.checkpoint
+            yield page
+    finally:
+        journal.close()
