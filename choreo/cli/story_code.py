@@ -1,6 +1,6 @@
 """What the code at hand knows of a log's services: who answers what, who may have emitted it, what is personal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from choreo.cli.assembly import assemble
@@ -11,6 +11,8 @@ from choreo.errors import ChoreoError, DecodeError
 from choreo.events.avro import shape_of
 from choreo.events.codec import Codec
 from choreo.events.event import Event
+from choreo.events.registry import Registry
+from choreo.log.interface import Log
 from choreo.record import Record
 from choreo.replay.origin import Origins, authors
 from choreo.service.service import Service
@@ -26,20 +28,20 @@ def services_on(topics: Mapping[str, object]) -> list[str]:
 
 
 class Code:
-    """The services of the project here, and of the samples where they are the ones on the log."""
+    """Some services, beside a log on which these and others have run."""
 
-    def __init__(self, project: Project) -> None:
-        self.on_log = services_on(project.log.topics())
-        self.services = _loaded(project, self.on_log)
+    def __init__(self, log: Log, registry: Registry, services: Iterable[Service]) -> None:
+        self.on_log = services_on(log.topics())
+        self.services = {service.name: service for service in services}
         self.events: dict[str, type[Event]] = {
             event.contract.full_name: event
             for service in self.services.values()
             for event in (*service.handled, *service.emitted)
         }
-        self.codec = Codec(project.registry, self.events.values(), project.log.cluster_id())
+        self.codec = Codec(registry, self.events.values(), log.cluster_id())
         self.origins = Origins(authors(self.services.values(), self.on_log))
-        self._registry = project.registry
-        self._bodies = Bodies(project.registry)
+        self._registry = registry
+        self._bodies = Bodies(registry)
         self._answers: dict[tuple[str, str], tuple[str, ...] | None] = {}
 
     def answers(self, service: str, event: str) -> tuple[str, ...] | None:
@@ -78,17 +80,20 @@ class Code:
         return shown, hidden
 
 
-def _loaded(project: Project, on_log: list[str]) -> dict[str, Service]:
-    """By name; a sample counts where its services have run on the log and the project has none of that name."""
+def code_of(project: Project) -> Code:
+    """The services of the project here; a sample's count where they have run on the log and the project has none of
+    that name. What can't be loaded is left out: what is on the log can be told without it.
+    """
     found: dict[str, Service] = {}
+    on_log = services_on(project.log.topics())
     for targets in ((), (SAMPLE_SHOP,), (SAMPLE_PURCHASING,)):
         if targets and set(on_log) <= found.keys():
             break
         try:
             services = assemble(project, targets, project.log).services
         except ChoreoError:
-            continue  # what is on the log can be told without its code
+            continue
         for service in services:
             if not targets or service.name in on_log:
                 found.setdefault(service.name, service)
-    return found
+    return Code(project.log, project.registry, found.values())

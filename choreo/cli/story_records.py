@@ -164,9 +164,9 @@ def complete(project: Project, code: Code, search: Search, reading: Reading) -> 
                 del reading.by_id[told.event_id]  # a later saga with the same key
     reading.found.notes = list(_notes(project, code, reading, since))
     timers = {note.event_id for note in reading.found.notes if isinstance(note, Rung)}
-    if elsewhere := _missing(reading) - timers:
-        if reading.take(search.of_ids(frozenset(elsewhere), since)):
-            reading.found.notes = list(_notes(project, code, reading, since))
+    elsewhere = frozenset(_missing(reading) - timers)
+    if elsewhere and reading.take(search.of_ids(elsewhere, since)):
+        reading.found.notes = list(_notes(project, code, reading, since))
     reading.settle()
     reading.found.held = list(_held(project, reading))
     reading.found.letters = [replace(one, error=reading.shown(one.error)) for one in reading.found.letters]

@@ -139,7 +139,7 @@ class _Matches:
 
     def only(self, wanted: str, read: int) -> str:
         """The one story. Raises ConfigError."""
-        stories = [one.decode(errors="replace") for one in self._stories]
+        stories = sorted(one.decode(errors="replace") for one in self._stories)
         if len(stories) == 1:
             return stories[0]
         if not stories:

@@ -7,7 +7,7 @@ import click
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
-from choreo.cli.story_code import Code
+from choreo.cli.story_code import code_of
 from choreo.cli.story_follow import ends_now, follow
 from choreo.cli.story_records import Reading, complete, read_story
 from choreo.cli.story_search import Search
@@ -31,7 +31,7 @@ def trace(project: Project, story_id: str, bodies: bool, mermaid: bool, followin
     """
     if following and (mermaid or span.until is not None):
         raise ConfigError("--follow has no end that --mermaid or --until could wait for", hint="leave one out")
-    code = Code(project)
+    code = code_of(project)
     search, begin = Search(project, code.codec, span), ends_now(project) if following else {}
     correlation, met = search.story(story_id)
     reading = Reading(code, correlation.encode(), bodies or project.output.verbose)

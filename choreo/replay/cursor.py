@@ -11,12 +11,12 @@ STALL_S = 10.0
 
 
 class Cursor:
-    """Hands out records of one partition up to the end that it had when the cursor was made."""
+    """Hands out records of one partition from `start` up to the end that it had when the cursor was made."""
 
-    def __init__(self, log: Log, partition: TopicPartition) -> None:
+    def __init__(self, log: Log, partition: TopicPartition, start: int = 0) -> None:
         self._partition = partition
         self._end = log.ends([partition])[partition]
-        self._reader = log.reader({partition: 0})
+        self._reader = log.reader({partition: start})
         self._ahead: deque[Record] = deque()
 
     def next(self) -> Record | None:

@@ -31,14 +31,15 @@ class Rang(NamedTuple):
 Stride = Took | Rang
 
 
-def walk(log: Log, scope: str, partition: int) -> Iterator[Stride]:
+def walk(log: Log, scope: str, partition: int, since: int | None = None) -> Iterator[Stride]:
     """All that one task of the service with this scope did, in order; it holds no more than a page at a time.
 
-    Raises DivergenceError where journal or inputs are not whole any more: then their order can't be told.
+    From the first page, or from about `since` (microseconds) on. Raises DivergenceError where journal or inputs are not
+    whole any more: then their order can't be told.
     """
     cursors: dict[str, Cursor] = {}
     try:
-        for page in whole_journal(log, scope, partition):
+        for page in journal_pages(log, scope, partition, since):
             now = 0
             for step in page.steps:
                 if isinstance(step, Reading):
@@ -48,7 +49,7 @@ def walk(log: Log, scope: str, partition: int) -> Iterator[Stride]:
                 elif isinstance(step, Inputs):
                     topic = page.topics[step.topic]
                     if topic not in cursors:
-                        cursors[topic] = Cursor(log, TopicPartition(topic, partition))
+                        cursors[topic] = Cursor(log, TopicPartition(topic, partition), step.first)
                     for record in cursors[topic].run(step.first, step.last, step.taken):
                         yield Took(now, record)
     finally:
@@ -56,13 +57,17 @@ def walk(log: Log, scope: str, partition: int) -> Iterator[Stride]:
             cursor.close()
 
 
-def whole_journal(log: Log, scope: str, partition: int) -> Iterator[Page]:
-    """The pages of one task, from the first. Raises DivergenceError where one is missing."""
+def journal_pages(log: Log, scope: str, partition: int, since: int | None = None) -> Iterator[Page]:
+    """The pages of one task, from the first, or from about `since` (microseconds) on.
+
+    Raises DivergenceError where one is missing.
+    """
     place = TopicPartition(f"{scope}.journal", partition)
-    journal, before = Cursor(log, place), 0
+    start = 0 if since is None else log.offsets_at([place], since // 1000)[place]
+    journal, before = Cursor(log, place, start), None if since is not None else 0
     try:
         for page in read_pages(iter(journal.next, None)):
-            if page.checkpoint != before + 1:
+            if before is not None and page.checkpoint != before + 1:
                 raise DivergenceError(
                     f"the journal goes from checkpoint {before} to {page.checkpoint}",
                     at=place,
