@@ -140,6 +140,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "cancel": Lazy("mend:cancel_saga", "Undo sagas, also where their spec knows no cancellation."),
             "answer": Lazy("mend:answer_step", "Emit the event that a step, or a question to people, waits for."),
             "migrate": Lazy("migrate:migrate_sagas", "Take sagas under way over to another version of their spec."),
+            "conformance": Lazy("conformance:conformance", "What really happened, against what the spec says."),
             "schema": Lazy("editors:show_spec_schema", "The JSON Schema of a spec, for editors."),
         },
     ),

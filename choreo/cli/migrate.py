@@ -55,7 +55,7 @@ def migrate_sagas(
         raise ConfigError(
             "an order needs a reason", why="it is kept on the log", hint='--why "version 1 asks too early"'
         )
-    known = _known(project, saga)
+    known = known_here(project, saga)
     to = _deployed(project, saga, version, known)
     mapping = read_mapping(file) if file else MappingFile()
     wait_us = micros_of(said["wait"]) if said["wait"] else 0
@@ -113,7 +113,7 @@ def _seen_through(
     return 0 if all(row["outcome"] == "taken over" for row in rows) else FOUND
 
 
-def _known(project: Project, saga: str) -> Known:
+def known_here(project: Project, saga: str) -> Known:
     """Raises ConfigError where the project here has no such saga."""
     last = next((one.digest for one in reversed(shelf(project.log, saga))), "")
     if not last and lifecycle_topic(saga) in project.log.topics():

@@ -129,15 +129,10 @@ class Pasts:
         """By key, the decisions since the last start."""
         found: dict[bytes, list[Told]] = {}
         for record in read_to_end(self._project.log, [lifecycle_topic(self._saga)]):
-            if record.key not in keys:
+            told = told_of(self._bodies, record) if record.key in keys else None
+            if told is None:
                 continue
-            try:
-                body = self._bodies.read(record)
-                caused_by, starts = UUID(str(body["caused_by"])).bytes, body["change"][0] == STARTED
-                told = Told(caused_by, to_micros(body["at"]), str(body["digest"]), starts)
-            except (DecodeError, UnknownSchemaError, KeyError, ValueError, IndexError):
-                continue  # no lifecycle event: `choreo sagas list` counts them
-            if starts:
+            if told.starts:
                 found[record.key or b""] = []
             found.setdefault(record.key or b"", []).append(told)
         return found
@@ -192,6 +187,16 @@ class Pasts:
             ids = self._codec.ids(record)
             fields = to_jsonable_python(body)
             yield Received(name, key, ids.event_id, now, ids.at, fields, ids.correlation_id, ids.cancelled)
+
+
+def told_of(bodies: Bodies, record: Record) -> Told | None:
+    """The decision of which a record of a lifecycle topic tells; None for what is none."""
+    try:
+        body = bodies.read(record)
+        caused_by, starts = UUID(str(body["caused_by"])).bytes, body["change"][0] == STARTED
+        return Told(caused_by, to_micros(body["at"]), str(body["digest"]), starts)
+    except (DecodeError, UnknownSchemaError, KeyError, ValueError, IndexError):
+        return None  # `choreo sagas list` counts them
 
 
 def _since_start(lived: Sequence[Past], started: Told) -> History | str:

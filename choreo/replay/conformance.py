@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from choreo.replay.origin import Author
 from choreo.saga.arrivals import coming
 from choreo.saga.decision import Command, Migrate, Received, Skip
-from choreo.saga.instance import ENDED, IN_FLIGHT, StepState
+from choreo.saga.instance import ENDED, IN_FLIGHT
 from choreo.saga.items import whole_in
 from choreo.saga.operate import saying
 from choreo.saga.policies import Timing
@@ -71,7 +71,6 @@ class Life:
     heard: Sequence[Heard]
     history: History | str
     specs: Mapping[str, Spec]
-    began: bytes = b""
 
     @property
     def spec(self) -> Spec | None:
@@ -203,7 +202,7 @@ def _beside(life: Life, spec: Spec, found: Judgement) -> None:
         if before is not None:
             found.follows.append((before.event, heard.event, heard.at - before.at))
         before = heard
-        if heard.event not in spec.parts:
+        if heard.event not in spec.parts and heard.event not in spec.emits:
             name, at = next(((n, at) for n, at in reversed(stations) if at <= heard.now), stations[0])
             found.beside.append((name, heard.event, max(0, heard.now - at)))
 
@@ -316,8 +315,3 @@ def _note_due(run: Run, now: int, due: dict[str, int]) -> None:
 
 def _seconds(micros: int) -> str:
     return f"{micros / 1_000_000:,.3f} s"
-
-
-def is_undone(state: str) -> bool:
-    """Whether a step has been undone."""
-    return state == StepState.COMPENSATED

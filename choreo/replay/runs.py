@@ -61,8 +61,6 @@ class Runs:
     stations: Counter[str] = field(default_factory=Counter)
     ways: dict[tuple[str, str], Spread] = field(default_factory=dict)
     """From one station to each later one of the same saga."""
-    turned: dict[tuple[str, str], Spread] = field(default_factory=dict)
-    """Of a pair of stations the later one first."""
     beside: dict[tuple[str, str], Spread] = field(default_factory=dict)
     follows: dict[tuple[str, str], Spread] = field(default_factory=dict)
 
