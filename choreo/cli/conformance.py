@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from choreo.cli.judged import Known
-from choreo.cli.migrate import known_here
+from choreo.cli.judged import Known, known_here
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.records import uuid_text
-from choreo.cli.saga_lives import Lives
+from choreo.cli.saga_lives import Lives, last_digest
 from choreo.cli.story_code import Code, code_of
 from choreo.cli.time_span import TimeSpan, bounded
 from choreo.config.modules import spec_files
@@ -47,7 +46,8 @@ def conformance(project: Project, spec_target: str, limit: int, diagram: Path | 
     SPEC is the name of a saga, or its file. Each saga is held against its own version. With --since and --until those
     that started then. Exit code 1 where something does not fit.
     """
-    known = known_here(project, _saga_of(project, spec_target))
+    saga = _saga_of(project, spec_target)
+    known = known_here(project, saga, last_digest(project, saga))
     code = code_of(project)
     runs, lives = Runs(limit), Lives(project, known, code, span)
     emitters, drawn = _emitters(code), dict[str, Spec]()
@@ -115,7 +115,8 @@ def _lines(runs: Runs, known: Known) -> Iterator[str]:
     heads = ("times", "p50", "p95", "longest", "within", "longer")
     yield "  " + f"{'':<20}" + "".join(f"{head:>11}" for head in heads)
     spec = max(known.specs.values(), key=lambda one: one.version)
-    for step, spread in runs.laps.items():
+    order = {step.name: number for number, step in enumerate(spec.steps)}
+    for step, spread in sorted(runs.laps.items(), key=lambda one: order.get(one[0], len(order))):
         yield f"  {step:<20}" + "".join(f"{cell:>11}" for cell in _cells(spec, step, spread, runs.slow[step]))
     if runs.kinds:
         yield "what does not fit"

@@ -11,23 +11,28 @@ from uuid import UUID
 from choreo.cli.judged import Known
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies
-from choreo.cli.saga_past import STARTED, Pasts, Told
-from choreo.cli.saga_rows import CLOCKS_APART_MS, lifecycle_topic
+from choreo.cli.saga_past import STARTED, Pasts, Told, told_of
+from choreo.cli.saga_rows import CLOCKS_APART_MS, lifecycle_topic, lifecycle_topics
 from choreo.cli.scratch import Batched, loaded, scratch
 from choreo.cli.story_code import Code
 from choreo.cli.time_span import TimeSpan, read_span
 from choreo.clock import to_micros
 from choreo.errors import ChoreoError, DecodeError, DivergenceError
-from choreo.record import Record
+from choreo.log.up_to import read_up_to
+from choreo.record import Record, TopicPartition
 from choreo.replay.conformance import Change, Heard, Life
 from choreo.replay.walk import Rang, Stride, Took, walk
 from choreo.saga.refold import History
 from choreo.saga.rules import Spec
+from choreo.saga.shelf import shelf
 from choreo.state.backend import Backend
 from choreo.state.keys import key_codec
 
 KEYS = key_codec("lives", tuple[bytes, int, int])
 """The saga's key; 0 for a change, 1 for what its task did; and the order."""
+
+NEAR_THE_END = 10
+"""Records at the end of a partition among which a change is looked for; some are markers of transactions."""
 
 
 class Lives:
@@ -145,3 +150,22 @@ def _plain(stride: Stride) -> tuple[Any, ...]:
 
 def _stride(row: tuple[Any, ...]) -> Stride:
     return Took(row[0], Record(*row[1])) if len(row) == 2 else Rang(*row)
+
+
+def last_digest(project: Project, saga: str) -> str:
+    """The spec that sagas follow: the one deployed last; where none was, as for a sample, that of the last change.
+
+    Raises ConfigError where no such saga has run on the log.
+    """
+    (topic,) = lifecycle_topics(project, [saga])
+    if deployed := shelf(project.log, saga):
+        return deployed[-1].digest
+    places = [TopicPartition(topic, number) for number in range(project.log.topics()[topic].partitions)]
+    starts, ends = project.log.starts(places), project.log.ends(places)
+    behind = {place: max(starts[place], ends[place] - NEAR_THE_END) for place in places}
+    bodies = Bodies(project.registry)
+    for records, _ in read_up_to(project.log, behind, ends):
+        for record in records:
+            if (told := told_of(bodies, record)) is not None:
+                return told.digest
+    return ""

@@ -14,8 +14,8 @@ from choreo.replay.story import Handling, Letter, Node, Told
 from choreo.state.keys import split_key
 from choreo.telemetry.privacy import masked
 
-CLOCK = 12
-"""Characters of `08:51:02.113`."""
+CLOCK = 18
+"""Characters of `11-22 08:51:02.113`."""
 GAP = 10
 
 
@@ -37,7 +37,7 @@ def summary(nodes: Sequence[Node], reading: Reading, correlation: str) -> str:
 def lines_of(node: Node, reading: Reading) -> Iterator[str]:
     """One node: its time, the time since its cause, what it is; below it who handled it, and what went wrong."""
     margin = "  " * node.depth
-    since = "" if node.since_us is None else f"+{_span(node.since_us)}" if node.since_us >= 0 else _span(node.since_us)
+    since = "" if node.since_us is None else _signed(node.since_us)
     first, *more = _heads(node, reading)
     yield f"{_clock(node.at)} {since:>{GAP}}  {margin}{first}"
     empty = f"{'':<{CLOCK}} {'':>{GAP}}  {margin}"
@@ -140,8 +140,7 @@ def _heads(node: Node, reading: Reading) -> list[str]:
 def _handled(one: Handling, node: Node, reading: Reading) -> str:
     who = f"{one.service}.{'+'.join(one.handlers)}" if one.handlers else one.service
     word = "handled by" if one.handlers else "read by"
-    after = one.now - node.at
-    parts = [f"{word} {who} {'+' if after >= 0 else ''}{_span(after)}"]
+    parts = [f"{word} {who} {_signed(one.now - node.at)}"]
     parts += [f"{one.attempts} attempts"] if one.attempts > 1 else []
     for call in one.calls:
         failed = f", {call.failed} failed" if call.failed else ""
@@ -175,16 +174,21 @@ def _timer(rung: Rung, reading: Reading) -> tuple[str, str]:
 
 
 def _clock(micros: int) -> str:
-    return f"{to_datetime(micros):%H:%M:%S.%f}"[:CLOCK]
+    return f"{to_datetime(micros):%m-%d %H:%M:%S.%f}"[:CLOCK]
 
 
 def _iso(micros: int | None) -> str | None:
     return None if micros is None else to_datetime(micros).isoformat().replace("+00:00", "Z")
 
 
+def _signed(micros: int) -> str:
+    """`+8.2 ms`; a clock that goes before another makes it less than nothing."""
+    return f"+{_span(micros)}" if micros > -50 else _span(micros)
+
+
 def _span(micros: int) -> str:
     """`8.2 ms`, `3.4 s`, `2 h 10 min`."""
-    sign, size = "-" if micros < 0 else "", abs(micros)
+    sign, size = "-" if micros <= -50 else "", abs(micros)
     if size < 1_000_000:
         return f"{sign}{size / 1000:.1f} ms"
     if size < 60_000_000:

@@ -1,4 +1,4 @@
-"""What happened, drawn over what a spec declares: which ways were gone how often and how fast, which never, which else."""
+"""What happened, drawn over what a spec declares: which ways were gone, how often and how fast, and which never."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class Gone(NamedTuple):
 
 @dataclass(frozen=True)
 class Discovered:
-    """What sagas came to: stations and ways by the names of the boxes of `graph_of_spec`; `beside` are ways from a station
-    to an event (full name) that the spec does not name.
+    """What sagas came to: stations and ways by the names of the boxes of `graph_of_spec`; `beside` are ways from a
+    station to an event (full name) that the spec does not name.
     """
 
     sagas: int

@@ -173,13 +173,14 @@ def _cause(what: Told | Rung, whats: Mapping[bytes, Told | Rung], found: Found) 
         return what.cause if what.cause in whats and what.cause != what.event_id else None
     key = str(split_key(what.timer)[1][0])
     by_place = {position: one for one in found.told for position in one.positions}
-    last: Taken | None = None
+    last: Told | None = None
     for note in found.notes:
-        if isinstance(note, Taken) and note.service == what.service and note.now <= what.now:
+        if note is what:  # the notes of one task are in the order of its journal
+            break
+        if isinstance(note, Taken) and note.service == what.service:
             told = by_place.get(note.position)
-            if told is not None and (told.key or b"").decode(errors="replace") == key:
-                last = note if last is None or note.now >= last.now else last
-    return by_place[last.position].event_id if last is not None else None
+            last = told if told is not None and (told.key or b"").decode(errors="replace") == key else last
+    return last.event_id if last is not None else None
 
 
 def _handlings(found: Found, answers: Answers) -> dict[bytes, list[Handling]]:
