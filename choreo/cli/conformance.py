@@ -1,7 +1,7 @@
 """`choreo sagas conformance`: what really happened against what the spec says."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.records import uuid_text
 from choreo.cli.saga_lives import Lives, last_digest
-from choreo.cli.story_code import Code, code_of
+from choreo.cli.story_code import code_of
 from choreo.cli.time_span import TimeSpan, bounded
 from choreo.config.modules import spec_files
 from choreo.diagram.discovered import Discovered, Gone, graph_of_runs
@@ -24,6 +24,7 @@ from choreo.errors import ConfigError
 from choreo.replay.conformance import judge
 from choreo.replay.runs import Runs, Spread
 from choreo.saga.rules import Spec
+from choreo.service.service import Service
 
 FOUND = 1
 CALLED = re.compile(r"^[{\s]*saga\s*:\s*[\"']?(\w+)", re.MULTILINE)
@@ -50,7 +51,7 @@ def conformance(project: Project, spec_target: str, limit: int, diagram: Path | 
     known = known_here(project, saga, last_digest(project, saga))
     code = code_of(project)
     runs, lives = Runs(limit), Lives(project, known, code, span)
-    emitters, drawn = _emitters(code), dict[str, Spec]()
+    emitters, drawn = emitters_of(code.services.values()), dict[str, Spec]()
     for life in lives:
         if life.spec is None:
             runs.unknown += 1
@@ -83,10 +84,10 @@ def _saga_of(project: Project, target: str) -> str:
     return called[1]
 
 
-def _emitters(code: Code) -> Mapping[str, frozenset[str]]:
-    """By event, who declares that it emits it; a saga may always answer in the name of an operator."""
+def emitters_of(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
+    """By event, which services declare that they emit it."""
     found: dict[str, set[str]] = {}
-    for service in code.services.values():
+    for service in services:
         for event in service.emitted:
             found.setdefault(event.contract.full_name, set()).add(service.name)
     return {event: frozenset(services) for event, services in found.items()}

@@ -43,9 +43,8 @@ class Lives:
         self._saga = known.service.name.removeprefix("saga.")
         self._pasts = Pasts(project, known.service)
         self._bodies = Bodies(project.registry)
-        self._siblings: dict[bytes, int] = {}
-        self.torn = ""
-        """Why the inputs can't be told in their order, where they can't."""
+        self._torn: dict[int, str] = {}
+        """By task, why what it took can't be told in its order, where it can't."""
 
     def __iter__(self) -> Iterator[Life]:
         """One after the other, by their keys."""
@@ -72,11 +71,11 @@ class Lives:
                     for stride in walk(log, scope, task, from_then):
                         done += 1
                         if (key := self._pasts.key_of(stride)) is not None:
-                            kept.put(KEYS.encode((key, 1, done)), _plain(stride))
+                            kept.put(KEYS.encode((key, 1, done)), (task, _plain(stride)))
                         if done % 1000 == 0:
                             told(done)
                 except DivergenceError as error:
-                    self.torn = error.message
+                    self._torn[task] = error.message
         kept.flush()
 
     def _change(self, record: Record) -> tuple[Any, ...] | None:
@@ -92,7 +91,9 @@ class Lives:
     def _lives(self, key: bytes, rows: Sequence[tuple[int, Any]]) -> Iterator[Life]:
         """A key may be started again, long after its end."""
         changes = [row for kind, row in rows if kind == 0]
-        strides = [_stride(row) for kind, row in rows if kind == 1]
+        strides = [_stride(row[1]) for kind, row in rows if kind == 1]
+        torn = next((self._torn[row[0]] for kind, row in rows if kind == 1 and row[0] in self._torn), None)
+        torn = torn or ("" if strides else next(iter(self._torn.values()), ""))
         starts = [number for number, row in enumerate(changes) if row[-1]]
         for number, start in enumerate(starts):
             end = starts[number + 1] if number + 1 < len(starts) else len(changes)
@@ -101,7 +102,7 @@ class Lives:
             if self._span.since is not None and own[0].at < self._span.since:
                 continue
             if self._span.until is None or own[0].at < self._span.until:
-                yield self._life(key.decode("utf-8", "backslashreplace"), own, self._before(strides, later))
+                yield self._life(key.decode("utf-8", "backslashreplace"), own, self._before(strides, later), torn)
 
     def _before(self, strides: Sequence[Stride], event_id: bytes | None) -> Sequence[Stride]:
         """What the task did before it took the event with which another life begins."""
@@ -110,11 +111,9 @@ class Lives:
                 return strides[:number]
         return strides
 
-    def _life(self, key: str, changes: Sequence[Change], strides: Sequence[Stride]) -> Life:
+    def _life(self, key: str, changes: Sequence[Change], strides: Sequence[Stride], torn: str) -> Life:
         told = [Told(one.caused_by, one.at, one.digest, number == 0) for number, one in enumerate(changes)]
-        past: History | str = self._pasts.lived(key, strides, told)
-        if isinstance(past, str) and self.torn:
-            past = self.torn
+        past: History | str = torn or self._pasts.lived(key, strides, told)
         specs: Mapping[str, Spec] = self._known.specs
         if isinstance(past, History) and not _all_known(past, changes, specs):
             past = "a version that it has followed can't be read here"

@@ -128,7 +128,7 @@ def test_what_the_coordinator_has_not_handled_is_no_part_of_it() -> None:
 
 
 def test_what_changed_nothing_stands_where_the_journal_has_it() -> None:
-    """Its time is when it was handled, not when it was emitted: here two hours later, before the timers of that time."""
+    """Its time is when it was handled, not when it was emitted: here two hours later, before the timers of then."""
     first = spec_of(1)
     service = coordinator(first, CATALOGUE)
     town = Town(service)
