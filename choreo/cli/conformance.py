@@ -32,23 +32,23 @@ SHOWN_PATHS = 10
 
 
 @command("conformance")
-@click.argument("spec_target", metavar="SPEC")
+@click.argument("saga", metavar="SPEC")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Misfits that are told.")
 @click.option(
     "--diagram",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Draw what happened over the spec, as NAME-runs.mmd and NAME-runs.svg in this directory.",
 )
 @bounded
-def conformance(project: Project, spec_target: str, limit: int, diagram: Path | None, span: TimeSpan) -> int:
+def conformance(project: Project, saga: str, limit: int, diagram: Path | None, span: TimeSpan) -> int:
     """What really happened against the spec: which sagas fit, what was skipped, late, slow or said by somebody else.
 
     SPEC is the name of a saga, or its file. Each saga is held against its own version. With --since and --until those
     that started then. Exit code 1 where something does not fit.
     """
-    saga = _saga_of(project, spec_target)
-    known = known_here(project, saga, last_digest(project, saga))
+    called = _saga_of(project, saga)
+    known = known_here(project, called, last_digest(project, called))
     code = code_of(project)
     runs, lives = Runs(limit), Lives(project, known, code, span)
     emitters, drawn = emitters_of(code.services.values()), dict[str, Spec]()

@@ -123,7 +123,7 @@ def story_of(found: Found, answers: Answers) -> list[Node]:
     """The nodes in the order in which they are shown: each behind its cause, those of one cause by time."""
     whats: dict[bytes, Told | Rung] = {one.event_id: one for one in _rung(found)}
     whats |= {one.event_id: one for one in found.told}
-    causes = {one: _cause(what, whats, found) for one, what in whats.items()}
+    causes = {one: _cause(what, whats, found, answers) for one, what in whats.items()}
     below: dict[bytes | None, list[bytes]] = {}
     for event_id in sorted(whats, key=lambda one: _place(whats[one])):
         below.setdefault(causes[event_id], []).append(event_id)
@@ -165,9 +165,9 @@ def _place(what: Told | Rung) -> tuple[int, bool, tuple[Position, ...], bytes]:
     return what.at, what.kind != "change", what.positions, what.event_id
 
 
-def _cause(what: Told | Rung, whats: Mapping[bytes, Told | Rung], found: Found) -> bytes | None:
+def _cause(what: Told | Rung, whats: Mapping[bytes, Told | Rung], found: Found, answers: Answers) -> bytes | None:
     """The cause, where it is of the story. The log does not keep who set a timer that has fired: it is shown behind the
-    last event that its service took, before, for the key with which the timer's own begins.
+    last event that its service handled, before, for the key with which the timer's own begins.
     """
     if isinstance(what, Told):
         return what.cause if what.cause in whats and what.cause != what.event_id else None
@@ -179,7 +179,8 @@ def _cause(what: Told | Rung, whats: Mapping[bytes, Told | Rung], found: Found) 
             break
         if isinstance(note, Taken) and note.service == what.service:
             told = by_place.get(note.position)
-            last = told if told is not None and (told.key or b"").decode(errors="replace") == key else last
+            if told is not None and told.key == key.encode() and answers(what.service, told.name) != ():
+                last = told
     return last.event_id if last is not None else None
 
 

@@ -59,7 +59,7 @@ def worker(name: str, asked: str, answer: str, cases: Sequence[str]) -> Service:
 
 
 class Stage:
-    """A town in which sagas go their ways, and what is found of them. Whoever looks does not know the code of `rogue`."""
+    """A town in which sagas go their ways, and what is found of them by one who does not know the code of `rogue`."""
 
     def __init__(self, directory: Path) -> None:
         self.saga = coordinator(SPEC, CATALOGUE)
