@@ -102,8 +102,10 @@ def test_two_processes_are_watched_as_one(choreo: Choreo) -> None:
 
 
 @pytest.mark.usefixtures("placed")
-def test_a_story_and_the_conformance_of_sagas_are_told_on_kafka(choreo: Choreo) -> None:
-    """The same tree and the same judgement as on the embedded log, and no group is joined for it."""
+def test_a_story_and_the_conformance_of_sagas_are_told_on_kafka(project: Path, choreo: Choreo) -> None:
+    """The same tree and the same judgement as on the embedded log, and no topic is made or written for it."""
+    settings = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
+    (project / "choreo.toml").write_text(settings, encoding="utf-8")
     choreo(*RUN, "--until-idle", "--start-from", "earliest")
     before = choreo("topics", "list", "--json").stdout
     story = json.loads(choreo("trace", "o2", "--json").stdout)

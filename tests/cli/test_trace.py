@@ -1,12 +1,13 @@
 """`choreo trace`: a whole story is told, whatever of it is asked for, and nothing live is touched."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Choreo
+from tests.cli.conftest import Choreo, process, read_until
 
 TILL = '''
 """A card is charged for each order: amounts that end in 3 never work, in 4 at the third attempt, in 5 they are kept."""
@@ -202,6 +203,27 @@ def test_following_ends_where_the_story_is_at_rest(ran: Path, choreo: Choreo) ->
     assert said.count("Charged order-10  from till.Charge") == 1
     assert "waiting -> completed" in said
     choreo("trace", "s10", "--follow", "--mermaid", code=2)
+
+
+def test_following_shows_what_comes_until_all_is_done(ran: Path, choreo: Choreo) -> None:
+    """A saga that waits is not at rest; what other processes then emit and do is shown as it comes, up to its end."""
+    running = process("run")
+    read_until(running, "saga.sale: has")
+    following = process("trace", "s13", "--follow")
+    assert following.stdout is not None
+    shown = ""
+    for line in following.stdout:
+        shown += line
+        if "dead letter of till.Charge" in line:
+            break
+    assert "waiting -> completed" not in shown
+    choreo("emit", "till.py:Charged", "order_id=order-13", "receipt=by hand", "--correlation-id", "s13")
+    rest, said = following.communicate(timeout=60)
+    assert following.returncode == 0, said
+    assert "Charged order-13  from outside" in rest
+    assert "waiting -> completed" in rest
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=60)
 
 
 def test_a_span_of_time_bounds_what_is_read(ran: Path, choreo: Choreo) -> None:
