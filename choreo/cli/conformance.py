@@ -160,6 +160,7 @@ def _row(runs: Runs, known: Known) -> dict[str, Any]:
         "unknown_version": runs.unknown,
         "judged_by_changes_only": dict(runs.not_replayed),
         "said_again": runs.again,
+        "crossed": runs.crossed,
         "ends": dict(runs.ends.most_common()),
         "paths": [{"path": list(path), "count": count} for path, count in runs.paths.most_common()],
         "other_paths": runs.other_paths,

@@ -113,6 +113,9 @@ class Judgement:
     follows: list[tuple[str, str, int]] = field(default_factory=list)
     """Which of its events came behind which, directly, with the microseconds between their emissions."""
     again: int = 0
+    """Events that said what another had said before."""
+    crossed: int = 0
+    """Answers that were on their way when their step was given up: whoever said them could not know."""
     not_replayed: str = ""
 
 
@@ -260,10 +263,13 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
     run = Run(life.specs[history.digest])
     run.begin(history, {})
     due: dict[str, int] = {}
+    left: dict[str, int] = {}
     _note_due(run, history.start.now, due)
     for past in history.then:
-        _judge_input(run, past, life.key, found)
+        _judge_input(run, past, left, found)
+        before = _in_flight(run)
         _take(run, past, life.specs)
+        left |= dict.fromkeys(before - _in_flight(run), past.now)
         _note_due(run, past.now, due)
     last = life.changes[-1]
     steps = {} if run.instance is None else {name: one.state.value for name, one in run.instance.steps.items()}
@@ -281,7 +287,15 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
     return due
 
 
-def _judge_input(run: Run, past: Past, key: str, found: Judgement) -> None:
+def _in_flight(run: Run) -> set[str]:
+    """The steps that may be happening."""
+    steps = run.instance.steps.items() if run.instance is not None else ()
+    return {name for name, record in steps if record.state in IN_FLIGHT}
+
+
+def _judge_input(run: Run, past: Past, left: Mapping[str, int], found: Judgement) -> None:
+    """`left` says when steps were last settled, or given up."""
+    key = found.key
     if isinstance(past, Command):
         kind: Kind = "skipped" if isinstance(past.order, Skip) else "operator"
         if not isinstance(past.order, Migrate):
@@ -290,8 +304,10 @@ def _judge_input(run: Run, past: Past, key: str, found: Judgement) -> None:
         timing = coming(run.spec, run.instance, past)
         found.again += timing is Timing.DUPLICATE
         foreseen = timing is not None and timing in run.spec.policies.get(past.event, {})
-        if timing in TIMINGS and timing is not None and not foreseen:
-            step = next((part.step for part in run.spec.parts.get(past.event, ())), "")
+        step = next((part.step for part in run.spec.parts.get(past.event, ())), "")
+        if timing is Timing.LATE and step and past.at <= left.get(step, past.at - 1):
+            found.crossed += 1
+        elif timing in TIMINGS and timing is not None and not foreseen:
             found.misfits.append(Misfit(TIMINGS[timing], key, step, past.event_id, f"{past.event} {timing.words}"))
 
 

@@ -49,6 +49,7 @@ class Runs:
     unknown: int = 0
     """Sagas whose version of the spec can't be read here."""
     again: int = 0
+    crossed: int = 0
     not_replayed: Counter[str] = field(default_factory=Counter)
     versions: Counter[int] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -69,6 +70,7 @@ class Runs:
         self.count += 1
         self.fit += not one.misfits
         self.again += one.again
+        self.crossed += one.crossed
         self.versions[one.version] += 1
         self.ends[one.end] += 1
         if one.not_replayed:

@@ -153,6 +153,7 @@ def test_late_events_and_orders_of_operators_are_found(stage: Stage) -> None:
     """A step that somebody skipped by hand, and an event that came for it afterwards."""
     stage.town.tell(event("Started", "fits"), event("Started", "mended"))
     stage.town.tell(command_of("flow", "mended", Skip("a"), "ada", "done by phone"))
+    stage.town.wait(1)
     stage.town.tell(event("AFailed", "mended"))
     stage.town.wait(60)  # what changes nothing is committed in its time
     found = stage.judged()
@@ -160,6 +161,22 @@ def test_late_events_and_orders_of_operators_are_found(stage: Stage) -> None:
     assert by_kind["skipped"].says == "skip a (by ada: done by phone)"
     assert by_kind["late"].event_id == stage.id_of("AFailed", "mended")
     assert kinds(found["fits"]) == []
+
+
+def test_an_answer_that_was_on_its_way_when_its_step_was_given_up_fits(stage: Stage) -> None:
+    """Whoever said it could not know; said after that, the same is late."""
+    stage.town.tell(event("Started", "crossed"), event("Started", "late"))
+    codec = Codec(stage.town.registry, (), stage.town.log.cluster_id())
+    on_its_way = codec.encode(event("ADone", "crossed"), fresh_ids(stage.town.clock.now(), "story"))
+    stage.town.wait(1)
+    stage.town.tell(event("Cancelled", "crossed"), event("Cancelled", "late"))
+    stage.town.wait(1)
+    stage.town.log.append([on_its_way])
+    stage.town.tell(event("ADone", "late"))
+    stage.town.wait(60)
+    found = stage.judged()
+    assert (found["crossed"].crossed, [kind for kind, _, _ in kinds(found["crossed"])]) == (1, ["emitter"])
+    assert (found["late"].crossed, {kind for kind, _, _ in kinds(found["late"])}) == (0, {"emitter", "late"})
 
 
 def test_sagas_are_chosen_by_when_they_started(stage: Stage) -> None:
