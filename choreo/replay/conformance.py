@@ -115,7 +115,7 @@ class Judgement:
     again: int = 0
     """Events that said what another had said before."""
     crossed: int = 0
-    """Answers that were on their way when their step was given up: whoever said them could not know."""
+    """Answers of services that were on their way when their step was given up: whoever said them could not know."""
     not_replayed: str = ""
 
 
@@ -264,9 +264,10 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
     run.begin(history, {})
     due: dict[str, int] = {}
     left: dict[str, int] = {}
+    answers = {heard.event_id for heard in life.heard if heard.cause is not None}
     _note_due(run, history.start.now, due)
     for past in history.then:
-        _judge_input(run, past, left, found)
+        _judge_input(run, past, left if _id_of(past) in answers else {}, found)
         before = _in_flight(run)
         _take(run, past, life.specs)
         left |= dict.fromkeys(before - _in_flight(run), past.now)
@@ -293,8 +294,13 @@ def _in_flight(run: Run) -> set[str]:
     return {name for name, record in steps if record.state in IN_FLIGHT}
 
 
+def _id_of(past: Past) -> bytes | None:
+    """The id of an event or order; timers have one that folding does not need."""
+    return None if isinstance(past, Tick) else past.event_id
+
+
 def _judge_input(run: Run, past: Past, left: Mapping[str, int], found: Judgement) -> None:
-    """`left` says when steps were last settled, or given up."""
+    """`left` says when steps were last settled, or given up: what answered before is not late."""
     key = found.key
     if isinstance(past, Command):
         kind: Kind = "skipped" if isinstance(past.order, Skip) else "operator"

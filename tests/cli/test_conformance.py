@@ -164,15 +164,16 @@ def test_late_events_and_orders_of_operators_are_found(stage: Stage) -> None:
 
 
 def test_an_answer_that_was_on_its_way_when_its_step_was_given_up_fits(stage: Stage) -> None:
-    """Whoever said it could not know; said after that, the same is late."""
+    """Whoever said it could not know; what nobody on the log had asked for is a fact, and late."""
     stage.town.tell(event("Started", "crossed"), event("Started", "late"))
     codec = Codec(stage.town.registry, (), stage.town.log.cluster_id())
-    on_its_way = codec.encode(event("ADone", "crossed"), fresh_ids(stage.town.clock.now(), "story"))
+    answer = fresh_ids(stage.town.clock.now(), "story")._replace(causation_id=b"c" * 16)
+    on_its_way = codec.encode(event("ADone", "crossed"), answer)
+    fact = codec.encode(event("ADone", "late"), fresh_ids(stage.town.clock.now(), "story"))
     stage.town.wait(1)
     stage.town.tell(event("Cancelled", "crossed"), event("Cancelled", "late"))
     stage.town.wait(1)
-    stage.town.log.append([on_its_way])
-    stage.town.tell(event("ADone", "late"))
+    stage.town.log.append([on_its_way, fact])
     stage.town.wait(60)
     found = stage.judged()
     assert (found["crossed"].crossed, [kind for kind, _, _ in kinds(found["crossed"])]) == (1, ["emitter"])
