@@ -18,10 +18,12 @@ from choreo.cli.story_code import Code
 from choreo.cli.time_span import TimeSpan, read_span
 from choreo.clock import to_micros
 from choreo.errors import ChoreoError, DecodeError, DivergenceError
+from choreo.events.codec import Codec
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
 from choreo.replay.conformance import Change, Heard, Life
 from choreo.replay.walk import Rang, Stride, Took, walk
+from choreo.saga.lifecycle import SagaChanged, lifecycle_event
 from choreo.saga.refold import History
 from choreo.saga.rules import Spec
 from choreo.saga.shelf import shelf
@@ -43,6 +45,7 @@ class Lives:
         self._saga = known.service.name.removeprefix("saga.")
         self._pasts = Pasts(project, known.service)
         self._bodies = Bodies(project.registry)
+        self._changes = Codec(project.registry, [lifecycle_event(self._saga)], project.log.cluster_id())
         self._torn: dict[int, str] = {}
         """By task, why what it took can't be told in its order, where it can't."""
 
@@ -79,6 +82,16 @@ class Lives:
         kept.flush()
 
     def _change(self, record: Record) -> tuple[Any, ...] | None:
+        try:
+            told = self._changes.event(record)
+        except DecodeError:
+            return self._as_written(record)
+        assert isinstance(told, SagaChanged)
+        says, status, at = told.change, str(told.status), to_micros(told.at)
+        return told.caused_by.bytes, at, told.digest, status, told.reason, told.steps, says[:1] == (STARTED,)
+
+    def _as_written(self, record: Record) -> tuple[Any, ...] | None:
+        """A change that was written by a later release, say."""
         try:
             body = self._bodies.read(record)
             says, steps = list(map(str, body["change"])), {str(k): str(v) for k, v in body["steps"].items()}

@@ -35,37 +35,24 @@ def authors(services: Iterable[Service], known: Iterable[str] = ()) -> Iterator[
 
 
 class Origins:
-    """Finds the author of events. What one cause had emitted is worked out once."""
+    """Finds the author of events among some candidates."""
 
     def __init__(self, candidates: Iterable[Author]) -> None:
         self._candidates = tuple(dict.fromkeys(candidates))
-        self._tried: dict[tuple[bytes, int], dict[bytes, Author]] = {}
 
     def of(self, ids: Ids, siblings: int = 0) -> Author | None:
         """Who emitted it; None where nobody known did, as for what came from outside.
 
         `siblings` says how many events are known to have the same cause.
         """
-        if ids.causation_id is None:
+        cause, event_id = ids.causation_id, ids.event_id
+        if cause is None:
             return None
-        most = max(MOST_EMISSIONS, 2 * siblings)
-        if (found := self._first(ids)) is not None:
-            return found
-        if (ids.causation_id, most) not in self._tried:
-            if len(self._tried) > 1024:
-                self._tried.clear()
-            self._tried[ids.causation_id, most] = {
-                derive_id(ids.causation_id, author.service, author.handler, number): author
-                for author in self._candidates
-                for number in range(1, most)
-            }
-        return self._tried[ids.causation_id, most].get(ids.event_id)
-
-    def _first(self, ids: Ids) -> Author | None:
-        """Most handlings emit one event."""
-        cause = ids.causation_id or b""
-        each = (author for author in self._candidates if derive_id(cause, *author, 0) == ids.event_id)
-        return next(each, None)
+        for number in range(max(MOST_EMISSIONS, 2 * siblings)):  # nearly always it is the first or second emission
+            for author in self._candidates:
+                if derive_id(cause, author.service, author.handler, number) == event_id:
+                    return author
+        return None
 
 
 def timer_id(service: str, timer: bytes, due: int) -> bytes:
