@@ -1,5 +1,6 @@
 """Finds the story that an ID means, and its records: by what stands in their headers, bodies unread."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 from choreo.cli.project import Project
@@ -15,6 +16,7 @@ from choreo.resilience.dead_letter import whole
 LETTERS, LIFECYCLE = ".dead-letters", ".lifecycle"
 UNTOLD = (".journal", ".changelog", "choreo.sagas.specs")
 """Topics that hold no events."""
+UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 SHORTEST = 4
 """So many hex digits are the beginning of an event id; fewer are those of a key."""
 MOST = 200
@@ -40,7 +42,8 @@ class Search:
         It may be a correlation id, an event's id, a key of sagas or of events, or the beginning of one of them that
         means one story only. Raises ConfigError where it means none, or several.
         """
-        if self._span == WHOLE and (found := self._of_saga(wanted)) is not None:
+        # A UUID with its dashes is no key of sagas as a rule: for it no store need be opened.
+        if self._span == WHOLE and not UUID_TEXT.fullmatch(wanted) and (found := self._of_saga(wanted)) is not None:
             return found, None
         exact, begun, met = _Matches(), _Matches(), list[Record]()
         text, of_event = wanted.encode(), _id_part(wanted)

@@ -158,7 +158,7 @@ def _along(life: Life, spec: Spec, due: Mapping[str, int], found: Judgement) -> 
                 found.misfits.append(Misfit("step", life.key, step, change.caused_by, says))
             if state in OPEN_STATES and was not in OPEN_STATES:
                 began[step] = change.at
-            elif was in OPEN_STATES and state not in OPEN_STATES and step in began:
+            elif was in OPEN_STATES and state not in OPEN_STATES and step in began and _is_asked_for(spec, step):
                 found.laps.append(_lap(spec, step, (began.pop(step), change.at), due))
                 if found.laps[-1].slow:
                     found.misfits.append(_slow(life, found.laps[-1], step, change))
@@ -171,13 +171,22 @@ def _along(life: Life, spec: Spec, due: Mapping[str, int], found: Judgement) -> 
     _beside(life, spec, found)
 
 
+def _is_asked_for(spec: Spec, step: str) -> bool:
+    """Whether it is under way itself, and not by its items."""
+    rule = spec.by_name.get(step)
+    return rule is None or not rule.fans_out
+
+
 def _station(step: str, state: str, at: int, path: list[str], found: Judgement) -> None:
+    """Of items only their undoing is one, the first for all: how they went otherwise, their step tells."""
     whole = whole_in(step)
-    if state in TURNS:
-        word = TURNS[state].format(whole)
-        if not path or path[-1] != word:  # its items are one station after the other
-            path.append(word)
-    if state == "done" and step == whole:
+    if state not in TURNS or (step != whole and state != "compensated"):
+        return
+    word = TURNS[state].format(whole)
+    if step != whole and word in path:
+        return
+    path.append(word)
+    if state == "done":
         found.stations.append((f"step {step}", at))
     elif state == "compensated":
         found.stations.append((f"undo {whole}", at))

@@ -19,7 +19,7 @@ from choreo.cli.time_span import WHOLE, TimeSpan
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.record import TopicPartition
-from choreo.replay.conformance import Judgement, judge
+from choreo.replay.conformance import Emitters, Judgement, judge
 from choreo.saga.commands import command_of
 from choreo.saga.coordinator import Coordinator, coordinator
 from choreo.saga.decision import Skip
@@ -28,18 +28,11 @@ from choreo.service.client import fresh_ids
 from choreo.service.handler import Handler
 from choreo.service.service import Service
 from tests.cli.conftest import Choreo
+from tests.cli.kiosk import write_kiosk
 from tests.runtime.town import Town
 from tests.saga.flow import CATALOGUE, source, step
 
-SPEC = parse_spec(
-    source(
-        step("a", "emit: AskA", "within: 1h", "on_timeout: escalate"),
-        step("b", "emit: AskB", "after: a"),
-        keep_early="1d",
-    ),
-    "flow.yaml",
-    CATALOGUE,
-)
+STEPS = (step("a", "emit: AskA", "within: 1h", "on_timeout: escalate"), step("b", "emit: AskB", "after: a"))
 
 
 def event(name: str, case: str) -> Event:
@@ -61,8 +54,8 @@ def worker(name: str, asked: str, answer: str, cases: Sequence[str]) -> Service:
 class Stage:
     """A town in which sagas go their ways, and what is found of them by one who does not know the code of `rogue`."""
 
-    def __init__(self, directory: Path) -> None:
-        self.saga = coordinator(SPEC, CATALOGUE)
+    def __init__(self, directory: Path, **keys: str) -> None:
+        self.saga = coordinator(parse_spec(source(*STEPS, **keys), "flow.yaml", CATALOGUE), CATALOGUE)
         cases = ("fits", "slow")
         self.known = [self.saga, worker("first", "AskA", "ADone", cases[:1]), worker("second", "AskB", "BDone", cases)]
         self.known.append(worker("late", "Told1", "ADone", ["slow"]))
@@ -71,6 +64,11 @@ class Stage:
 
     def judged(self, span: TimeSpan = WHOLE) -> dict[str, Judgement]:
         """What is found of each saga."""
+        lives, emitters = self.lives(span)
+        return {life.key: judge(life, emitters) for life in lives}
+
+    def lives(self, span: TimeSpan = WHOLE) -> tuple[Lives, Emitters]:
+        """The sagas, and who declares what."""
         progress = Progress(sys.stderr, terminal=False, silent=True)
         config = SimpleNamespace(state_dir=lambda: self.directory)
         project: Any = SimpleNamespace(log=self.town.log, registry=self.town.registry, progress=progress, config=config)
@@ -78,7 +76,7 @@ class Stage:
         (handler,) = [one for one in self.saga.handlers if one.__name__ == "Coordinator"]
         assert issubclass(handler, Coordinator)
         lives = Lives(project, Known(self.saga, handler.specs, handler.catalogue), code, span)
-        return {life.key: judge(life, emitters_of(code.services.values())) for life in lives}
+        return lives, emitters_of(code.services.values())
 
     def id_of(self, name: str, case: str) -> bytes:
         """The id of the one event of this name and case."""
@@ -203,12 +201,43 @@ def test_without_a_whole_journal_sagas_are_judged_by_their_changes(stage: Stage)
 
 
 def test_the_scratch_is_gone_afterwards(stage: Stage) -> None:
-    """Nothing is left in the state directory, also where the looking was broken off."""
-    stage.town.tell(event("Started", "fits"))
+    """Nothing is left in the state directory, also where the looking is broken off."""
+    stage.town.tell(event("Started", "fits"), event("Started", "slow"))
+    looking = iter(stage.lives()[0])
+    next(looking)
+    assert len(list(stage.directory.iterdir())) == 1
+    looking.close()
+    assert list(stage.directory.iterdir()) == []
     stage.judged()
     assert list(stage.directory.iterdir()) == []
-    codec = Codec(stage.town.registry, (), stage.town.log.cluster_id())
-    stage.town.log.append([codec.encode(event("Told2", "fits"), fresh_ids(0, "story"))])
+
+
+def test_a_key_that_is_started_again_is_two_sagas(tmp_path: Path) -> None:
+    """Each life is judged by itself, by what was taken while it lasted."""
+    stage = Stage(tmp_path, keep_ended="1h", refuse_again="1h")
+    stage.town.tell(event("Started", "fits"))
+    stage.town.wait(3 * 3_600)
+    stage.town.tell(event("Started", "fits"))
+    lives, emitters = stage.lives()
+    found = [judge(life, emitters) for life in lives]
+    assert [(one.key, one.path, kinds(one), one.not_replayed) for one in found] == [
+        ("fits", ("a", "b", "completed"), [], "")
+    ] * 2
+    assert found[1].stations[0][1] - found[0].stations[0][1] >= 3 * 3_600_000_000
+
+
+def test_items_of_a_step_are_timed_one_by_one_and_tell_one_path(directory: Path, choreo: Choreo) -> None:
+    """The step is a station once all of it is done; its undo is one, however many items are undone."""
+    write_kiosk(directory)
+    baskets = [{"basket": "b1", "lines": ["x", "y"], "total": 5}, {"basket": "b2", "lines": ["x", "y"], "total": 500}]
+    choreo("emit", "kiosk.py:BasketSent", "-", text="\n".join(map(json.dumps, baskets)))
+    choreo("run", "--until-idle")
+    row = json.loads(choreo("sagas", "conformance", "basket", "--json").stdout)
+    assert sorted(tuple(one["path"]) for one in row["paths"]) == [
+        ("pack", "pay", "completed"),
+        ("pack", "pay failed", "undo pack", "compensated"),
+    ]
+    assert {one["step"]: one["count"] for one in row["steps"]} == {"pack": 4, "pay": 2}
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
