@@ -71,7 +71,9 @@ class Stage:
         """The sagas, and who declares what."""
         progress = Progress(sys.stderr, terminal=False, silent=True)
         config = SimpleNamespace(state_dir=lambda: self.directory)
-        project: Any = SimpleNamespace(log=self.town.log, registry=self.town.registry, progress=progress, config=config)
+        project: Any = SimpleNamespace(
+            log=self.town.log, past=self.town.log, registry=self.town.registry, progress=progress, config=config
+        )
         code = Code(self.town.log, self.town.registry, self.known)
         (handler,) = [one for one in self.saga.handlers if one.__name__ == "Coordinator"]
         assert issubclass(handler, Coordinator)
