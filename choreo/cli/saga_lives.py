@@ -52,23 +52,35 @@ class Lives:
     def __iter__(self) -> Iterator[Life]:
         """One after the other, by their keys."""
         with scratch(self._project) as backend:
-            self._gather(backend)
+            started = self._gather_changes(backend)
+            self._gather_strides(backend)
             rows = ((KEYS.decode(key), value) for key, value in backend.scan(KEYS.start))
-            for key, group in groupby(rows, lambda row: row[0][0]):
-                yield from self._lives(key, [(kind, loaded(value)) for (_, kind, _), value in group])
+            with self._project.progress.of("judging", "sagas") as told:
+                done = 0
+                for key, group in groupby(rows, lambda row: row[0][0]):
+                    for life in self._lives(key, [(kind, loaded(value)) for (_, kind, _), value in group]):
+                        yield life
+                        done += 1
+                        told(done, max(done, started))
 
-    def _gather(self, backend: Backend) -> None:
-        kept, progress, log = Batched(backend), self._project.progress, self._project.log
-        since = TimeSpan(self._span.since)
-        with progress.of("changes of sagas", "records") as told:
-            for number, record in enumerate(read_span(log, [lifecycle_topic(self._saga)], since, told)):
+    def _gather_changes(self, backend: Backend) -> int:
+        """Answers how many sagas started. It comes first: what is handled meanwhile is among the inputs, untold."""
+        kept, log, started = Batched(backend), self._project.log, 0
+        with self._project.progress.of("changes of sagas", "records") as told:
+            changes = read_span(log, [lifecycle_topic(self._saga)], TimeSpan(self._span.since), told)
+            for number, record in enumerate(changes):
                 if (change := self._change(record)) is not None:
                     kept.put(KEYS.encode((record.key or b"", 0, number)), change)
-        scope = self._known.service.scope
+                    started += change[-1]
+        kept.flush()
+        return started
+
+    def _gather_strides(self, backend: Backend) -> None:
+        kept, log, scope = Batched(backend), self._project.log, self._known.service.scope
         journal = log.topics().get(f"{scope}.journal")
         from_then = None if self._span.since is None else self._span.since - CLOCKS_APART_MS * 1000
-        with progress.of("what the coordinator took", "inputs") as told:
-            done = 0
+        with self._project.progress.of("what the coordinator took", "inputs") as told:
+            done, total = 0, self._pasts.inputs_on_log(TimeSpan(from_then))
             for task in range(journal.partitions if journal is not None else 0):
                 try:
                     for stride in walk(log, scope, task, from_then):
@@ -76,7 +88,7 @@ class Lives:
                         if (key := self._pasts.key_of(stride)) is not None:
                             kept.put(KEYS.encode((key, 1, done)), (task, _plain(stride)))
                         if done % 1000 == 0:
-                            told(done)
+                            told(done, max(done, total))
                 except DivergenceError as error:
                     self._torn[task] = error.message
         kept.flush()

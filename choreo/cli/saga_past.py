@@ -14,6 +14,7 @@ from pydantic_core import to_jsonable_python
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies, read_to_end
 from choreo.cli.saga_rows import lifecycle_topic
+from choreo.cli.time_span import WHOLE, TimeSpan
 from choreo.clock import to_micros
 from choreo.errors import DecodeError, DivergenceError, UnknownSchemaError
 from choreo.events.codec import Codec
@@ -93,6 +94,13 @@ class Pasts:
         key: bytes = RETRY.decode(stride.timer) if _is_retry(stride.timer) else timer_key(stride.timer)[0].encode()
         return key
 
+    def inputs_on_log(self, span: TimeSpan) -> int:
+        """About how many inputs there are: offsets of the topics that the coordinator reads."""
+        log, known = self._project.log, self._project.log.topics()
+        names = [topic for topic in self._plan.topics if topic in known]
+        starts, ends = span.bounds(log, [TopicPartition(one, n) for one in names for n in range(known[one].partitions)])
+        return sum(max(0, ends[place] - starts[place]) for place in starts)
+
     def _strides(self, keys: Collection[bytes]) -> dict[bytes, list[Stride]] | None:
         """What the tasks did for these keys, in their order; None where a journal, or what it names, is not whole."""
         log, scope, found = self._project.past, self._plan.service.scope, dict[bytes, list[Stride]]()
@@ -101,12 +109,14 @@ class Pasts:
             return None
         try:
             with self._project.progress.of("journal and events", "inputs") as reached:
+                done, total = 0, self.inputs_on_log(WHOLE)
                 for number in range(journal.partitions):
-                    for done, stride in enumerate(walk(log, scope, number)):
+                    for stride in walk(log, scope, number):
+                        done += 1
                         if (key := self.key_of(stride)) in keys:
                             found.setdefault(key or b"", []).append(stride)
                         if done % 1000 == 0:
-                            reached(done)
+                            reached(done, max(done, total))
         except DivergenceError:
             return None
         return found

@@ -19,6 +19,8 @@ from choreo.service.service import Service
 from choreo.telemetry.privacy import MASK, masked_as
 
 JOURNAL = ".journal"
+RELAYED = ".by-"
+"""In the names of relays, and of the topics that they fill."""
 
 
 def services_on(topics: Mapping[str, object]) -> list[str]:
@@ -52,6 +54,8 @@ class Code:
 
     def _answered(self, service: str, event: str) -> tuple[str, ...] | None:
         known = self.services.get(service)
+        if RELAYED in service:
+            return ()  # the copy that it made tells of it
         if known is None:
             return None
         takes = ((one.name, {each.contract.full_name for each in one.takes}) for one in known.signatures)

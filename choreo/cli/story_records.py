@@ -6,7 +6,7 @@ from typing import Any
 
 from choreo.cli.project import Project
 from choreo.cli.service_view import ServiceView
-from choreo.cli.story_code import Code
+from choreo.cli.story_code import RELAYED, Code
 from choreo.cli.story_search import LETTERS, LIFECYCLE, Search
 from choreo.cli.time_span import TimeSpan
 from choreo.clock import NEVER, to_micros
@@ -133,7 +133,7 @@ class Reading:
 
 def _internal(position: Position) -> tuple[bool, Position]:
     """The event's own topic first, then those into which relays put it."""
-    return ".by-" in position.topic, position
+    return RELAYED in position.topic, position
 
 
 def _of_a_saga(told: Told, record: Record, body: dict[str, Any]) -> Told:

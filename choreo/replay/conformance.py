@@ -275,26 +275,26 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
     left: dict[str, int] = {}
     answers = {heard.event_id for heard in life.heard if heard.cause is not None}
     _note_due(run, history.start.now, due)
+    last, stood = life.changes[-1], _standing(run)
     for past in history.then:
         _judge_input(run, past, left if _id_of(past) in answers else {}, found)
         before = _in_flight(run)
         _take(run, past, life.specs)
         left |= dict.fromkeys(before - _in_flight(run), past.now)
         _note_due(run, past.now, due)
-    last = life.changes[-1]
-    steps = {} if run.instance is None else {name: one.state.value for name, one in run.instance.steps.items()}
-    if (
-        run.instance is not None
-        and not run.instance.forgotten
-        and (run.instance.status, steps)
-        != (
-            last.status,
-            dict(last.steps),
-        )
-    ):
-        says = f"its events lead to {run.instance.status}, and it is {last.status}"
+        if _id_of(past) == last.caused_by or (isinstance(past, Tick) and past.now == last.at):
+            stood = _standing(run)  # what came after the last change is being handled just now
+    if stood is not None and stood != (last.status, dict(last.steps)):
+        says = f"its events lead to {stood[0]}, and it is {last.status}"
         found.misfits.append(Misfit("diverges", life.key, "", last.caused_by, says))
     return due
+
+
+def _standing(run: Run) -> tuple[str, dict[str, str]] | None:
+    """Status and steps; None where there is no saga, or only a mark of one."""
+    if run.instance is None or run.instance.forgotten:
+        return None
+    return run.instance.status, {name: one.state.value for name, one in run.instance.steps.items()}
 
 
 def _in_flight(run: Run) -> set[str]:

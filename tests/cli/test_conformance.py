@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -180,6 +181,19 @@ def test_an_answer_that_was_on_its_way_when_its_step_was_given_up_fits(stage: St
     assert (found["late"].crossed, {kind for kind, _, _ in kinds(found["late"])}) == (0, {"emitter", "late"})
 
 
+def test_a_saga_whose_changes_are_not_what_its_events_lead_to_diverges(stage: Stage) -> None:
+    """A change on the log that no input brought about; what is handled while one looks is no divergence."""
+    stage.town.tell(event("Started", "slow"))
+    ((life,), emitters) = (list(stage.lives()[0]), stage.lives()[1])
+    stage.town.wait(2 * 3_600)
+    stage.town.tell(event("Told1", "slow"))
+    (later,) = stage.lives()[0]
+    assert kinds(judge(replace(later, changes=life.changes), emitters)) == []
+    forged = later.changes[-1]._replace(status="waiting")
+    found = judge(replace(later, changes=[*later.changes[:-1], forged]), emitters)
+    assert ("diverges", "", forged.caused_by) in kinds(found)
+
+
 def test_sagas_are_chosen_by_when_they_started(stage: Stage) -> None:
     """A span of time bounds which sagas are judged, each as a whole."""
     stage.town.tell(event("Started", "fits"))
@@ -254,6 +268,8 @@ def ran(project: Path, choreo: Choreo) -> Path:
     (project / "choreo.toml").write_text(settings, encoding="utf-8")
     orders = [{"order_id": f"o{total}", "total": total} for total in (20, 250, 0)]
     choreo("emit", "shop.py:OrderPlaced", "-", text="\n".join(map(json.dumps, orders)))
+    for alone in ("shop.py:inventory", "shop.py:payments"):  # one after the other: the stock is reserved first
+        choreo("run", alone, "--until-idle")
     choreo(*RUN)
     choreo("emit", "shop.py:PaymentTaken", "order_id=o0")
     choreo(*RUN)
