@@ -1,0 +1,69 @@
+"""What records hold, for somebody who only looks: by the schemas in the registry, else by the project's classes."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from choreo.cli.project import Project
+from choreo.cli.records import Bodies
+from choreo.cli.targets import Finder
+from choreo.errors import ConfigError
+from choreo.events.codec import Codec
+from choreo.events.event import Event
+from choreo.record import Record
+from choreo.replay.letters import sources_of
+from choreo.telemetry.privacy import masked, masked_by
+
+
+class Contents:
+    """What records hold, by their schemas; of those in no frame by the project's classes, where it can be loaded.
+
+    `shown` masks what is personal.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._bodies = Bodies(project.registry)
+
+    @cached_property
+    def classes(self) -> Mapping[str, type[Event]]:
+        """The event classes of the project, by full name; none where there is no project here."""
+        finder = Finder(self._project.config, Path.cwd())
+        try:
+            finder.find([])
+        except ConfigError:
+            return {}
+        return finder.catalogue()
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Reads the events of the project, in internal topics of relays, too."""
+        log = self._project.log
+        classes = (one for one in self.classes.values() if one.contract.topic)
+        return Codec(self._project.registry, classes, log.cluster_id(), topics=sources_of(log))
+
+    def name(self, record: Record) -> str:
+        """The full name of its event. Raises UnknownSchemaError and DecodeError."""
+        if _framed(record):
+            return self._bodies.name(record)
+        return type(self.codec.event(record)).contract.full_name
+
+    def read(self, record: Record) -> Mapping[str, Any]:
+        """The fields of its event. Raises UnknownSchemaError and DecodeError."""
+        if _framed(record):
+            return self._bodies.read(record)
+        return self.codec.event(record).model_dump()
+
+    def shown(self, record: Record) -> dict[str, Any]:
+        """The fields of its event as they may be shown. Raises UnknownSchemaError and DecodeError."""
+        if _framed(record):
+            found = masked_by(self._bodies.schema(record), self._bodies.read(record))
+        else:
+            found = masked(self.codec.event(record))
+        assert isinstance(found, dict), "an event has fields"
+        return found
+
+
+def _framed(record: Record) -> bool:
+    return record.value is not None and record.value[:1] == b"\0"
