@@ -13,7 +13,7 @@ from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.record import Record
 from choreo.replay.letters import sources_of
-from choreo.telemetry.privacy import masked, masked_by
+from choreo.telemetry.privacy import masked, masked_as
 
 
 class Contents:
@@ -58,7 +58,7 @@ class Contents:
     def shown(self, record: Record) -> dict[str, Any]:
         """The fields of its event as they may be shown. Raises UnknownSchemaError and DecodeError."""
         if _framed(record):
-            found = masked_by(self._bodies.schema(record), self._bodies.read(record))
+            found = masked_as(self._bodies.schema(record), self._bodies.read(record))
         else:
             found = masked(self.codec.event(record))
         assert isinstance(found, dict), "an event has fields"

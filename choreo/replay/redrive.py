@@ -15,7 +15,7 @@ from choreo.events.codec import Codec
 from choreo.events.envelope import Again, Ids, caused_by, uuid8
 from choreo.events.event import Event
 from choreo.events.plain import headers_again
-from choreo.log.interface import Log, Topic
+from choreo.log.interface import MAX_RECORD_BYTES, Log, Topic
 from choreo.record import Headers, NewRecord, Position, Record
 from choreo.replay.letters import Letter, Letters
 from choreo.replay.operations import Operations, Settled
@@ -129,7 +129,10 @@ def edited_ids(letter: Letter, event: Event, operation: UUID, now: int) -> Ids:
 
 
 def _placed(record: Record, value: bytes | None, headers: Headers, topics: Mapping[str, Topic]) -> NewRecord:
-    """In the partition from which it came, whoever chose that: its task has the state."""
+    """In the partition from which it came, whoever chose that: its task has the state. Raises Refused."""
+    marks = sum(len(name.encode()) + len(part) for name, part in headers)
+    if (size := len(record.key or b"") + len(value or b"") + marks) > MAX_RECORD_BYTES:
+        raise Refused(f"with its mark it has {size:,} bytes, more than a record may have")
     own = record.partition if record.offset >= 0 and record.partition < topics[record.topic].partitions else None
     return NewRecord(record.topic, record.key, value, headers, own)
 

@@ -30,17 +30,17 @@ def masked(value: object) -> object:
     return value
 
 
-def masked_by(schema: Any, value: Any) -> Any:
+def masked_as(schema: Any, value: Any) -> Any:
     """A value of a body as it may be shown: what the schema that it was written with marks is replaced."""
-    return _masked_by(schema, value, {})
+    return _masked_as(schema, value, {})
 
 
-def _masked_by(schema: Any, value: Any, named: dict[str, Any]) -> Any:
+def _masked_as(schema: Any, value: Any, named: dict[str, Any]) -> Any:
     if isinstance(schema, str):
-        return _masked_by(named[schema], value, named) if schema in named else value
+        return _masked_as(named[schema], value, named) if schema in named else value
     if isinstance(schema, list):  # of a union only the branch of a record, list or table can hide anything
         for branch in schema:
-            value = _masked_by(branch, value, named)
+            value = _masked_as(branch, value, named)
         return value
     if schema["type"] == "record":
         full = f"{schema['namespace']}.{schema['name']}" if schema.get("namespace") else schema["name"]
@@ -52,13 +52,13 @@ def _masked_by(schema: Any, value: Any, named: dict[str, Any]) -> Any:
             if field["name"] in shown:
                 hidden = field.get("choreo.personal", False)
                 part = shown[field["name"]]
-                shown[field["name"]] = MASK if hidden else _masked_by(field["type"], part, named)
+                shown[field["name"]] = MASK if hidden else _masked_as(field["type"], part, named)
         return shown
     if schema["type"] == "array" and isinstance(value, list | tuple):
-        return [_masked_by(schema["items"], part, named) for part in value]
+        return [_masked_as(schema["items"], part, named) for part in value]
     if schema["type"] == "map" and isinstance(value, dict):
-        return {key: _masked_by(schema["values"], part, named) for key, part in value.items()}
-    return _masked_by(schema["type"], value, named) if isinstance(schema["type"], dict | list) else value
+        return {key: _masked_as(schema["values"], part, named) for key, part in value.items()}
+    return _masked_as(schema["type"], value, named) if isinstance(schema["type"], dict | list) else value
 
 
 class Shown:

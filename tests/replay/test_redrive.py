@@ -1,0 +1,229 @@
+"""Redriving dead letters: for the service that gave up on them alone, once, in order, however it is interrupted."""
+
+import pytest
+
+from choreo.errors import FencedError
+from choreo.events.envelope import Again
+from choreo.record import NewRecord
+from choreo.replay.letters import Letter
+from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, burning
+
+
+def states(kitchen: Kitchen) -> list[str]:
+    return [letter.standing.outcome for letter in kitchen.letters()]
+
+
+def test_a_redriven_event_is_handled_where_it_was_given_up_and_the_rest_of_its_key_follows() -> None:
+    """It takes its own place at the head of the line; what waited behind it goes on in order, and nobody else hears."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("bread", "soup", "fish", "cake")
+    assert kitchen.served() == ["bread"]
+    kitchen.crash()
+    assert kitchen.redrive().settled == 1
+    assert kitchen.served() == ["bread", "soup", "fish", "cake"]
+    assert kitchen.heard() == ["bread", "soup", "fish", "cake"]
+    assert states(kitchen) == ["redriven"]
+    kitchen.order("tea")
+    assert kitchen.served()[-1] == "tea"
+    assert kitchen.verdict().clean
+    assert kitchen.verdict("critic").clean
+
+
+def test_a_redriven_event_keeps_its_ids_and_says_which_operation_it_is_of() -> None:
+    """Event id, story and key are the old ones, so what follows from it has the ids that it would have had."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("soup")
+    (before,) = kitchen.ids("kitchen.orders")
+    kitchen.redrive()
+    _, after = kitchen.ids("kitchen.orders")
+    assert after == before._replace(again=Again(FIRST.bytes, "cook"))
+    assert Cook.repeated == [None, FIRST]
+    one, other = kitchen.records("kitchen.orders")
+    assert (one.key, one.value, one.partition) == (other.key, other.value, other.partition)
+    (letter,) = kitchen.letters()
+    assert (letter.standing.operation, letter.standing.who, letter.standing.why) == (FIRST, *BY)
+
+
+def test_calls_that_ended_well_before_it_was_given_up_are_not_made_again() -> None:
+    """What was bought for it is bought once, however often it is redriven; the replay sees it so, too."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("soup", "fish")
+        kitchen.redrive()
+    kitchen.redrive()
+    assert Cook.bought == ["soup", "fish"]
+    assert kitchen.served() == ["soup", "fish"]
+    assert kitchen.verdict().clean
+
+
+def test_a_letter_that_fails_again_is_a_new_letter_and_its_key_waits_as_before() -> None:
+    """Nothing overtakes it; when it is redriven once more and succeeds, all goes on in order."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("soup", "fish")
+        kitchen.redrive()
+        kitchen.order("cake")
+        assert kitchen.served() == []
+    assert states(kitchen) == ["redriven", "open"]
+    kitchen.crash()
+    assert kitchen.redrive().settled == 1
+    assert kitchen.served() == ["soup", "fish", "cake"]
+    assert states(kitchen) == ["redriven", "redriven"]
+    assert kitchen.verdict().clean
+
+
+def test_letters_of_one_key_keep_their_order() -> None:
+    """Those that failed one after the other are handled one after the other, whatever is at work on other keys."""
+    kitchen = Kitchen(Hurry, partitions=3)
+    courses = [f"c{number}" for number in range(12)]
+    with burning(*courses):
+        for course in courses:
+            for table in ("t1", "t2", "t3"):
+                kitchen.order(course, table=table)
+    assert kitchen.redrive(most=5).settled == 36
+    assert [kitchen.served(table) for table in ("t1", "t2", "t3")] == [courses] * 3
+    assert kitchen.verdict().clean
+
+
+def test_an_interrupted_redrive_goes_on_without_duplicates() -> None:
+    """Killed between two batches and given again, every letter is redriven once, in order."""
+    kitchen = Kitchen(Hurry)
+    courses = [f"c{number}" for number in range(10)]
+    with burning(*courses):
+        kitchen.order(*courses)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kitchen.redrive(most=2, told=interrupt)
+    assert states(kitchen) == ["redriven"] * 4 + ["open"] * 6
+    kitchen.crash()
+    assert kitchen.redrive(most=2).settled == 6
+    assert kitchen.served() == courses
+    assert kitchen.redrive().settled == 0
+    assert len(kitchen.records("kitchen.orders")) == 20
+
+
+def test_of_two_redrives_at_once_the_later_takes_over() -> None:
+    """The earlier ends with an error at its next batch; each letter is redriven once."""
+    kitchen = Kitchen(Hurry)
+    courses = [f"c{number}" for number in range(10)]
+    with burning(*courses):
+        kitchen.order(*courses)
+
+    def other(done: int, total: int) -> None:
+        if done == 4:
+            assert kitchen.redrive().settled == 6
+
+    with pytest.raises(FencedError, match="somebody else settles"):
+        kitchen.redrive(most=4, told=other)
+    assert kitchen.served() == courses
+    assert states(kitchen) == ["redriven"] * 10
+
+
+def test_a_letter_in_parts_is_redriven_whole() -> None:
+    """What was too large for one letter comes back byte by byte; what is too large with its mark stays, and says so."""
+    kitchen = Kitchen()
+    for size in (999_650, 999_950):
+        kitchen.append([NewRecord("kitchen.orders", b"t1", b"x" * size)])
+    assert len(kitchen.records("choreo.cook.dead-letters")) > 3
+    done = kitchen.redrive()
+    assert done.settled == 1
+    assert list(done.refused) == ["with its mark it has 1,000,161 bytes, more than a record may have"]
+    assert [len(one.value or b"") for one in kitchen.records("kitchen.orders")] == [999_650, 999_950, 999_650]
+    assert states(kitchen)[:2] == ["redriven", "open"]
+
+
+def test_what_is_no_event_bothers_nobody_but_the_service_for_which_it_is_redriven() -> None:
+    """Bytes that can't be read are another dead letter of that service, and of no other."""
+    kitchen = Kitchen()
+    kitchen.append([NewRecord("kitchen.orders", b"t1", b"garbage", [("traceparent", b"00")])])
+    assert (len(kitchen.letters()), len(kitchen.letters("critic"))) == (1, 1)
+    (letter,) = kitchen.letters()
+    kitchen.redrive()
+    first, second = kitchen.letters()
+    assert len(kitchen.letters("critic")) == 1
+    assert (first.standing.outcome, second.standing.outcome) == ("redriven", "open")
+    assert second.ids is not None
+    assert letter.ids is not None
+    assert second.ids._replace(again=None) == letter.ids
+    assert ("traceparent", b"00") in second.record.headers
+
+
+def test_what_was_given_up_is_dropped_and_its_key_goes_on() -> None:
+    """The event leaves its line unhandled, by a record that is nothing to anybody else; the replay sees it so, too."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("soup", "fish")
+    (letter,) = kitchen.letters()
+    kitchen.put(letter, Again(FIRST.bytes, "cook", drop=True))
+    assert kitchen.served() == ["fish"]
+    assert kitchen.heard() == ["soup", "fish"]
+    assert kitchen.verdict().clean
+
+
+def test_what_is_to_be_dropped_and_waits_nowhere_is_let_go() -> None:
+    """Nothing is handled, no other event leaves its line, and bytes that are no event are no dead letter again."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("soup", "fish")
+    (letter,) = kitchen.letters()
+    drop = Again(FIRST.bytes, "cook", drop=True)
+    kitchen.put(letter, drop)
+    kitchen.put(letter, drop)
+    with burning("stew"):
+        kitchen.order("stew", "cake")
+    kitchen.put(letter, drop)
+    kitchen.put(letter._replace(record=letter.record._replace(value=b"garbage")), drop)
+    assert kitchen.served() == ["fish"]
+    assert len(kitchen.letters()) == 2
+
+
+def test_a_copy_for_everybody_is_handled_by_everybody() -> None:
+    """A mark without a service leaves out nobody."""
+    kitchen = Kitchen(Hurry)
+    with burning("soup"):
+        kitchen.order("soup")
+    (letter,) = kitchen.letters()
+    kitchen.put(letter, Again(FIRST.bytes))
+    assert (kitchen.served(), kitchen.heard()) == (["soup"], ["soup", "soup"])
+
+
+def test_a_letter_whose_topic_is_gone_and_one_of_a_timer_stay_with_a_clear_answer() -> None:
+    """Both are refused with the reason; the others are redriven."""
+    kitchen = Kitchen(Hurry)
+    with burning("soup"):
+        kitchen.order("soup")
+    (letter,) = kitchen.letters()
+    assert letter.said is not None
+    for topic in ("kitchen.closed", ""):
+        said = letter.said.__class__(**(vars(letter.said) | {"origin": letter.said.origin._replace(topic=topic)}))
+        kitchen.append(said.records(letter.record, "choreo.cook.dead-letters"))
+    done = kitchen.redrive()
+    assert done.settled == 1
+    assert sorted(why.partition(":")[0] for why in done.refused) == [
+        "it is a timer, no record", "its topic kitchen.closed is gone",
+    ]  # fmt: skip
+
+
+def test_only_what_is_wanted_is_touched() -> None:
+    """Topics, ends and committed offsets of everything else are as they were."""
+    kitchen = Kitchen(Hurry)
+    with burning("soup", "stew"):
+        kitchen.order("soup", "stew")
+    before = {name: len(kitchen.records(name)) for name in kitchen.log.topics()}
+
+    def is_stew(letter: Letter) -> bool:
+        return b"stew" in (letter.record.value or b"")
+
+    assert kitchen.redrive(is_stew).settled == 1
+    after = {name: len(kitchen.records(name)) for name in kitchen.log.topics()}
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed - {"choreo.cook.changelog", "choreo.cook.journal", "choreo.critic.journal"} == {
+        "kitchen.orders", "kitchen.served", "choreo.operations",
+    }  # fmt: skip
+    assert states(kitchen) == ["open", "redriven"]
