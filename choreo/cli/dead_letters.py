@@ -26,7 +26,7 @@ LISTING = "choreo dead-letters list"
 def list_dead_letters(project: Project, services: Sequence[str], states: Sequence[str], filters: RecordFilters) -> None:
     """Every dead letter of these services (none = all): which event, why, from where, what has become of it.
 
-    TIMEs are about when its service gave up. Conditions speak of event.FIELD, type, id, correlation_id, key, at, topic,
+    TIMEs are about when its service gave up. Conditions speak of event.FIELD, name, id, correlation_id, key, at, topic,
     letter.service, letter.door, letter.cause, letter.error, letter.attempts, letter.handler and letter.state.
     """
     desk = Desk(project)

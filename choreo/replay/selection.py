@@ -1,6 +1,6 @@
 """Which records an operator means: a condition in CEL over the fields of the event and of its envelope.
 
-The variables are `event` (its fields, as JSON has them, a Decimal as a double), `type`, `id`, `correlation_id`,
+The variables are `event` (its fields, as JSON has them, a Decimal as a double), `name`, `id`, `correlation_id`,
 `causation_id`, `key`, `at`, `topic`, `partition`, `offset`, `attempt` and `again`; of a dead letter also `letter`.
 """
 
@@ -23,7 +23,7 @@ from choreo.saga.conditions import BadExpression, explained
 
 _RECORD = {
     "event": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
-    "type": cel.Type.STRING,
+    "name": cel.Type.STRING,
     "id": cel.Type.STRING,
     "correlation_id": cel.Type.STRING,
     "causation_id": cel.Type.DYN,
@@ -38,7 +38,7 @@ _RECORD = {
 _LETTER = {"letter": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)}
 NAMES = (*_RECORD, *_LETTER)
 LETTER_FIELDS = ("service", "door", "cause", "error", "attempts", "handler", "state")
-_BODY = re.compile(r"\b(event|type)\b")
+_BODY = re.compile(r"\b(event|name)\b")
 _LACKS = re.compile(r'Key not found in map : "(.*)"')
 
 
@@ -90,7 +90,7 @@ class Condition:
         name, fields = self._content(record) if self._reads_body else ("", {})
         values: dict[str, Any] = {
             "event": fields,
-            "type": name,
+            "name": name,
             "id": str(UUID(bytes=known.event_id)) if known.event_id else "",
             "correlation_id": known.correlation_id,
             "causation_id": str(UUID(bytes=known.causation_id)) if known.causation_id else None,
