@@ -1,6 +1,6 @@
 """What records hold, for somebody who only looks: by the schemas in the registry, else by the project's classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from choreo.cli.targets import Finder
 from choreo.errors import ConfigError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
+from choreo.events.upcasting import lifted_by
 from choreo.record import Record
 from choreo.replay.letters import sources_of
 from choreo.telemetry.privacy import masked, masked_as
@@ -39,9 +40,18 @@ class Contents:
     @cached_property
     def codec(self) -> Codec:
         """Reads the events of the project, in internal topics of relays, too."""
+        return self._codec_of(self.classes.values())
+
+    @cached_property
+    def lifting(self) -> Codec:
+        """Reads them as `codec` does, those of a class that another one has replaced as events of that."""
+        replaced = {lifted_by(one) for one in self.classes.values()}
+        return self._codec_of(one for one in self.classes.values() if one not in replaced)
+
+    def _codec_of(self, classes: Iterable[type[Event]]) -> Codec:
         log = self._project.log
-        classes = (one for one in self.classes.values() if one.contract.topic)
-        return Codec(self._project.registry, classes, log.cluster_id(), topics=sources_of(log))
+        known = [one for one in classes if one.contract.topic]
+        return Codec(self._project.registry, known, log.cluster_id(), topics=sources_of(log))
 
     def name(self, record: Record) -> str:
         """The full name of its event. Raises UnknownSchemaError and DecodeError."""

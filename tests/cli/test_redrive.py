@@ -1,11 +1,15 @@
 """`choreo dead-letters redrive | edit | drop` and `choreo parked`: from the command line, on the embedded log."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from choreo.cli.records import Bodies, read_to_end
+from choreo.events.envelope import unpack
+from choreo.events.open import open_registry
 from choreo.log.open import open_log
 from choreo.record import NewRecord, TopicPartition
 from tests.cli.conftest import Choreo
@@ -81,9 +85,6 @@ class Cafe:
         return self.rows("dead-letters", "list", *arguments)
 
     def served(self, table: str = "t1") -> list[str]:
-        from choreo.cli.records import Bodies, read_to_end
-        from choreo.events.open import open_registry
-
         with open_log("embedded:.choreo/log") as log:
             bodies = Bodies(open_registry("dir:.choreo/log/schemas"))
             found = [bodies.read(record) for record in read_to_end(log, ["cafe.served"])]
@@ -223,9 +224,6 @@ def test_an_edited_event_is_another_fact_in_the_same_story(cafe: Cafe, choreo: C
     assert cafe.served() == ["milk", "tea"]
     assert [row["state"] for row in cafe.letters()] == ["edited"]
     with open_log("embedded:.choreo/log") as log:
-        from choreo.cli.records import read_to_end
-        from choreo.events.envelope import unpack
-
         headers = [dict(record.headers)["choreo"] for record in read_to_end(log, ["cafe.orders"])]
     old, _, new = (unpack(header) for header in headers)
     assert new.causation_id == old.event_id != new.event_id
@@ -322,3 +320,45 @@ def test_records_are_emitted_to_another_topic(hasty: Cafe, choreo: Choreo) -> No
     for arguments in (("cafe.orders", "--to", "choreo.bar.changelog"), ("choreo.bar.journal",)):
         assert "of Choreo's own" in choreo("replay", "emit", *arguments, *WHY, "--yes", code=2).stderr
     assert "there is no topic nowhere" in choreo("replay", "emit", "nowhere", *WHY, code=1).stderr
+
+
+LATER = """
+
+class Wanted(Event, namespace="cafe", topic="cafe.orders", key="table"):
+    table: str
+    drinks: tuple[str, ...]
+
+    @classmethod
+    def upcast(cls, old: Ordered) -> "Wanted":
+        return cls(table=old.table, drinks=(old.drink,) * old.cups)
+
+
+class Make(Handler[Wanted]):
+    made = Store[str, tuple[str, ...]](default=())
+
+    def handle(self, order: Wanted, ctx: Context) -> Served:
+        return Served(table=order.table, drink=" and ".join(order.drinks))
+
+"""
+
+
+def test_a_letter_is_written_anew_in_the_class_that_has_replaced_its_own(hasty: Cafe, choreo: Choreo) -> None:
+    """The bytes are those of the new class; ids, key and mark are as without --upcast. What can't be lifted stays."""
+    hasty.order("latte", cups=2)
+    with open_log("embedded:.choreo/log") as log:
+        log.append([NewRecord("cafe.orders", b"t1", b"garbage")])
+    choreo(*RUN)
+    head, _, rest = CAFE.partition("def machine(")
+    _, _, tail = rest.partition("class Hear(")
+    (hasty.directory / "cafe.py").write_text(f"{head.rstrip()}\n{LATER}\nclass Hear({tail}", encoding="utf-8")
+    del sys.modules["cafe"]
+    (done,) = hasty.rows("dead-letters", "redrive", "--service", "bar", "--upcast", *WHY, "--yes")
+    assert done["redriven"] == 1
+    assert [why.partition(":")[0] for why in done["refused"]] == ["it can't be written anew"]
+    (row,) = hasty.rows("replay", "emit", "cafe.orders", "--where", "name == 'cafe.Ordered'", "--dry-run")
+    assert row["records"] == 1
+    with open_log("embedded:.choreo/log") as log:
+        last = [one for one in read_to_end(log, ["cafe.orders"]) if one.key == b"t1"][-1]
+    assert Bodies(open_registry("dir:.choreo/log/schemas")).name(last) == "cafe.Wanted"
+    choreo(*RUN)
+    assert hasty.served() == ["latte and latte"]
