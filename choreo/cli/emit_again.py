@@ -14,7 +14,7 @@ from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters, filtered
-from choreo.cli.redrive import RATE, pace
+from choreo.cli.redrive import RATE, counted, pace
 from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaError, UnknownTopicError
 from choreo.events.envelope import Ids
 from choreo.record import Record
@@ -58,7 +58,8 @@ def emit_again(
         return _looked_at(place, span, asked)
     by = desk.by
     desk.confirm(
-        project, f"up to {span.records:,} records of {', '.join(topics)} to {options['to'] or 'the same topics'}"
+        project,
+        f"up to {counted(span.records, 'record')} of {', '.join(topics)} to {options['to'] or 'the same topics'}",
     )
     operation = uuid4()
     place.operations.begin(operation, "emit", topics, by, asked)
@@ -78,8 +79,10 @@ def _emitted(desk: Desk, operation: UUID, asked: Mapping[str, str], span: Span, 
         emitted = emission.run(selection, span, told)
     desk.operations.end(operation, {"emitted": emitted, "copies": selection.copies, "unread": selection.unread})
     row = {"operation": str(operation), "emitted": emitted, "copies": selection.copies, "unread": selection.unread}
-    left_out = f"; {selection.copies:,} copies were left out" if selection.copies else ""
-    project.output.thing(row, [f"emitted {emitted:,} records again (operation {operation}){left_out}"])
+    left_out = (
+        f"; left out {counted(selection.copies, 'record')} that had been put there again" if selection.copies else ""
+    )
+    project.output.thing(row, [f"emitted {counted(emitted, 'record')} again (operation {operation}){left_out}"])
     return 0
 
 

@@ -44,22 +44,22 @@ class Line:
         self.service, self.key, self.head, self.waiting = service, key, head, 1
 
     @property
-    def held(self) -> bool:
+    def given_up(self) -> bool:
         """Whether it waits for an operator."""
         return self.head.until == NEVER
 
 
 @command("list")
 @click.argument("services", nargs=-1, metavar="[SERVICE...]")
-@click.option("--held", is_flag=True, help="Only those that wait for an operator.")
+@click.option("--given-up", is_flag=True, help="Only those that wait for an operator.")
 @LIMIT
-def list_parked(project: Project, services: Sequence[str], held: bool, limit: int | None) -> None:
+def list_parked(project: Project, services: Sequence[str], given_up: bool, limit: int | None) -> None:
     """Every key whose events wait behind one that failed: which one, how many wait, until when.
 
     UNTIL is when it is tried again; `an operator` where only choreo parked release or drop lets it go on.
     """
     contents = Contents(project)
-    lines = (line for line in _lines(project, services) if line.held or not held)
+    lines = (line for line in _lines(project, services) if line.given_up or not given_up)
     rows = (_row(line, contents) for line in islice(lines, limit))
     project.output.listing(rows, COLUMNS, empty="no key waits")
 
@@ -103,10 +103,10 @@ def drop_keys(project: Project, keys: Sequence[str], services: Sequence[str], de
 
 def _free(project: Project, keys: Sequence[str], services: Sequence[str], ordered_by: Ordered, *, drop: bool) -> int:
     desk = Desk(project)
-    held = [line for line in _lines(project, services) if line.held and line.key.decode(errors="replace") in keys]
+    held = [line for line in _lines(project, services) if line.given_up and line.key.decode(errors="replace") in keys]
     for key in keys:
         if all(line.key != key.encode() for line in held):
-            raise ConfigError(f"the key {key} waits for no operator", hint="choreo parked list --held")
+            raise ConfigError(f"the key {key} waits for no operator", hint="choreo parked list --given-up")
     for line in held:
         if line.head.record is None:
             raise ConfigError(
@@ -187,10 +187,10 @@ def _row(line: Line, contents: Contents) -> dict[str, Any]:
         "event": _name(head, contents),
         "waiting": line.waiting,
         "attempts": head.attempts,
-        "until": "an operator" if line.held else again_at,
+        "until": "an operator" if line.given_up else again_at,
         "error": head.error.partition("\n")[0] or None,
         "position": str(head.record.position) if head.record else None,
-        "held": line.held,
+        "given_up": line.given_up,
     }
 
 

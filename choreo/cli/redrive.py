@@ -14,6 +14,7 @@ from choreo.cli.desk import Desk as Ordered
 from choreo.cli.desk import ordered
 from choreo.cli.letters import Desk, Wanted, row_of, service_of
 from choreo.cli.options import command
+from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters, filtered
 from choreo.clock import SystemClock
@@ -43,6 +44,8 @@ class Order:
     written: Callable[[Letter, UUID], NewRecord | None]
     states: Sequence[str] = ("open",)
     rate: float | None = None
+    put_back: bool = True
+    """Whether anything is put on the log for a letter."""
     asked: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +85,7 @@ def drop_letters(
 
     Where the later events of its key wait behind one, they still do: choreo parked drop lets them go on.
     """
-    order = Order("drop", "dropped", services, ids, filters, lambda letter, operation: None)
+    order = Order("drop", "dropped", services, ids, filters, lambda letter, operation: None, put_back=False)
     return carry_out(Desk(project), order, desk)
 
 
@@ -111,14 +114,16 @@ def carry_out(desk: Desk, order: Order, ordered: Ordered) -> int:
         project.output.listing([], COLUMNS, empty="no dead letters like this")
         return 0
     if count > 1:
-        ordered.confirm(project, f"{order.kind} {count:,} dead letters of {', '.join(services)}")
+        ordered.confirm(project, f"{order.kind}: {counted(count, 'dead letter')} of {', '.join(services)}")
     operation = uuid4()
     asked = order.filters.asked | order.asked | ({"ids": " ".join(order.ids)} if order.ids else {})
     desk.operations.begin(operation, order.kind, services, ordered.by, asked)
     settled, refused = _done(desk, order, ordered, operation, services)
     desk.operations.end(operation, {order.outcome: settled, "refused": sum(refused.values())})
     row = {"operation": str(operation), order.outcome: settled, "refused": refused}
-    lines = [f"{order.outcome} {settled:,} dead letters (operation {operation})"]
+    lines = [f"{order.outcome} {counted(settled, 'dead letter')} (operation {operation})"]
+    if settled and order.put_back and not (project.output.as_json or project.output.quiet):
+        note("its service takes up what was put back when it runs; what fails again is a dead letter again")
     project.output.thing(row, [*lines, *(f"refused {number:,}: {why}" for why, number in refused.items())])
     return FOUND if refused and not settled else 0
 
@@ -186,6 +191,11 @@ def _done(
         for why, number in done.refused.items():
             refused[why] = refused.get(why, 0) + number
     return settled, refused
+
+
+def counted(number: int, what: str) -> str:
+    """`1 record`, `2,000 records`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def pace(rate: float | None, wait: Callable[[float], None] = time.sleep) -> Callable[[int], None]:

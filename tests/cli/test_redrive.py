@@ -166,7 +166,7 @@ def test_only_what_the_filters_say_is_redriven(hasty: Cafe, choreo: Choreo) -> N
     assert len(hasty.letters("--limit", "2")) == 2
     before = hasty.ends()
     arguments = ("--where", "event.drink == 'latte'", *WHY)
-    assert "about redrive 2 dead letters of bar" in choreo("dead-letters", "redrive", *arguments, code=2).stderr
+    assert "about redrive: 2 dead letters of bar" in choreo("dead-letters", "redrive", *arguments, code=2).stderr
     assert hasty.ends() == before
     files = hasty.files()
     choreo("dead-letters", "redrive", *arguments, "--yes")
@@ -263,7 +263,7 @@ def test_parked_keys_are_listed_shown_and_released(cafe: Cafe, choreo: Choreo) -
     """What was given up is handled again, then what waits behind it; its letter is settled."""
     cafe.order("latte", "tea")
     cafe.order("water", table="t2")
-    (row,) = cafe.rows("parked", "list", "--held")
+    (row,) = cafe.rows("parked", "list", "--given-up")
     assert (row["key"], row["event"], row["waiting"], row["until"]) == ("t1", "cafe.Ordered", 2, "an operator")
     shown = choreo("parked", "show", "t1").stdout
     assert "latte" in shown

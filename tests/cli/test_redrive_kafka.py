@@ -41,7 +41,7 @@ def test_a_redrive_that_is_killed_goes_on_without_duplicates(directory: Path, ch
 
 @pytest.mark.kafka
 def test_the_same_on_kafka(directory: Path, choreo: Choreo, kafka_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed and given again, every letter goes in once, in order; what is emitted to another topic leaves copies out."""
+    """Every letter goes in once, in order; what is emitted to another topic leaves copies out."""
     monkeypatch.setenv("CHOREO_LOG_URL", kafka_url)
     cafe = cafe_in(directory, choreo, "skip")
     cafe.broken(*DRINKS)

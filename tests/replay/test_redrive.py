@@ -184,13 +184,16 @@ def test_what_is_to_be_dropped_and_waits_nowhere_is_let_go() -> None:
 
 
 def test_a_copy_for_everybody_is_handled_by_everybody() -> None:
-    """A mark without a service leaves out nobody."""
+    """A mark without a service leaves out nobody; what follows is the same event once more, and bears no mark."""
     kitchen = Kitchen(Hurry)
     with burning("soup"):
         kitchen.order("soup")
     (letter,) = kitchen.letters()
     kitchen.put(letter, Again(FIRST.bytes))
-    assert (kitchen.served(), kitchen.heard()) == (["soup"], ["soup", "soup"])
+    kitchen.put(letter, Again(FIRST.bytes))
+    assert (kitchen.served(), kitchen.heard()) == (["soup", "soup"], ["soup", "soup", "soup"])
+    one, other = kitchen.ids("kitchen.served")
+    assert (one.event_id, one.again) == (other.event_id, None)
 
 
 def test_a_letter_whose_topic_is_gone_and_one_of_a_timer_stay_with_a_clear_answer() -> None:
