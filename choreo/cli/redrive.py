@@ -69,7 +69,9 @@ def redrive_letters(project: Project, ids: Sequence[str], filters: RecordFilters
 
     asked = {name: "true" for name in ("upcast", "once_more") if options[name]}
     states = () if options["once_more"] else ("open",)
-    order = Order("redrive", "redriven", options["services"], ids, filters, written, states, options["rate"], asked)
+    order = Order(
+        "redrive", "redriven", options["services"], ids, filters, written, states, options["rate"], asked=asked
+    )
     return carry_out(letters, order, desk)
 
 

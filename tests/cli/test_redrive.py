@@ -12,6 +12,8 @@ from choreo.events.envelope import unpack
 from choreo.events.open import open_registry
 from choreo.log.open import open_log
 from choreo.record import NewRecord, TopicPartition
+from choreo.replay.operations import Operations
+from choreo.resilience.operations import LettersSettled, Operation, OperationBegan, OperationEnded
 from tests.cli.conftest import Choreo
 
 CAFE = '''
@@ -89,6 +91,11 @@ class Cafe:
             bodies = Bodies(open_registry("dir:.choreo/log/schemas"))
             found = [bodies.read(record) for record in read_to_end(log, ["cafe.served"])]
         return [str(one["drink"]) for one in found if one["table"] == table]
+
+    def operations(self) -> list[Operation]:
+        """What operators did, as the log tells it."""
+        with open_log("embedded:.choreo/log") as log:
+            return list(Operations(log, open_registry("dir:.choreo/log/schemas"), lambda: 0).events())
 
     def ends(self) -> dict[str, int]:
         """How much lies on each topic, and what each service has committed."""
@@ -175,6 +182,15 @@ def test_only_what_the_filters_say_is_redriven(hasty: Cafe, choreo: Choreo) -> N
         "cafe.orders", "choreo.operations",
     }  # fmt: skip
     assert hasty.files() == files
+    began, settled, ended = hasty.operations()
+    assert isinstance(began, OperationBegan)
+    assert (began.kind, began.subjects, began.who, began.why) == ("redrive", ("bar",), "ada", WHY[1])
+    assert began.asked == {"where": "event.drink == 'latte'"}
+    assert isinstance(settled, LettersSettled)
+    assert (settled.outcome, len(settled.letters)) == ("redriven", 2)
+    assert isinstance(ended, OperationEnded)
+    assert ended.counts == {"redriven": 2, "refused": 0}
+    assert began.operation == settled.operation == ended.operation
     choreo(*RUN)
     assert (hasty.served("t1"), hasty.served("t2")) == (["latte"], ["latte"])
     states = [(row["key"], row["state"]) for row in hasty.letters()]
