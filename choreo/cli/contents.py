@@ -8,7 +8,7 @@ from typing import Any
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies
 from choreo.cli.targets import Finder
-from choreo.errors import ConfigError
+from choreo.errors import ChoreoError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.events.upcasting import lifted_by
@@ -29,11 +29,11 @@ class Contents:
 
     @cached_property
     def classes(self) -> Mapping[str, type[Event]]:
-        """The event classes of the project, by full name; none where there is no project here."""
+        """The event classes of the project, by full name; none where it can't be loaded here."""
         finder = Finder(self._project.config, Path.cwd())
         try:
             finder.find([])
-        except ConfigError:
+        except ChoreoError:
             return {}
         return finder.catalogue()
 

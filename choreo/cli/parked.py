@@ -120,7 +120,7 @@ def _free(project: Project, keys: Sequence[str], services: Sequence[str], ordere
         raise ConfigError("the dead letters of what was given up are gone", why="their topic has been cut or deleted")
 
     def written(letter: Letter, operation: UUID) -> NewRecord:
-        return again(letter, operation, desk.topics(), drop=drop)
+        return again(letter, operation, desk.topics(), "drop" if drop else "handle")
 
     kind, outcome = ("drop parked", DROPPED) if drop else ("release", REDRIVEN)
     named = {"keys": " ".join(keys)}

@@ -29,7 +29,20 @@ from choreo.resilience.operations import Outcome
 FOUND = 1
 COLUMNS = ["id", "service", "event", "key", "cause", "at", "outcome"]
 SERVICE = click.option("--service", "services", multiple=True, help="Only letters of this service.")
-RATE = click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N records/s.")
+
+
+class PerSecond(click.ParamType):
+    """`50`, or `50/s`."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """So many a second."""
+        number: float = click.FloatRange(min=0, min_open=True).convert(str(value).removesuffix("/s"), param, ctx)
+        return number
+
+
+RATE = click.option("--rate", type=PerSecond(), metavar="N/s", help="At most so many records a second.")
 
 
 @dataclass

@@ -13,8 +13,7 @@ Layout, big endian, version 1:
     u16  attempt (absent: 1)
     text saga name, u32 saga version, text saga step (65535 as its length: no step)
     text key id
-    16 B operation, u8 wish, text service: again, see `Again` (wish 0: handle it, 1: drop what waits; an empty service:
-         everybody)
+    16 B operation, u8 wish, text service: again, see `Again` (a wish is its place in WISHES, from 0; no service: all)
     last, up to the end: correlation_id, UTF-8
 
 A text is a u16 length in bytes, then UTF-8. Headers in plain text (`choreo-event-id` ...) are in `plain.py`.
@@ -25,7 +24,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha1
 from struct import Struct
 from struct import error as StructError
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from choreo.errors import DecodeError, PublishError, because
@@ -55,17 +54,22 @@ _UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
 E = TypeVar("E", bound=Event, covariant=True)
 
 
+Wish = Literal["handle", "drop", "replace"]
+WISHES: tuple[Wish, ...] = ("handle", "drop", "replace")
+
+
 class Again(NamedTuple):
     """The mark of a record that an operator put on the log once more, and that is no news.
 
     `operation` is the id of the event that tells who did it and why (16 bytes). Of the services only `only` is meant,
-    where it is not empty: the others pass over the record. `drop` asks it not to handle the event, but to let go of the
-    one like it that waits for an operator at the head of its key's line.
+    where it is not empty: the others pass over the record. Where the same event waits for an operator at the head of
+    its key's line, this record takes its place; with the wish `replace` the place of its cause, which it was made from;
+    with `drop` that one leaves the line, and nothing is handled.
     """
 
     operation: bytes
     only: str = ""
-    drop: bool = False
+    wish: Wish = "handle"
 
     def meant_for(self, service: str) -> bool:
         """Whether a service is to look at the record at all."""
@@ -244,15 +248,15 @@ def _unpack_rest(data: bytes, flags: int, event_id: bytes, at: int) -> Ids:
 def _packed_again(again: Again) -> bytes:
     if len(again.operation) != 16:
         raise ValueError(f"the id of an operation has {len(again.operation)} bytes, not 16")
-    return again.operation + bytes((int(again.drop),)) + _text(again.only)
+    return again.operation + bytes((WISHES.index(again.wish),)) + _text(again.only)
 
 
 def _read_again(data: bytes, offset: int) -> tuple[Again, int]:
     operation, wish = _take(data, offset, 16), _take(data, offset + 16, 1)[0]
-    if wish > 1:
-        raise ValueError(f"what is wished for is {wish}, neither 0 nor 1")
+    if wish >= len(WISHES):
+        raise ValueError(f"its wish is {wish}, which this version does not know")
     only, offset = _read_text(data, offset + 17)
-    return Again(operation, only or "", wish == 1), offset
+    return Again(operation, only or "", WISHES[wish]), offset
 
 
 def _text(text: str) -> bytes:

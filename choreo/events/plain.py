@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import DecodeError, because
 from choreo.events.cloudevents import CloudEvents
-from choreo.events.envelope import FOREIGN, HEADER, Again, Ids, pack
+from choreo.events.envelope import FOREIGN, HEADER, WISHES, Again, Ids, pack
 from choreo.events.saga_mark import SagaMark
 from choreo.events.wire import Wire
 from choreo.record import Headers
@@ -20,7 +20,6 @@ _MILLIS_DIGITS = 11
 """Shorter digits are a date as ISO 8601 writes it without hyphens, or a time before the spring of 1970."""
 _ID_WORDS = ("event-id", "correlation-id", "causation-id", "request-id", "attempt", "at", "cancelled", "saga", "key-id")
 _ID_HEADERS = {f"choreo-{word}" for word in (*_ID_WORDS, "again")}
-_HANDLE, _DROP = "handle", "drop"
 
 
 def plain_headers(ids: Ids) -> Headers:
@@ -130,17 +129,18 @@ def _told_ids(told: Mapping[str, str], given: Ids) -> Ids:
 
 
 def _again_text(again: Again) -> str:
-    """The id of the operation; then, where one service is meant, what it should do and its name."""
+    """The id of the operation; then, where there is more to say, the wish and the service that is meant."""
     operation = str(UUID(bytes=again.operation))
-    return f"{operation} {_DROP if again.drop else _HANDLE} {again.only}" if again.only or again.drop else operation
+    return operation if again == Again(again.operation) else f"{operation} {again.wish} {again.only}"
 
 
 def _told_again(text: str) -> Again:
     operation, _, rest = text.partition(" ")
     wish, _, only = rest.partition(" ")
-    if wish not in ("", _HANDLE, _DROP):
-        raise ValueError(f"choreo-again: {wish!r} is neither {_HANDLE} nor {_DROP}")
-    return Again(UUID(operation).bytes, only, wish == _DROP)
+    for known in WISHES:
+        if known == (wish or "handle"):
+            return Again(UUID(operation).bytes, only, known)
+    raise ValueError(f"choreo-again: {wish!r} is none of {', '.join(WISHES)}")
 
 
 def _uuid(text: str, source: str) -> UUID:

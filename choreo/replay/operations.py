@@ -26,8 +26,6 @@ from choreo.resilience.operations import (
     RecordsEmitted,
 )
 
-PLACE = TopicPartition(TOPIC, 0)
-
 
 class Standing(NamedTuple):
     """What has become of a dead letter: by which operation, who did it, why and when (microseconds)."""
@@ -98,12 +96,12 @@ class Operations:
         return self._codec.encode(event, Ids(event_id, story, own, at=self._now()))
 
     def events(self) -> Iterator[Operation]:
-        """All that was written down so far, in order. Raises DecodeError for what a newer release wrote."""
-        if TOPIC not in self._log.topics():
-            return
-        for records, _ in read_up_to(self._log, self._log.starts([PLACE]), self._log.ends([PLACE])):
+        """All that was written down so far, of one operation in order; what only a newer release knows is left out."""
+        topic = self._log.topics().get(TOPIC)
+        places = [TopicPartition(TOPIC, number) for number in range(topic.partitions if topic else 0)]
+        for records, _ in read_up_to(self._log, self._log.starts(places), self._log.ends(places)):
             for record in records:
-                event = self._codec.event(record)
+                event = self._codec.event(record) if self._codec.event_class(record) else None
                 if isinstance(event, Operation):
                     yield event
 

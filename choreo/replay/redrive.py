@@ -13,6 +13,7 @@ from uuid import UUID
 from choreo.errors import FencedError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Again, Ids, caused_by, uuid8
+from choreo.events.envelope import Wish as Marked
 from choreo.events.event import Event
 from choreo.events.plain import headers_again
 from choreo.log.interface import MAX_RECORD_BYTES, Log, Topic
@@ -96,13 +97,13 @@ def _relays(name: str, service: str, topic: str) -> bool:
     return name.startswith(f"choreo.{service}.by-") and name.endswith(f".{topic}")
 
 
-def again(letter: Letter, operation: UUID, topics: Mapping[str, Topic], *, drop: bool = False) -> NewRecord:
-    """The record of a letter for its service alone, where it came from, bytes, key and ids as they were.
+def again(letter: Letter, operation: UUID, topics: Mapping[str, Topic], wish: Marked = "handle") -> NewRecord:
+    """The record of a letter for its service alone, where it came from, its bytes, key and ids as they were.
 
-    With `drop` the service lets go of what waits of it instead. Raises Refused.
+    Raises Refused.
     """
     said, ids = sound(letter, topics)
-    marked = ids._replace(again=Again(operation.bytes, said.service, drop))
+    marked = ids._replace(again=Again(operation.bytes, said.service, wish))
     headers = headers_again(letter.record.headers, marked)
     return _placed(letter.record, letter.record.value, headers, topics)
 
@@ -124,7 +125,7 @@ def edited_ids(letter: Letter, event: Event, operation: UUID, now: int) -> Ids:
         raise Refused("nobody knows which event it was")
     old = letter.ids
     made = caused_by(old, uuid8(b"edited", old.event_id, event.model_dump_json().encode()), now)
-    again = Again(operation.bytes, letter.said.service)
+    again = Again(operation.bytes, letter.said.service, "replace")
     return old._replace(event_id=made.event_id, causation_id=made.causation_id, at=made.at, again=again)
 
 

@@ -89,7 +89,7 @@ class Intake:
             again = self._codec.ids(record).again
         except DecodeError:
             return True
-        return again is None or (again.meant_for(self._plan.service.name) and not again.drop)
+        return again is None or (again.meant_for(self._plan.service.name) and again.wish != "drop")
 
     def answers(self, record: Record) -> bool:
         """Whether anybody answers it; a record that is no event is answered by a dead letter."""

@@ -37,14 +37,13 @@ def _same_story(given: Input, other: Input) -> bool:
 
 def takes_place(given: Input, head: Input) -> bool:
     """Whether `given`, which an operator put on the log again, stands for the first of its line, which was given up: it
-    is the same event, or one made from it.
+    is the same event, or was made from it to replace it.
     """
-    return (
-        given.ids.again is not None
-        and head.waiting.until == NEVER
-        and head.waiting.record is not None
-        and head.ids.event_id in (given.ids.event_id, given.ids.causation_id)
-    )
+    again = given.ids.again
+    if again is None or head.waiting.until != NEVER or head.waiting.record is None:
+        return False
+    stands_for = given.ids.causation_id if again.wish == "replace" else given.ids.event_id
+    return stands_for == head.ids.event_id
 
 
 class Precedence:
@@ -61,7 +60,7 @@ class Precedence:
         head = self._seen(self._parking.head(given.key)) if again and given.key in self._parking else None
         if again is None or head is None or not takes_place(given, head):
             return False
-        if again.drop:
+        if again.wish == "drop":
             self._parking.pop(given.key)
         else:  # calls that ended well are not made again, unless for what is another event
             kept = head.waiting.kept if head.ids.event_id == given.ids.event_id else ()

@@ -252,7 +252,7 @@ class Task:
             if self._precedence.put_in_place(given):
                 self._resume(key)
                 return
-            if given.ids.again.drop:
+            if given.ids.again.wish == "drop":
                 return
         if self.at_rest:
             self._begin(given)

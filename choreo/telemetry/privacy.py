@@ -1,14 +1,18 @@
 """What log lines and status pages leave out: fields marked `Personal`, and the inputs that a validation quotes."""
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from choreo.events.fields import PersonalMark
+from choreo.events.schema import named_types, normalised
 
 MASK = "***"
+MARK = "choreo.personal"
+"""How the Avro schema of an event marks such a field."""
 _QUOTED_INPUT = re.compile(r", input_value=.*, input_type=")
 """How pydantic quotes what a field held: on one line, as `repr` writes it."""
 
@@ -16,6 +20,13 @@ _QUOTED_INPUT = re.compile(r", input_value=.*, input_type=")
 def without_inputs(text: str) -> str:
     """The text of an error without the values that failed a validation; which field and why stays."""
     return _QUOTED_INPUT.sub(", input_type=", text) if "input_value=" in text else text
+
+
+def without(text: str, hidden: Iterable[str]) -> str:
+    """A text in which none of these words stands any more; one of a single character is left, it says nothing."""
+    for word in sorted({word for word in hidden if len(word) > 1}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", MASK, text)
+    return text
 
 
 def masked(value: object) -> object:
@@ -30,35 +41,47 @@ def masked(value: object) -> object:
     return value
 
 
-def masked_as(schema: Any, value: Any) -> Any:
-    """A value of a body as it may be shown: what the schema that it was written with marks is replaced."""
-    return _masked_as(schema, value, {})
+def masked_as(schema: Any, body: Any, hidden: list[str] | None = None) -> Any:
+    """`body` as it may be shown, by the marks of the Avro schema that it was written with, however deep they lie.
+
+    `hidden` is told the texts of what was masked. A value of a union is masked where any branch that it may be says so.
+    """
+    return _masked(normalised(schema), body, named_types(normalised(schema)), [] if hidden is None else hidden)
 
 
-def _masked_as(schema: Any, value: Any, named: dict[str, Any]) -> Any:
-    if isinstance(schema, str):
-        return _masked_as(named[schema], value, named) if schema in named else value
-    if isinstance(schema, list):  # of a union only the branch of a record, list or table can hide anything
+def _masked(schema: Any, value: Any, named: Mapping[str, Any], hidden: list[str]) -> Any:
+    schema = named.get(schema, schema) if isinstance(schema, str) else schema
+    if isinstance(schema, list):
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Mapping):
+            value = value[1]  # a record of a union of several: fastavro gives its name with it
         for branch in schema:
-            value = _masked_as(branch, value, named)
+            value = _masked(branch, value, named, hidden)
         return value
-    if schema["type"] == "record":
-        full = f"{schema['namespace']}.{schema['name']}" if schema.get("namespace") else schema["name"]
-        named |= {full: schema, schema["name"]: schema}
-        if not isinstance(value, dict):
-            return value
-        shown = dict(value)
-        for field in schema["fields"]:
-            if field["name"] in shown:
-                hidden = field.get("choreo.personal", False)
-                part = shown[field["name"]]
-                shown[field["name"]] = MASK if hidden else _masked_as(field["type"], part, named)
-        return shown
-    if schema["type"] == "array" and isinstance(value, list | tuple):
-        return [_masked_as(schema["items"], part, named) for part in value]
-    if schema["type"] == "map" and isinstance(value, dict):
-        return {key: _masked_as(schema["values"], part, named) for key, part in value.items()}
-    return _masked_as(schema["type"], value, named) if isinstance(schema["type"], dict | list) else value
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, Mapping) and "fields" in schema:
+        marked = {field["name"] for field in schema["fields"] if field.get(MARK)}
+        hidden += [text for name in marked & value.keys() for text in _texts(value[name])]
+        kinds = {field["name"]: field["type"] for field in schema["fields"]}
+        return {
+            name: MASK if name in marked else _masked(kinds.get(name, "null"), part, named, hidden)
+            for name, part in value.items()
+        }
+    if isinstance(value, Mapping) and "values" in schema:
+        return {name: _masked(schema["values"], part, named, hidden) for name, part in value.items()}
+    if isinstance(value, list | tuple) and "items" in schema:
+        return [_masked(schema["items"], part, named, hidden) for part in value]
+    return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The values in what is personal, as texts."""
+    if isinstance(value, Mapping):
+        yield from (text for part in value.values() for text in _texts(part))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (text for part in value for text in _texts(part))
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 class Shown:

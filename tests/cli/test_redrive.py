@@ -311,7 +311,7 @@ def test_records_are_emitted_again_and_a_dry_run_says_who_would_handle_them(hast
     (row,) = hasty.rows("replay", "emit", "cafe.orders", "--where", "event.drink != 'milk'", "--dry-run")
     assert (row["event"], row["records"], row["handled_by"]) == ("cafe.Ordered", 2, ["bar", "till"])
     assert hasty.ends() == before
-    emit = ("replay", "emit", "cafe.orders", *WHY, "--yes", "--rate", "1000")
+    emit = ("replay", "emit", "cafe.orders", *WHY, "--yes", "--rate", "1000/s")
     (done,) = hasty.rows(*emit, "--where", "event.drink != 'milk'")
     assert (done["emitted"], done["copies"]) == (2, 0)
     (done,) = hasty.rows(*emit, "--limit", "3")

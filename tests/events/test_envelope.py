@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choreo.errors import DecodeError, PublishError
-from choreo.events.envelope import Again, Ids, caused_by, derive_id, foreign_ids, pack, unpack, uuid8
+from choreo.events.envelope import WISHES, Again, Ids, caused_by, derive_id, foreign_ids, pack, unpack, uuid8
 from choreo.events.plain import headers_again, plain_headers, plain_ids
 from choreo.events.saga_mark import SagaMark
 from choreo.record import Record
@@ -18,7 +18,7 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
 wide = st.binary(min_size=16, max_size=16)
 text = st.text(st.characters(codec="utf-8"), max_size=40)
 sagas = st.builds(SagaMark, name=text, version=st.integers(0, 2**32 - 1), step=st.none() | text)
-agains = st.builds(Again, wide, text, st.booleans())
+agains = st.builds(Again, wide, text, st.sampled_from(WISHES))
 ids = st.builds(
     Ids, wide, text, st.none() | wide, st.none() | wide, st.integers(0, 2**16 - 1), st.integers(-(2**63), 2**63 - 1),
     st.booleans(), st.none() | sagas, st.none() | text, st.none() | agains,
@@ -46,7 +46,7 @@ def test_the_layout_is_what_other_languages_were_told() -> None:
     every = Ids(ID, "o1", OTHER, ID, 2, 5, True, SagaMark(name="s", version=3, step="pay"), "k")
     tail = OTHER + ID + b"\0\x02" + b"\0\x01s" + b"\0\0\0\x03" + b"\0\x03pay" + b"\0\x01k" + b"o1"
     assert pack(every) == b"\x01\x3f" + ID + b"\0\0\0\0\0\0\0\x05" + tail
-    once_more = Ids(ID, "o1", again=Again(OTHER, "pay", drop=True))
+    once_more = Ids(ID, "o1", again=Again(OTHER, "pay", "drop"))
     assert pack(once_more) == b"\x01\x40" + ID + bytes(8) + OTHER + b"\x01" + b"\0\x03pay" + b"o1"
     assert pack(Ids(ID, "o1", again=Again(OTHER))) == b"\x01\x40" + ID + bytes(8) + OTHER + b"\0" + b"\0\0" + b"o1"
     no_step = Ids(ID, "", saga=SagaMark(name="s", version=3, step=None))
@@ -78,7 +78,7 @@ def test_a_later_version_is_told_as_such(data: bytes) -> None:
         b"\x01",
         b"\x01\x01" + bytes(24) + b"short",
         b"\x01\x00" + bytes(24) + b"\xff",
-        b"\x01\x40" + bytes(40) + b"\2\0\0",
+        b"\x01\x40" + bytes(40) + b"\3\0\0",
     ],
 )
 def test_a_broken_header_is_a_decode_error(data: bytes) -> None:
@@ -176,7 +176,7 @@ def test_a_record_put_on_the_log_again_keeps_all_that_it_carried(
 
 def test_what_a_text_header_wishes_for_must_be_known() -> None:
     """A wish of a later version is no wish of this one."""
-    with pytest.raises(DecodeError, match="neither handle nor drop"):
+    with pytest.raises(DecodeError, match="none of handle, drop, replace"):
         plain_ids(
             [("choreo-again", f"{UUID(int=1)} burn pay".encode())], foreign_ids("c", Record("t", 0, 0, 0, None, None))
         )

@@ -3,7 +3,7 @@
 import pytest
 
 from choreo.errors import FencedError
-from choreo.events.envelope import Again
+from choreo.events.envelope import Again, caused_by
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
 from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, burning
@@ -160,9 +160,24 @@ def test_what_was_given_up_is_dropped_and_its_key_goes_on() -> None:
     with burning("soup"):
         kitchen.order("soup", "fish")
     (letter,) = kitchen.letters()
-    kitchen.put(letter, Again(FIRST.bytes, "cook", drop=True))
+    kitchen.put(letter, Again(FIRST.bytes, "cook", "drop"))
     assert kitchen.served() == ["fish"]
     assert kitchen.heard() == ["soup", "fish"]
+    assert kitchen.verdict().clean
+
+
+def test_an_effect_of_what_was_given_up_does_not_take_its_place() -> None:
+    """Only what an operator made from it to replace it does: another event that it caused waits behind it."""
+    kitchen = Kitchen()
+    with burning("soup"):
+        kitchen.order("soup", "fish")
+    (letter,) = kitchen.letters()
+    assert letter.ids is not None
+    effect = caused_by(letter.ids, b"e" * 16, kitchen.clock.now())
+    kitchen.put(letter._replace(ids=effect), Again(FIRST.bytes, "cook"))
+    assert kitchen.served() == []
+    kitchen.put(letter._replace(ids=effect._replace(event_id=b"f" * 16)), Again(FIRST.bytes, "cook", "replace"))
+    assert kitchen.served() == ["soup", "fish", "soup"]
     assert kitchen.verdict().clean
 
 
@@ -172,7 +187,7 @@ def test_what_is_to_be_dropped_and_waits_nowhere_is_let_go() -> None:
     with burning("soup"):
         kitchen.order("soup", "fish")
     (letter,) = kitchen.letters()
-    drop = Again(FIRST.bytes, "cook", drop=True)
+    drop = Again(FIRST.bytes, "cook", "drop")
     kitchen.put(letter, drop)
     kitchen.put(letter, drop)
     with burning("stew"):
