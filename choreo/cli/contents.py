@@ -1,6 +1,7 @@
 """What records hold, for somebody who only looks: by the schemas in the registry, else by the project's classes."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ from typing import Any
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies
 from choreo.cli.targets import Finder
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, DecodeError, UnknownSchemaError
 from choreo.events.codec import Codec
 from choreo.events.event import Event
 from choreo.events.upcasting import lifted_by
 from choreo.record import Record
 from choreo.replay.letters import sources_of
-from choreo.telemetry.privacy import masked, masked_as
+from choreo.telemetry.privacy import MASK, masked, masked_as, without, without_inputs
 
 
 class Contents:
@@ -67,12 +68,31 @@ class Contents:
 
     def shown(self, record: Record) -> dict[str, Any]:
         """The fields of its event as they may be shown. Raises UnknownSchemaError and DecodeError."""
+        return self._masked(record, [])
+
+    def said(self, error: str, record: Record) -> str:
+        """What an error says of a record, without what is personal in it."""
+        hidden: list[str] = []
+        with suppress(DecodeError, UnknownSchemaError):
+            self._masked(record, hidden)
+        return without(without_inputs(error), hidden)
+
+    def _masked(self, record: Record, hidden: list[str]) -> dict[str, Any]:
         if _framed(record):
-            found = masked_as(self._bodies.schema(record), self._bodies.read(record))
+            found = masked_as(self._bodies.schema(record), self._bodies.read(record), hidden)
         else:
-            found = masked(self.codec.event(record))
+            event = self.codec.event(record)
+            hidden += personal_in(event)
+            found = masked(event)
         assert isinstance(found, dict), "an event has fields"
         return found
+
+
+def personal_in(event: Event) -> list[str]:
+    """The texts of its own fields that are masked."""
+    shown = masked(event)
+    assert isinstance(shown, dict), "an event has fields"
+    return [str(getattr(event, name)) for name, part in shown.items() if part == MASK]
 
 
 def _framed(record: Record) -> bool:

@@ -151,7 +151,7 @@ def row_of(letter: Letter, contents: Contents) -> dict[str, Any]:
         "handler": said.handler,
         "door": said.door,
         "cause": said.cause,
-        "error": said.error,
+        "error": contents.said(said.error, letter.record),
         "attempts": said.attempts,
         "at": to_datetime(said.at),
         "origin": str(said.origin) if said.origin.topic else "a timer",

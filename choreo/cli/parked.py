@@ -188,10 +188,15 @@ def _row(line: Line, contents: Contents) -> dict[str, Any]:
         "waiting": line.waiting,
         "attempts": head.attempts,
         "until": "an operator" if line.given_up else again_at,
-        "error": head.error.partition("\n")[0] or None,
+        "error": _error(head, contents) or None,
         "position": str(head.record.position) if head.record else None,
         "given_up": line.given_up,
     }
+
+
+def _error(waiting: Waiting, contents: Contents) -> str:
+    error = waiting.error if waiting.record is None else contents.said(waiting.error, waiting.record)
+    return error.partition("\n")[0]
 
 
 def _name(waiting: Waiting, contents: Contents) -> str:
