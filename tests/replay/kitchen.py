@@ -68,6 +68,12 @@ class Hurry(Cook):
     retry = Retry(attempts=1, then="skip")
 
 
+class Patient(Cook):
+    """Tries again after a minute."""
+
+    retry = Retry(attempts=4, wait_s=60)
+
+
 class Hear(Handler[Ordered]):
     heard = Store[str, tuple[str, ...]](default=())
 

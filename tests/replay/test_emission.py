@@ -96,6 +96,12 @@ def test_what_is_selected_goes_in_up_to_the_limit_also_after_an_interruption(kit
     assert [one.value for one in records[MANY:]] == [one.value for one in records[: 2 * BATCH_RECORDS : 2]]
 
 
+def test_a_limit_counts_over_all_that_is_read(kitchen: Kitchen) -> None:
+    """It may be reached in the middle of a later batch: so many and no more."""
+    assert Copying(kitchen, limit=BATCH_RECORDS + 10).run() == BATCH_RECORDS + 10
+    assert len(kitchen.records("kitchen.orders")) == MANY + BATCH_RECORDS + 10
+
+
 def test_to_another_topic_the_key_chooses_the_partition(kitchen: Kitchen) -> None:
     """It may have another number of them; the source is as it was."""
     kitchen.log.create_topics([TopicSpec("elsewhere", 3)])

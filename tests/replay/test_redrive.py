@@ -1,12 +1,16 @@
 """Redriving dead letters: for the service that gave up on them alone, once, in order, however it is interrupted."""
 
+from dataclasses import replace
+
 import pytest
 
 from choreo.errors import FencedError
 from choreo.events.envelope import Again, caused_by
+from choreo.events.plain import headers_again
+from choreo.log.interface import TopicSpec
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
-from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, burning
+from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, Patient, burning
 
 
 def states(kitchen: Kitchen) -> list[str]:
@@ -166,6 +170,43 @@ def test_what_was_given_up_is_dropped_and_its_key_goes_on() -> None:
     assert kitchen.verdict().clean
 
 
+def test_what_is_still_tried_again_keeps_its_place() -> None:
+    """Only what was given up is replaced: a copy of an event that waits for its next attempt waits behind it."""
+    kitchen = Kitchen(Patient)
+    with burning("soup"):
+        kitchen.order("soup")
+    (record,), (ids,) = kitchen.records("kitchen.orders"), kitchen.ids("kitchen.orders")
+    mark = Again(FIRST.bytes, "cook")
+    kitchen.append(
+        [NewRecord(record.topic, record.key, record.value, headers_again(record.headers, ids._replace(again=mark)))]
+    )
+    assert kitchen.served() == []
+    kitchen.wait(61)
+    assert kitchen.served() == ["soup", "soup"]
+    assert Cook.repeated == [None, None, None, FIRST]
+
+
+def test_letters_go_back_in_the_order_in_which_they_were_given_up() -> None:
+    """Wherever they lie: by when that was, and in one reading of the clock by when their events were emitted."""
+    kitchen = Kitchen(Hurry)
+    dishes = ["c0", "c1", "c2", "c3"]
+    with burning(*dishes):
+        kitchen.order(*dishes)
+    letters = kitchen.letters()
+    for letter, (partition, given_up, emitted) in zip(
+        letters, [(1, 9, 0), (0, 9, 1), (0, 7, 5), (1, 8, 5)], strict=True
+    ):
+        assert letter.said is not None
+        assert letter.ids is not None
+        headers = headers_again(letter.record.headers, letter.ids._replace(at=emitted))
+        said = replace(letter.said, at=given_up).records(
+            letter.record._replace(headers=headers), "choreo.cook.dead-letters"
+        )
+        kitchen.append([record._replace(partition=partition) for record in said])
+    kitchen.redrive(lambda letter: letter.said is not None and letter.said.at < 10)
+    assert kitchen.served() == ["c2", "c3", "c0", "c1"]
+
+
 def test_an_effect_of_what_was_given_up_does_not_take_its_place() -> None:
     """Only what an operator made from it to replace it does: another event that it caused waits behind it."""
     kitchen = Kitchen()
@@ -211,21 +252,36 @@ def test_a_copy_for_everybody_is_handled_by_everybody() -> None:
     assert (one.event_id, one.again) == (other.event_id, None)
 
 
-def test_a_letter_whose_topic_is_gone_and_one_of_a_timer_stay_with_a_clear_answer() -> None:
-    """Both are refused with the reason; the others are redriven."""
+def test_a_letter_that_can_not_be_put_back_stays_with_a_clear_answer() -> None:
+    """A timer's, one whose topic is gone, one kept for a relay's reader, one without ids; the others are redriven."""
     kitchen = Kitchen(Hurry)
+    kitchen.log.create_topics([TopicSpec("choreo.cook.by-dish.kitchen.orders", 2)])
     with burning("soup"):
         kitchen.order("soup")
     (letter,) = kitchen.letters()
     assert letter.said is not None
-    for topic in ("kitchen.closed", ""):
-        said = letter.said.__class__(**(vars(letter.said) | {"origin": letter.said.origin._replace(topic=topic)}))
+    for topic, offset in (("kitchen.closed", 0), ("", -1), ("kitchen.orders", -1)):
+        said = replace(letter.said, origin=letter.said.origin._replace(topic=topic, offset=offset))
         kitchen.append(said.records(letter.record, "choreo.cook.dead-letters"))
+    kitchen.append([NewRecord("kitchen.orders", b"t2", b"", [("choreo", b"broken")])])
+    kitchen.append([NewRecord("choreo.cook.dead-letters", b"t3", b"not a letter")])
     done = kitchen.redrive()
     assert done.settled == 1
-    assert sorted(why.partition(":")[0] for why in done.refused) == [
-        "it is a timer, no record", "its topic kitchen.closed is gone",
-    ]  # fmt: skip
+    assert sorted(why.partition(",")[0].partition(":")[0] for why in done.refused) == [
+        "it is a timer",
+        "it is no dead letter of this Choreo",
+        "it was kept for later",
+        "its ids can't be read",
+        "its topic kitchen.closed is gone",
+    ]
+
+
+def test_a_record_goes_back_to_the_partition_from_which_it_came() -> None:
+    """Whoever wrote it chose that, by whatever rule; its task has what belongs to it."""
+    kitchen = Kitchen()
+    kitchen.append([NewRecord("kitchen.orders", b"t1", b"garbage", partition=number) for number in (0, 1)])
+    kitchen.redrive()
+    assert sorted(one.partition for one in kitchen.records("kitchen.orders")) == [0, 0, 1, 1]
 
 
 def test_only_what_is_wanted_is_touched() -> None:
