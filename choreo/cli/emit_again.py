@@ -18,7 +18,7 @@ from choreo.cli.redrive import RATE, counted, pace
 from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaError, UnknownTopicError
 from choreo.events.envelope import Ids
 from choreo.record import Record
-from choreo.replay.emission import Emission, Selection, Span, Window, span_of
+from choreo.replay.again import Emission, Selection, Span, Window, span_of
 from choreo.replay.selection import Condition
 from choreo.runtime.plan import Plan
 

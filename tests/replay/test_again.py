@@ -11,7 +11,7 @@ from choreo.events.envelope import Again, Ids
 from choreo.log.interface import TopicSpec
 from choreo.log.partitioner import partition_of
 from choreo.record import Record, TopicPartition
-from choreo.replay.emission import BATCH_RECORDS, Emission, Selection, Span, Window, span_of
+from choreo.replay.again import BATCH_RECORDS, Emission, Selection, Span, Window, span_of
 from tests.replay.kitchen import BY, Hurry, Kitchen
 
 OPERATION = UUID(int=7)
