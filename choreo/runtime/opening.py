@@ -12,6 +12,7 @@ from choreo.runtime.live import LiveTask
 from choreo.runtime.observer import Restored, Restoring, StoreWiped
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
+from choreo.runtime.snapshots import forget_snapshots
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.state.meta import facts_of, fresh_meta, read_meta, wipe_reason
@@ -45,6 +46,7 @@ class Opening:
         if reason is not None:
             self._observer.saw(StoreWiped(plan.service.name, partition, reason, now))
             self._backend.wipe()
+            forget_snapshots(site.backends.snapshots(f"{plan.service.name}-{partition}"))
             meta = None
         self._fresh = fresh_meta(facts, options.build)
         self._clock = site.clock

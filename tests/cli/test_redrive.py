@@ -322,6 +322,7 @@ def test_records_are_emitted_again_and_a_dry_run_says_who_would_handle_them(hast
     assert "has ended" in choreo("replay", "emit", "--resume", done["operation"][:8], code=2).stderr
     choreo(*RUN)
     assert hasty.served() == ["tea", "water", "milk", "tea", "water", "tea", "water", "milk"]
+    assert choreo("replay", "verify").stdout.count("clean") == 2
     with open_log("embedded:.choreo/log") as log:
         log.append([NewRecord("cafe.orders", b"t1", b"garbage", [("choreo", b"garbage")])])
     (done,) = hasty.rows(*emit)

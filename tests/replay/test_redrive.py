@@ -252,6 +252,31 @@ def test_a_copy_for_everybody_is_handled_by_everybody() -> None:
     assert (one.event_id, one.again) == (other.event_id, None)
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_replay_knows_copies_from_what_a_service_published(partitions: int) -> None:
+    """What follows from a copy was published again, what an operator put on an output topic was not: both are clean."""
+    kitchen = Kitchen(Hurry, partitions=partitions)
+    kitchen.order("soup", "fish")
+    kitchen.operations().begin(FIRST, "emit", ["kitchen.orders"], BY, {})
+    for topic in ("kitchen.orders", "kitchen.orders", "kitchen.served"):
+        for record, ids in list(zip(kitchen.records(topic), kitchen.ids(topic), strict=True))[:2]:
+            headers = headers_again(record.headers, ids._replace(again=Again(FIRST.bytes)))
+            kitchen.append([NewRecord(topic, record.key, record.value, headers)])
+    assert kitchen.served() == ["soup", "fish"] * 3 + ["soup", "fish"]
+    assert kitchen.verdict().clean
+    assert kitchen.verdict("critic").clean
+
+
+def test_a_replay_still_finds_what_nobody_published() -> None:
+    """A copy without a mark, and a copy that follows from nothing, are differences."""
+    kitchen = Kitchen(Hurry, partitions=1)
+    kitchen.order("soup")
+    kitchen.operations().begin(FIRST, "emit", ["kitchen.orders"], BY, {})
+    (record,) = kitchen.records("kitchen.served")
+    kitchen.append([NewRecord(record.topic, record.key, record.value, record.headers)])
+    assert not kitchen.verdict().clean
+
+
 def test_a_letter_that_can_not_be_put_back_stays_with_a_clear_answer() -> None:
     """A timer's, one whose topic is gone, one kept for a relay's reader, one without ids; the others are redriven."""
     kitchen = Kitchen(Hurry)
