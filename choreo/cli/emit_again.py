@@ -14,11 +14,11 @@ from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters, filtered
-from choreo.cli.redrive import RATE, counted, pace
+from choreo.cli.redrive import RATE, at_once, counted, pace
 from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaError, UnknownTopicError
 from choreo.events.envelope import Ids
 from choreo.record import Record
-from choreo.replay.again import Emission, Selection, Span, Window, span_of
+from choreo.replay.again import BATCH_RECORDS, Emission, Selection, Span, Window, span_of
 from choreo.replay.selection import Condition
 from choreo.runtime.plan import Plan
 
@@ -73,7 +73,7 @@ def _emitted(desk: Desk, operation: UUID, asked: Mapping[str, str], span: Span, 
             f"operation {operation}; where this is interrupted: choreo replay emit --resume {operation}", err=True
         )
     condition = _condition(desk, asked)
-    selection = _selection(desk, asked, condition)
+    selection = _selection(desk, asked, condition, at_once(rate, BATCH_RECORDS))
     emission = Emission(project.log, desk.operations, operation, asked.get("to"), pace(rate))
     with project.progress.of("replay emit", "records") as told:
         emitted = emission.run(selection, span, told)
@@ -100,18 +100,18 @@ def _condition(desk: Desk, asked: Mapping[str, str]) -> Condition | None:
     return Condition(asked["where"], desk.contents) if "where" in asked else None
 
 
-def _selection(desk: Desk, asked: Mapping[str, str], condition: Condition | None) -> Selection:
+def _selection(desk: Desk, asked: Mapping[str, str], condition: Condition | None, most: int) -> Selection:
     def wanted(record: Record, ids: Ids) -> bool:
         return condition is None or condition.holds(record, ids)
 
     limit = int(asked["limit"]) if "limit" in asked else None
-    return Selection(desk.project.log, desk.ids, wanted, limit)
+    return Selection(desk.project.log, desk.ids, wanted, limit, most)
 
 
 def _looked_at(desk: Desk, span: Span, asked: Mapping[str, str]) -> int:
     """How many records of which events would go where, and who of the project handles them."""
     condition = _condition(desk, asked)
-    selection, counted = _selection(desk, asked, condition), Counter[tuple[str, str]]()
+    selection, counted = _selection(desk, asked, condition, BATCH_RECORDS), Counter[tuple[str, str]]()
     with desk.project.progress.of("replay emit", "records") as told:
         for batch, reached in selection.batches(span):
             counted.update((one.record.topic, _name(desk, one.record)) for one in batch)

@@ -188,7 +188,7 @@ def _done(
         return True
 
     redrive = Redrive(desk.project.log, desk.operations, desk.letters, desk.scratch)
-    most = BATCH_RECORDS if order.rate is None else max(1, min(BATCH_RECORDS, round(order.rate)))
+    most = at_once(order.rate, BATCH_RECORDS)
     settled, refused = 0, dict[str, int]()
     for service in services:
         wish = Wish(
@@ -211,6 +211,11 @@ def _done(
 def counted(number: int, what: str) -> str:
     """`1 record`, `2,000 records`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def at_once(rate: float | None, most: int) -> int:
+    """How many records go into one transaction: of a limited rate, those of a second."""
+    return most if rate is None else max(1, min(most, round(rate)))
 
 
 def pace(rate: float | None, wait: Callable[[float], None] = time.sleep) -> Callable[[int], None]:

@@ -61,7 +61,8 @@ class Chosen(NamedTuple):
 class Selection:
     """Reads a span and answers which records of it are meant.
 
-    Records that were put on the log again themselves are not: they are copies of what lies there, too.
+    Records that were put on the log again themselves are not: they are copies of what lies there, too. `most` records
+    are looked at before the next transaction.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Selection:
         ids: Callable[[Record], Ids],
         wanted: Callable[[Record, Ids], bool],
         limit: int | None = None,
+        most: int = BATCH_RECORDS,
     ) -> None:
-        self._log, self._read_ids, self._wanted, self._limit = log, ids, wanted, limit
+        self._log, self._read_ids, self._wanted, self._limit, self._most = log, ids, wanted, limit, most
         self.read = 0
         """Records that were looked at."""
         self.copies = 0
@@ -83,7 +85,7 @@ class Selection:
         """Those that are meant, each time with the offsets from which it goes on. `chosen`: of the limit, so many are
         used up. A batch may be empty.
         """
-        for records, reached in read_up_to(self._log, span.start, span.end, BATCH_RECORDS):
+        for records, reached in read_up_to(self._log, span.start, span.end, self._most):
             found: list[Chosen] = []
             for record in records:
                 self.read += 1

@@ -265,6 +265,18 @@ def test_what_is_personal_stays_as_it_was_while_somebody_edits_the_rest(hasty: C
     assert hasty.served() == ["milk"]
 
 
+def test_an_editor_opens_the_event(hasty: Cafe, choreo: Choreo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves is put back; where it changes nothing, nothing is."""
+    hasty.order("latte")
+    (letter,) = hasty.letters()
+    monkeypatch.setenv("EDITOR", "true")
+    assert "nothing is changed" in choreo("dead-letters", "edit", letter["id"], *WHY, code=2).stderr
+    monkeypatch.setenv("EDITOR", "sed -i s/latte/milk/")
+    choreo("dead-letters", "edit", letter["id"], *WHY)
+    choreo(*RUN)
+    assert hasty.served() == ["milk"]
+
+
 def test_a_dropped_letter_is_nobodys_affair_any_more(hasty: Cafe, choreo: Choreo) -> None:
     """Nothing is put on a topic of events; it says who dropped it, and why."""
     hasty.order("latte")
