@@ -51,7 +51,7 @@ def emit_again(
         return _resumed(place, resume, options["rate"])
     _check(place, topics, options["to"])
     window = _window(filters, options["offset"])
-    span = span_of(project.log, topics, window)
+    span = span_of(project.past, topics, window)
     asked = filters.asked | {"topics": " ".join(topics), "span": span.dump()}
     asked |= {"to": options["to"]} if options["to"] else {}
     if desk.dry_run:
@@ -105,7 +105,7 @@ def _selection(desk: Desk, asked: Mapping[str, str], condition: Condition | None
         return condition is None or condition.holds(record, ids)
 
     limit = int(asked["limit"]) if "limit" in asked else None
-    return Selection(desk.project.log, desk.ids, wanted, limit, most)
+    return Selection(desk.project.past, desk.ids, wanted, limit, most)
 
 
 def _looked_at(desk: Desk, span: Span, asked: Mapping[str, str]) -> int:

@@ -83,7 +83,7 @@ class Desk:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.contents = Contents(project)
-        self.operations = Operations(project.log, project.registry, SystemClock().now)
+        self.operations = Operations(project.log, project.registry, SystemClock().now, project.past)
         self._plain = Codec(project.registry, (), project.log.cluster_id())
 
     def scratch(self) -> Scratch:
@@ -92,7 +92,7 @@ class Desk:
 
     def letters(self, settled: Settled) -> Letters:
         """A reading of them, given what has become of them."""
-        return Letters(self.project.log, self.ids, settled)
+        return Letters(self.project.past, self.ids, settled)
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record. In foreign wires they may lie in the body, which only the project's classes know."""
@@ -101,7 +101,7 @@ class Desk:
 
     def services(self, wanted: Sequence[str]) -> list[str]:
         """Those of them that have dead letters; none wanted: all. Raises ConfigError for one that has no topic."""
-        known = services_with_letters(self.project.log)
+        known = services_with_letters(self.project.past)
         for service in wanted:
             if service not in known:
                 hint = f"known: {', '.join(known) or 'none'}"

@@ -30,7 +30,8 @@ class Changes:
     """Goes along with a replay of what stands behind checkpoint `after`: on the changelog, from offset `start` on."""
 
     def __init__(self, log: Log, changelog: TopicPartition, start: int = 0, after: int = 0) -> None:
-        self._cursor = Cursor(log, changelog, start)
+        self._cursor = Cursor(log, changelog, start) if changelog.topic in log.topics() else None
+        """None where there is no changelog: an archive need not have it."""
         self._last = after
         """The last checkpoint that was compared."""
         self._ours: dict[bytes, list[bytes | None]] = {}
@@ -57,12 +58,13 @@ class Changes:
                     yield Rewritten(checkpoint, key, None, values[-1], False)
 
     def close(self) -> None:
-        self._cursor.close()
+        if self._cursor is not None:
+            self._cursor.close()
 
     def _read(self) -> tuple[int, dict[bytes, bytes | None]] | None:
         """The entries up to the next number that is left; None at the end."""
         found: dict[bytes, bytes | None] = {}
-        while (record := self._cursor.next()) is not None:
+        while self._cursor is not None and (record := self._cursor.next()) is not None:
             key, value = record.key or b"", record.value
             found[key] = value
             if key == LAST_PAGE and value is not None:

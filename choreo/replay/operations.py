@@ -49,10 +49,10 @@ class Told(NamedTuple):
 
 
 class Operations:
-    """The operations of one log. `now` answers the time in microseconds."""
+    """The operations of one log. `now` answers the time in microseconds; `past` is what is read, None: the log."""
 
-    def __init__(self, log: Log, registry: Registry, now: Callable[[], int]) -> None:
-        self._log, self._now = log, now
+    def __init__(self, log: Log, registry: Registry, now: Callable[[], int], past: Log | None = None) -> None:
+        self._log, self._now, self._past = log, now, past or log
         self._codec = Codec(registry, CLASSES, log.cluster_id())
 
     def begin(
@@ -97,9 +97,9 @@ class Operations:
 
     def events(self) -> Iterator[Operation]:
         """All that was written down so far, of one operation in order; what only a newer release knows is left out."""
-        topic = self._log.topics().get(TOPIC)
+        topic = self._past.topics().get(TOPIC)
         places = [TopicPartition(TOPIC, number) for number in range(topic.partitions if topic else 0)]
-        for records, _ in read_up_to(self._log, self._log.starts(places), self._log.ends(places)):
+        for records, _ in read_up_to(self._past, self._past.starts(places), self._past.ends(places)):
             for record in records:
                 event = self._codec.event(record) if self._codec.event_class(record) else None
                 if isinstance(event, Operation):
