@@ -15,6 +15,7 @@ from choreo.record import NewRecord, TopicPartition
 from choreo.replay.operations import Operations
 from choreo.resilience.operations import LettersSettled, Operation, OperationBegan, OperationEnded
 from tests.cli.conftest import Choreo
+from tests.cli.test_archives import SHORT, half_forgotten
 
 CAFE = '''
 """A cafe whose machine can't make what stands in broken.txt."""
@@ -394,3 +395,20 @@ def test_a_letter_is_written_anew_in_the_class_that_has_replaced_its_own(hasty: 
     assert Bodies(open_registry("dir:.choreo/log/schemas")).name(last) == "cafe.Wanted"
     choreo(*RUN)
     assert hasty.served() == ["latte and latte"]
+
+
+def test_what_the_log_no_longer_has_is_put_back_from_its_archive(hasty: Cafe, choreo: Choreo) -> None:
+    """Letters and records whose topics have been cut are found in an archive, and are put on the log itself."""
+    drinks = [f"d{number}" for number in range(8)]
+    hasty.broken(*drinks)
+    hasty.order(*drinks)
+    choreo("archives", "write", "--to", "kept")
+    half_forgotten()
+    short, archive = ("--log", f"embedded:{SHORT}"), ("--archive", "kept")
+    assert len(hasty.letters(*short)) < len(drinks)
+    assert len(hasty.letters(*short, *archive)) == len(drinks)
+    (done,) = hasty.rows("dead-letters", "redrive", "--service", "bar", *short, *archive, *WHY, "--yes")
+    assert done["redriven"] == len(drinks)
+    assert {row["state"] for row in hasty.letters(*short, *archive)} == {"redriven"}
+    (row,) = hasty.rows("replay", "emit", "cafe.orders", "--dry-run", *short, *archive)
+    assert row["records"] == len(drinks)
