@@ -163,6 +163,19 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         {
             "list": Lazy("dead_letters:list_dead_letters", "Every dead letter: which event, why, when."),
             "show": Lazy("dead_letters:show_dead_letter", "One dead letter, with its cause and what it held."),
+            "redrive": Lazy("redrive:redrive_letters", "Put dead letters where they came from once more, in order."),
+            "edit": Lazy("edit:edit_letter", "Change the event of a dead letter, then redrive it."),
+            "drop": Lazy("redrive:drop_letters", "Say that dead letters need nobody's attention."),
+        },
+    ),
+    "parked": Group(
+        "parked",
+        "Keys whose later events wait behind one that failed.",
+        {
+            "list": Lazy("parked:list_parked", "Every key that waits: behind which event, until when."),
+            "show": Lazy("parked:show_parked", "What waits for one key, in order."),
+            "release": Lazy("parked:release_keys", "Let keys go on with the event that was given up."),
+            "drop": Lazy("parked:drop_keys", "Let keys go on without the event that was given up."),
         },
     ),
     "replay": Group(
@@ -171,6 +184,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         {
             "verify": Lazy("replay:verify", "Redo what each service did and compare: stores, changes, events."),
             "state": Lazy("replay_state:show_state", "What stores held at any point of the past, and what changed it."),
+            "emit": Lazy("emit_again:emit_again", "Selected records once more, to their topic or to another."),
         },
     ),
     "archives": Group(
