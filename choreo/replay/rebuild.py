@@ -30,12 +30,17 @@ class Rebuild:
         self._log = log
         self._partition = partition
         self._needs = Needs(service, settings)
-        codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
-        self.task = Task(self._plan, partition, Entries(scratch), codec, self._needs)
+        self._codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
+        self.task = Task(self._plan, partition, Entries(scratch), self._codec, self._needs)
         self._scratch = scratch
         self.checkpoints = 0
         """How many there are to redo, once it runs: the number of the last one."""
         self._cursors: dict[str, Cursor] = {}
+
+    @property
+    def erased(self) -> int:
+        """Fields that were found erased so far."""
+        return self._codec.erased
 
     def run(self) -> Iterator[tuple[Page, list[NewRecord]]]:
         """Redo one checkpoint after the other; yields each page of the journal and what it published."""

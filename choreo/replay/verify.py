@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from choreo.errors import DivergenceError
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
+from choreo.replay.likeness import Compare, Likeness, comparison, exactly
 from choreo.replay.rebuild import Rebuild
 from choreo.service.service import Service
 from choreo.state.backend import Backend
@@ -41,6 +42,8 @@ class Verdict:
     checkpoints: int = 0
     inputs: int = 0
     entries: int = 0
+    erased: int = 0
+    """Entries that differ only in what was erased since."""
     builds: set[str] = field(default_factory=set)
     differences: list[Difference] = field(default_factory=list)
     divergences: list[str] = field(default_factory=list)
@@ -78,25 +81,33 @@ def verify(
         verdict.inputs += rebuild.task.handled
         backend = live(partition)
         verdict.entries += sum(1 for _ in entries(backend))
-        verdict.differences += compare(partition, backend, scratch)
+        alike = comparison(service, backend, rebuild.erased > 0)
+        for likeness, difference in compare(partition, backend, scratch, alike):
+            if likeness is Likeness.ERASED:
+                verdict.erased += 1
+            else:
+                verdict.differences.append(difference)
     return verdict
 
 
-def compare(partition: int, live: Backend, replayed: Backend) -> Iterator[Difference]:
-    """The logical entries that differ, in key order."""
+def compare(
+    partition: int, live: Backend, replayed: Backend, alike: Compare = exactly
+) -> Iterator[tuple[Likeness, Difference]]:
+    """The logical entries that are not the same, in key order."""
     left, right = entries(live), entries(replayed)
     mine, theirs = next(left, None), next(right, None)
     while mine is not None or theirs is not None:
         if theirs is None or (mine is not None and mine[0] < theirs[0]):
             assert mine is not None
-            yield _difference(partition, mine[0], mine[1], None)
+            yield Likeness.OTHER, _difference(partition, mine[0], mine[1], None)
             mine = next(left, None)
         elif mine is None or theirs[0] < mine[0]:
-            yield _difference(partition, theirs[0], None, theirs[1])
+            yield Likeness.OTHER, _difference(partition, theirs[0], None, theirs[1])
             theirs = next(right, None)
         else:
-            if mine[1] != theirs[1]:
-                yield _difference(partition, mine[0], mine[1], theirs[1])
+            likeness = Likeness.SAME if mine[1] == theirs[1] else alike(mine[0], mine[1], theirs[1])
+            if likeness is not Likeness.SAME:
+                yield likeness, _difference(partition, mine[0], mine[1], theirs[1])
             mine, theirs = next(left, None), next(right, None)
 
 

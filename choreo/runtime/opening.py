@@ -12,6 +12,7 @@ from choreo.runtime.live import LiveTask
 from choreo.runtime.observer import Restored, Restoring, StoreWiped
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
+from choreo.runtime.shapes import news_of
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.state.meta import facts_of, fresh_meta, read_meta, wipe_reason
@@ -46,6 +47,7 @@ class Opening:
             self._observer.saw(StoreWiped(plan.service.name, partition, reason, now))
             self._backend.wipe()
             meta = None
+        news_of(plan.service, partition, self._backend)  # a store that is refused need not be brought up to date
         self._fresh = fresh_meta(facts, options.build)
         self._clock = site.clock
         self._specs = options.specs
@@ -71,7 +73,8 @@ class Opening:
         return self._restore.progress
 
     def finish(self, codec: Codec, needs: Needs, polled: Positions) -> LiveTask:
-        """The task, ready for input."""
+        """The task, ready for input. Raises StartError where its stores hold what this code can't read."""
+        news = news_of(self._plan.service, self.partition, self._backend)
         task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
         task.observe(self._observer)
         meta = read_meta(self._backend) or self._fresh
@@ -83,7 +86,9 @@ class Opening:
         inputs = Inputs(sorted(self.offsets), codec, polled, task.answers)
         for record, poll in self.early:
             inputs.feed(record, poll)
-        return LiveTask(task, inputs, meta, dict(self.offsets))
+        live = LiveTask(task, inputs, meta, dict(self.offsets), news)
+        live.tell_news()
+        return live
 
     def close(self) -> None:
         self._restore.close()

@@ -7,6 +7,7 @@ from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.record import NewRecord, of_fields
 from choreo.state.backend import Backend
 from choreo.state.keys import KEY_VERSION, split_key
+from choreo.state.shapes import SHAPES
 
 
 def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes | None]) -> list[NewRecord]:
@@ -23,8 +24,11 @@ def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes 
 
 
 def entries(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
-    """The entries that are on the changelog, in key order: equal in two stores of one task, however they came about."""
-    return backend.scan(start=KEY_VERSION)
+    """The entries that follow from the log, in key order: equal in two stores of one task, however they came about.
+
+    All that is on the changelog, less what is noted of the code that wrote it.
+    """
+    return (entry for entry in backend.scan(start=KEY_VERSION) if not entry[0].startswith(SHAPES.start))
 
 
 def _too_large(topic: str, partition: int, key: bytes, value_bytes: int) -> RecordTooLargeError:

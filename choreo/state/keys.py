@@ -46,6 +46,8 @@ class KeyCodec:
         first = parts[0].text
         self.first_part_text: Callable[[Any], bytes] = (lambda key: first(key[0])) if is_tuple else first
         last = parts[-1].text
+        self.form: tuple[str, ...] = tuple(TAGS[part.tag].name for part in parts)
+        """The types of its parts; of an Enum that of its values."""
         self.last_part_text: Callable[[Any], bytes] = (lambda key: last(key[-1])) if is_tuple else last
 
     def decode(self, data: bytes) -> Any:
