@@ -166,7 +166,10 @@ COMMANDS: Mapping[str, Lazy | Group] = {
     "replay": Group(
         "replay",
         "Read the log again, in a sandbox.",
-        {"verify": Lazy("replay:verify", "Rebuild each service from the log and compare with its stores.")},
+        {
+            "verify": Lazy("replay:verify", "Rebuild each service from the log and compare with its stores."),
+            "rebuild": Lazy("rebuild:rebuild", "Make a service's stores anew from the log, in place of its own."),
+        },
     ),
     "schemas": Group(
         "schemas",

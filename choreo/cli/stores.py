@@ -48,16 +48,22 @@ class ProjectBackends(Backends):
         return self._opened[service]
 
 
+def places_of(state_dir: Path, service: str) -> list[Path]:
+    """Every directory in which workers of this service may have left stores."""
+    places = [place_of(state_dir, service), *sorted(state_dir.glob(f"{service}@*"))]
+    if any(state_dir.glob(f"{service}-[0-9]*")):
+        places.append(state_dir)  # a program that embeds Choreo keeps all its services in one place
+    return places
+
+
 class LiveStores:
     """The stores of one service as its workers left them; where none is here, what its changelog says."""
 
     def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
         self._service, self._log, self._progress = service, log, progress
         self._open = ExitStack()
-        places = [place_of(state_dir, service.name), *sorted(state_dir.glob(f"{service.name}@*"))]
-        if any(state_dir.glob(f"{service.name}-[0-9]*")):
-            places.append(state_dir)  # a program that embeds Choreo keeps all its services in one place
-        self._backends = [self._opened(RocksBackends(place)) for place in places if place.is_dir()]
+        places = [place for place in places_of(state_dir, service.name) if place.is_dir()]
+        self._backends = [self._opened(RocksBackends(place)) for place in places]
         self.restored: list[int] = []
         """Partitions that had no store here."""
 

@@ -1,6 +1,7 @@
 """A cursor over one partition: the records that a journal names, in order."""
 
 from collections import deque
+from collections.abc import Iterator
 
 from choreo.errors import DivergenceError
 from choreo.log.interface import Log
@@ -11,12 +12,12 @@ STALL_S = 10.0
 
 
 class Cursor:
-    """Hands out records of one partition up to the end that it had when the cursor was made."""
+    """Hands out records of one partition, from an offset up to the end that it had when the cursor was made."""
 
-    def __init__(self, log: Log, partition: TopicPartition) -> None:
+    def __init__(self, log: Log, partition: TopicPartition, start: int = 0) -> None:
         self._partition = partition
         self._end = log.ends([partition])[partition]
-        self._reader = log.reader({partition: 0})
+        self._reader = log.reader({partition: start})
         self._ahead: deque[Record] = deque()
 
     def next(self) -> Record | None:
@@ -47,12 +48,10 @@ class Cursor:
             )
         return found
 
-    def rest(self) -> list[Record]:
+    def rest(self) -> Iterator[Record]:
         """All records up to the end."""
-        found = []
         while (record := self.next()) is not None:
-            found.append(record)
-        return found
+            yield record
 
     def close(self) -> None:
         self._reader.close()

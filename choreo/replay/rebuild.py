@@ -1,27 +1,62 @@
 """Rebuild a task's entries from the log: its inputs in the order of its journal, through the code that runs live."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from choreo.errors import DecodeError, DivergenceError
+from choreo.errors import DivergenceError
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.record import NewRecord, TopicPartition
+from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.cursor import Cursor
+from choreo.replay.pages import Journal
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
-from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page_entry, read_pages
+from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page, last_page_entry
 from choreo.runtime.parking import RETRY
 from choreo.runtime.plan import plan_of
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 from choreo.state.backend import Backend
+from choreo.state.meta import read_meta
+
+Cause = Record | Fired | Answered
+"""What a task acted upon: an input, a timer's turn, or the outcome of a call that an input waited for."""
+
+
+class Change(NamedTuple):
+    """One entry before and after; None stands for no entry."""
+
+    before: bytes | None
+    after: bytes | None
+
+
+class Act(NamedTuple):
+    """What a task did in one turn, and upon what."""
+
+    checkpoint: int
+    now: int
+    """What its handlers were told (microseconds)."""
+    cause: Cause
+    changes: Mapping[bytes, Change]
+    """Entries that are on the changelog, by their keys."""
+    outputs: list[NewRecord]
+
+
+class Redone(NamedTuple):
+    """A checkpoint that was redone: its page, what it wrote to the changelog, what it published."""
+
+    page: Page
+    logged: Mapping[bytes, bytes | None]
+    outputs: list[NewRecord]
 
 
 class Rebuild:
-    """One task of a service, from nothing, into `scratch`. Nothing is sent and nothing is called."""
+    """One task of a service, from what `scratch` holds on: nothing, or a snapshot. Nothing is sent, nothing called.
+
+    `settings` are the service's own, where it has any.
+    """
 
     def __init__(
         self, service: Service, partition: int, log: Log, registry: Registry, scratch: Backend, settings: object = None
@@ -30,72 +65,91 @@ class Rebuild:
         self._log = log
         self._partition = partition
         self._needs = Needs(service, settings)
-        self._codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
-        self.task = Task(self._plan, partition, Entries(scratch), self._codec, self._needs)
+        self.codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
+        """Counts the fields that it met erased."""
+        self.task = Task(self._plan, partition, Entries(scratch), self.codec, self._needs)
+        self.journal = Journal(log, service.scope, partition)
+        self.checkpoint = last_page(scratch)
+        """The last one that is redone."""
+        meta = read_meta(scratch)
+        if meta is not None:
+            self.task.read_clock(meta.last_now)
+        self.build = ""
+        """Which code made the checkpoint at hand."""
         self._scratch = scratch
-        self.checkpoints = 0
-        """How many there are to redo, once it runs: the number of the last one."""
         self._cursors: dict[str, Cursor] = {}
 
-    @property
-    def erased(self) -> int:
-        """Fields that were found erased so far."""
-        return self._codec.erased
+    def run(self, until: int | None = None) -> Iterator[Redone]:
+        """Redo one checkpoint after the other, up to that one (None: all). Raises DivergenceError."""
+        for page in self._pages(until):
+            for _ in self._turns(page):
+                pass
+            yield self._written(page)
 
-    def run(self) -> Iterator[tuple[Page, list[NewRecord]]]:
-        """Redo one checkpoint after the other; yields each page of the journal and what it published."""
-        journal = Cursor(self._log, TopicPartition(f"{self._plan.service.scope}.journal", self._partition))
-        try:
-            expected, records = 1, journal.rest()
-            with suppress(DecodeError):  # said below, in its turn
-                self.checkpoints = max((page.checkpoint for page in read_pages(records[-1:])), default=0)
-            for page in read_pages(records):
-                if page.checkpoint != expected:
-                    raise DivergenceError(
-                        f"the journal goes from checkpoint {expected - 1} to {page.checkpoint}",
-                        at=f"{self._plan.service.scope}.journal[{self._partition}]",
-                        why="a journal record is missing or stands twice",
-                    )
-                expected += 1
-                yield page, self._redo(page)
-        finally:
-            journal.close()
-            for cursor in self._cursors.values():
-                cursor.close()
-            self._needs.close()
+    def acts(self, until: int | None = None) -> Iterator[Act]:
+        """The same turn by turn: what each came to is in `scratch` when it is yielded. Raises DivergenceError."""
+        for page in self._pages(until):
+            for now, cause in self._turns(page):
+                portion = self.task.portion()
+                get = self._scratch.get
+                changes = {key: Change(get(key), after) for key, after in portion.logged.items()}
+                self._scratch.write({**portion.logged, **portion.local})
+                yield Act(page.checkpoint, now, cause, changes, portion.outputs)
+            self._written(page)
 
-    def _redo(self, page: Page) -> list[NewRecord]:
-        self.task.specs = page.specs
-        for step, calls in _with_calls(page.steps):
-            self._step(page, step, calls)
+    def close(self) -> None:
+        """Release what it reads and what its handlers need."""
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._cursors.clear()
+        self._needs.close()
+
+    def _pages(self, until: int | None) -> Iterator[Page]:
+        if until is not None and until <= self.checkpoint:
+            return
+        for page in self.journal.pages(self.checkpoint):
+            self.task.specs, self.build = page.specs, page.build
+            yield page
+            if page.checkpoint == until:
+                return
+
+    def _written(self, page: Page) -> Redone:
+        """The page is redone: put into `scratch` what it came to."""
         portion = self.task.portion()
-        self._scratch.write({**portion.logged, **portion.local, **last_page_entry(page.checkpoint)})
-        return portion.outputs
+        logged = {**portion.logged, **last_page_entry(page.checkpoint)}
+        self._scratch.write({**logged, **portion.local})
+        self.checkpoint = page.checkpoint
+        return Redone(page, logged, portion.outputs)
 
-    def _step(self, page: Page, step: Step, calls: list[Recorded]) -> None:
+    def _turns(self, page: Page) -> Iterator[tuple[int, Cause]]:
+        """Redo a page; yields behind each turn what it was told and acted upon."""
         task = self.task
-        if isinstance(step, Reading):
-            task.read_clock(step.now)
-        elif isinstance(step, Refused):
-            task.refuse_next(step.error)
-        elif isinstance(step, Inputs):
-            records = self._cursor(page.topics[step.topic]).run(step.first, step.last, step.taken)
-            for number, record in enumerate(records, 1):
-                task.recorded = calls if number == len(records) else []
-                task.take(record)
-        elif isinstance(step, Answered):
-            task.recorded = calls
-            task.answer(step.key, step.recorded)
-        elif isinstance(step, Fired):
-            self._check_due(step)
-            task.recorded = calls
-            task.fire(step.timer, step.due)
-        if calls:
-            raise DivergenceError(
-                f"the live run called {calls[0].name!r} here, the replay did not",
-                at=step,
-                hint="the handler has changed",
-            )
+        for step, calls in _with_calls(page.steps):
+            if isinstance(step, Reading):
+                task.read_clock(step.now)
+            elif isinstance(step, Refused):
+                task.refuse_next(step.error)
+            elif isinstance(step, Inputs):
+                records = self._records(page.topics[step.topic], step)
+                for number, record in enumerate(records, 1):
+                    task.recorded = calls if number == len(records) else []
+                    task.take(record)
+                    yield task.now, record
+            elif isinstance(step, Answered):
+                task.recorded = calls
+                task.answer(step.key, step.recorded)
+                yield task.now, step
+            elif isinstance(step, Fired):
+                self._check_due(step)
+                task.recorded = calls
+                task.fire(step.timer, step.due)
+                yield task.now, step
+            if calls:
+                raise DivergenceError(
+                    f"the live run called {calls[0].name!r} here, the replay did not",
+                    at=step,
+                    hint="the handler has changed",
+                )
 
     def _check_due(self, step: Fired) -> None:
         if step.timer.startswith(RETRY.start):
@@ -106,10 +160,12 @@ class Rebuild:
                 f"a timer fired that was due at {step.due}, in the replay it is due at {due}", at=step.timer
             )
 
-    def _cursor(self, topic: str) -> Cursor:
-        if topic not in self._cursors:
-            self._cursors[topic] = Cursor(self._log, TopicPartition(topic, self._partition))
-        return self._cursors[topic]
+    def _records(self, topic: str, run: Inputs) -> list[Record]:
+        cursor = self._cursors.get(topic)
+        if cursor is None:
+            place = TopicPartition(topic, self._partition)
+            cursor = self._cursors[topic] = Cursor(self._log, place, run.first)
+        return cursor.run(run.first, run.last, run.taken)
 
 
 def _with_calls(steps: list[Step]) -> Iterator[tuple[Step, list[Recorded]]]:

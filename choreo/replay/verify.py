@@ -70,18 +70,21 @@ def verify(
         scratch = MemoryBackends().open(f"{service.name}-{partition}")
         rebuild = Rebuild(service, partition, log, registry, scratch, settings)
         try:
-            for done, (page, _) in enumerate(rebuild.run(), 1):
+            last = rebuild.journal.last()
+            for done, (page, _, _) in enumerate(rebuild.run(), 1):
                 verdict.checkpoints += 1
                 verdict.builds.add(page.build)
                 if progress is not None:
-                    progress(partition, done, rebuild.checkpoints)
+                    progress(partition, done, last)
         except DivergenceError as error:
             verdict.divergences.append(str(error))
             continue
+        finally:
+            rebuild.close()
         verdict.inputs += rebuild.task.handled
         backend = live(partition)
         verdict.entries += sum(1 for _ in entries(backend))
-        alike = comparison(service, backend, rebuild.erased > 0)
+        alike = comparison(service, backend, rebuild.codec.erased > 0)
         for likeness, difference in compare(partition, backend, scratch, alike):
             if likeness is Likeness.ERASED:
                 verdict.erased += 1

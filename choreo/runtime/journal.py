@@ -29,7 +29,8 @@ from choreo.state.keys import key_codec
 
 VERSION = 1
 MAX_PART_BYTES = 512 * 1024
-_LAST = key_codec("~journal", str).encode("last")
+LAST_PAGE = key_codec("~journal", str).encode("last")
+"""The key of the entry that says how many pages of a task there are."""
 
 
 def _record(record: str, /, **fields: str) -> dict[str, Any]:
@@ -221,24 +222,31 @@ class PageWriter:
 
 def last_page_entry(number: int) -> dict[bytes, bytes | None]:
     """The entry that says how many pages of a task there are."""
-    return {_LAST: bytes([VERSION]) + number.to_bytes(8, "big")}
+    return {LAST_PAGE: bytes([VERSION]) + number.to_bytes(8, "big")}
 
 
 def last_page(backend: Backend) -> int:
     """How many pages of its journal a task's store knows; 0 for a new one. Raises DecodeError for another version."""
-    found = backend.get(_LAST)
-    if found is None:
-        return 0
-    if found[:1] != bytes([VERSION]):
+    found = backend.get(LAST_PAGE)
+    return 0 if found is None else page_number(found)
+
+
+def page_number(value: bytes) -> int:
+    """What the entry of the last page says. Raises DecodeError for another version."""
+    if value[:1] != bytes([VERSION]):
         raise DecodeError(
-            f"the last page of a journal is noted in version {found[:1].hex()}", hint="run a newer Choreo"
+            f"the last page of a journal is noted in version {value[:1].hex()}", hint="run a newer Choreo"
         )
-    return int.from_bytes(found[1:], "big")
+    return int.from_bytes(value[1:], "big")
 
 
-def read_pages(records: list[Record]) -> Iterator[Page]:
-    """Pages from the records of one journal partition, in order; parts are joined. Raises DecodeError."""
+def read_pages(records: Iterable[Record]) -> Iterator[Page]:
+    """Pages from the records of one journal partition, in order; parts are joined. Raises DecodeError.
+
+    Parts whose first one is not among them are left out.
+    """
     steps: list[Step] = []
+    expected = 0
     for record in records:
         value = record.value or b""
         if value[:1] != bytes([VERSION]):
@@ -249,8 +257,13 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
             fields: Any = _read(value, 1)
         except ValueError as error:
             raise because(DecodeError("a journal record is damaged", at=record.position, why=str(error)), error)
+        if fields["part"] != expected:
+            steps, expected = [], 0
+            if fields["part"]:
+                continue
         steps += [_KINDS[name](**step) for name, step in fields["steps"]]
-        if fields["part"] == fields["parts"] - 1:
+        expected += 1
+        if expected == fields["parts"]:
             yield Page(
                 fields["build"],
                 tuple(fields["specs"]),
@@ -259,7 +272,7 @@ def read_pages(records: list[Record]) -> Iterator[Page]:
                 tuple(fields["topics"]),
                 steps,
             )
-            steps = []
+            steps, expected = [], 0
 
 
 def _in_avro(steps: list[Step]) -> bytes:

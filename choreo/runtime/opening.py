@@ -12,7 +12,7 @@ from choreo.runtime.live import LiveTask
 from choreo.runtime.observer import Restored, Restoring, StoreWiped
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
-from choreo.runtime.shapes import news_of
+from choreo.runtime.shapes import news_of, refuse_unfinished
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.state.meta import facts_of, fresh_meta, read_meta, wipe_reason
@@ -74,6 +74,7 @@ class Opening:
 
     def finish(self, codec: Codec, needs: Needs, polled: Positions) -> LiveTask:
         """The task, ready for input. Raises StartError where its stores hold what this code can't read."""
+        refuse_unfinished(self._plan.service.name, self.partition, self._backend)
         news = news_of(self._plan.service, self.partition, self._backend)
         task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
         task.observe(self._observer)

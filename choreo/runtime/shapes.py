@@ -1,4 +1,4 @@
-"""May this code take up what stands in a task's stores? Asked when a task is opened, before its first input."""
+"""May this code take up a task's stores: are they whole, and can it read them? Asked before the first input."""
 
 from functools import lru_cache
 from typing import Any
@@ -8,6 +8,7 @@ from choreo.service.handler import Handler
 from choreo.service.service import Service
 from choreo.service.signature import signature_of
 from choreo.state.backend import Backend
+from choreo.state.rebuilt import who_began
 from choreo.state.shapes import Declared, StoreShape, shape_entry, shapes_on_record, unreadable, with_shape
 from choreo.state.value_shape import reading_shape, written_shape
 
@@ -36,6 +37,18 @@ def news_of(service: Service, partition: int, backend: Backend) -> dict[bytes, b
         if backend.get(key) != entry[1]:
             found[entry[0]] = entry[1]
     return found
+
+
+def refuse_unfinished(service: str, partition: int, backend: Backend) -> None:
+    """Raise StartError where a task's entries are half replaced by rebuilt ones."""
+    who = who_began(backend)
+    if who is not None:
+        raise StartError(
+            f"the stores of service {service} are half replaced",
+            at=f"task {partition}",
+            why=f"{who} put rebuilt entries in their place and did not come to the end",
+            hint=f"the same command once more ends it: choreo replay rebuild {service}",
+        )
 
 
 @lru_cache(maxsize=64)

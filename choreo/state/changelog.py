@@ -7,6 +7,7 @@ from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.record import NewRecord, of_fields
 from choreo.state.backend import Backend
 from choreo.state.keys import KEY_VERSION, split_key
+from choreo.state.rebuilt import REBUILT
 from choreo.state.shapes import SHAPES
 
 
@@ -28,7 +29,7 @@ def entries(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
 
     All that is on the changelog, less what is noted of the code that wrote it.
     """
-    return (entry for entry in backend.scan(start=KEY_VERSION) if not entry[0].startswith(SHAPES.start))
+    return (entry for entry in backend.scan(start=KEY_VERSION) if not entry[0].startswith((SHAPES.start, REBUILT)))
 
 
 def _too_large(topic: str, partition: int, key: bytes, value_bytes: int) -> RecordTooLargeError:
