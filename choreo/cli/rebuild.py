@@ -224,10 +224,13 @@ class Work:
 
     def _show(self, rows: Sequence[dict[str, Any]], outcome: str) -> None:
         with self._project.progress.of("events that were emitted", "records") as told:
-            emitted, others = self._rebuilding.emitted.others(self._project.log, told)
+            found = self._rebuilding.emitted.others(self._project.log, told)
         self._project.output.listing([row | {"outcome": outcome} for row in rows], COLUMNS)
-        if others:
-            note(f"{others:,} of {emitted:,} emitted events would be other ones today; what was emitted stays as it is")
+        if found.others:
+            was = "what was emitted stays as it is"
+            note(f"{found.others:,} of {found.events:,} emitted events would be other ones today; {was}")
+        if found.letters:
+            note(f"{found.letters:,} inputs would be dead letters today: this code fails on what was handled")
 
     @contextmanager
     def _told(self, task: int) -> Iterator[Callable[[int, int], None]]:

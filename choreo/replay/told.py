@@ -5,6 +5,7 @@ Kept in a scratch store by event, so that a rebuild of any length takes no memor
 
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from typing import NamedTuple
 
 from choreo.errors import ChoreoError
 from choreo.events.envelope import HEADER, unpack
@@ -14,10 +15,21 @@ from choreo.record import Headers, NewRecord, TopicPartition
 from choreo.state.backend import Backend
 
 Progress = Callable[[int, int], None]
-LETTERS = ".dead-letters"
+LETTERS = b".dead-letters"
 _TASK_BYTES, _DIGEST_BYTES = 4, 12
 _FOUND = b"="
 """Behind the digest of what was found on the log."""
+
+
+class Others(NamedTuple):
+    """How a rebuild differs from the past in what it would emit."""
+
+    events: int
+    """So many would be emitted."""
+    others: int
+    """So many of them are not on the log as they would be."""
+    letters: int
+    """So many inputs would be dead letters that are none on the log."""
 
 
 class Emitted:
@@ -37,14 +49,14 @@ class Emitted:
         mine = partition.to_bytes(_TASK_BYTES, "big")
         found: dict[bytes, bytes | None] = {}
         for topic, key, value, headers, _ in outputs:
-            entry = None if topic.endswith(LETTERS) else _entry(topic, headers)
+            entry = _entry(topic, headers)
             if entry is not None:
                 found[entry] = mine + _digest(key, value)
         if found:
             self._scratch.write(found)
 
-    def others(self, log: Log, told: Progress) -> tuple[int, int]:
-        """How many there are, and how many of them are not on the log as they would be emitted now."""
+    def others(self, log: Log, told: Progress) -> Others:
+        """How many of them are not on the log as they would be emitted now."""
         topics = {key.partition(b"\x00")[0].decode() for key, _ in self._scratch.scan()}
         known = {name: topic for name, topic in log.topics().items() if name in topics}
         places = [TopicPartition(name, n) for name, topic in sorted(known.items()) for n in range(topic.partitions)]
@@ -60,10 +72,14 @@ class Emitted:
             self._scratch.write(found)
             left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
             told(total - sum(left.values()), total)
-        count = others = 0
-        for _, value in self._scratch.scan():
-            count, others = count + 1, others + (not value.endswith(_FOUND, _TASK_BYTES + _DIGEST_BYTES))
-        return count, others
+        events = others = letters = 0
+        for key, value in self._scratch.scan():
+            other = not value.endswith(_FOUND, _TASK_BYTES + _DIGEST_BYTES)
+            if key.partition(b"\x00")[0].endswith(LETTERS):
+                letters += other
+            else:
+                events, others = events + 1, others + other
+        return Others(events, others, letters)
 
 
 def _entry(topic: str, headers: Headers) -> bytes | None:

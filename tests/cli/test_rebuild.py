@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from choreo.log.interface import Log
 from choreo.log.open import open_log
 from choreo.record import TopicPartition
 from choreo.state.rocks import glimpse
@@ -16,7 +17,7 @@ from tests.cli.conftest import Choreo, process
 SHOP = """
 from datetime import timedelta
 from pydantic import BaseModel
-from choreo import Context, Event, Handler, Service, Store, Timer
+from choreo import Context, Event, GiveUp, Handler, Service, Store, Timer
 
 class OrderEvent(Event, namespace="till", topic="till.orders", key="order_id", abstract=True):
     order_id: str
@@ -53,9 +54,12 @@ class Count(Handler[Ordered]):
 till = Service("till", handlers=[Count])
 """
 MENDED = SHOP.replace("+= order.pieces", "+= 2 * order.pieces")
-GROWN = SHOP.replace("#more", "    note: str").replace(
-    "Line(pieces=order.pieces)", 'Line(pieces=order.pieces, note="n")'
-)
+NOTED = SHOP.replace("Line(pieces=order.pieces)", 'Line(pieces=order.pieces, note="n")')
+GROWN = NOTED.replace("#more", "    note: str")
+COUNT = "        self.totals["
+PRICE = "def price() -> int:\n    return 1\n\nclass Count("
+CALLING = SHOP.replace(COUNT, f"        ctx.call('price', price)\n{COUNT}", 1).replace("class Count(", PRICE)
+FAILING = SHOP.replace(COUNT, f"        if order.pieces == 3:\n            raise GiveUp('no')\n{COUNT}", 1)
 WHY = ("--yes", "--why", "totals were wrong")
 
 
@@ -100,6 +104,10 @@ class Till:
             found |= {key[9:-1].decode(): int(value[1:]) for key, value in with_prefix}
         return found
 
+    def log(self) -> Log:
+        """The log of the project."""
+        return open_log(f"embedded:{next(self.directory.rglob('.choreo'))}/log")
+
     def lose_disk(self) -> None:
         """As on another machine: only the log is left."""
         import shutil
@@ -108,7 +116,7 @@ class Till:
 
     def seen(self) -> dict[str, Any]:
         """All that is live: topics, their ends, what the group has committed, and every file of the stores."""
-        with open_log(f"embedded:{next(self.directory.rglob('.choreo'))}/log") as log:
+        with self.log() as log:
             known = {name: topic for name, topic in log.topics().items() if "__" not in name}
             places = [TopicPartition(name, n) for name, topic in known.items() for n in range(topic.partitions)]
             inputs = [place for place in places if place.topic == "till.orders"]
@@ -194,9 +202,9 @@ def test_it_is_told_on_the_log(till: Till) -> None:
     till.write(MENDED)
     assert "needs a reason" in till.rebuild("--yes", code=2).stderr
     till.rebuild("--who", "ada", *WHY)
-    with open_log(f"embedded:{next(till.directory.rglob('.choreo'))}/log") as log:
-        with log.reader({TopicPartition("choreo.operations", 0): 0}) as reader:
-            began, ended = reader.read(1.0)
+    place = TopicPartition("choreo.operations", 0)
+    with till.log() as log, log.reader({place: 0}) as reader:
+        began, ended = reader.read(1.0)
     assert b"rebuild" in (began.value or b"")
     assert b"ada" in (began.value or b"")
     assert b"totals were wrong" in (began.value or b"")
@@ -225,13 +233,18 @@ def test_one_task_only(till: Till) -> None:
 
 def test_what_new_code_can_not_redo_stops_it(till: Till) -> None:
     """A recorded call that the old code did not make ends it with the checkpoint; all is as it was."""
-    called = SHOP.replace("        self.totals[", '        ctx.call("price", len, [1])\n        self.totals[', 1)
-    till.write(called)
+    till.write(CALLING)
     before = till.seen()
     said = till.rebuild(*WHY, code=1).stderr
     assert "can't be rebuilt by this code" in said
     assert "checkpoint 1" in said
     assert till.seen() == before
+
+
+def test_what_new_code_fails_on_is_told(till: Till) -> None:
+    """A dry run says how many inputs would be dead letters that were handled before."""
+    till.write(FAILING)
+    assert "1 inputs would be dead letters today" in till.rebuild("--dry-run").stderr
 
 
 FAULTS = ("forgotten", "begun", "appended", "committed", "installed")
