@@ -19,7 +19,7 @@ from choreo.cli.faults import fault_point
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
-from choreo.cli.stores import place_of, places_of
+from choreo.cli.stores import owned_places, place_of
 from choreo.clock import SystemClock, to_datetime
 from choreo.errors import ConfigError, StateInUseError
 from choreo.events.codec import Codec
@@ -30,6 +30,7 @@ from choreo.replay.standing import Standing
 from choreo.resilience.operations import SPEC, OperationBegan, OperationEnded
 from choreo.runtime.build import build_of
 from choreo.runtime.plan import plan_of
+from choreo.runtime.snapshots import forget_snapshots
 from choreo.service.client import fresh_ids
 from choreo.service.service import Service
 from choreo.state.rocks import RocksBackends
@@ -137,6 +138,7 @@ class Work:
                     store = backends.open(f"{self._service.name}-{partition}")
                     store.wipe()
                     store.close()
+                    forget_snapshots(backends.snapshots(f"{self._service.name}-{partition}"))  # of what other code made
 
             replacing.replace(exchanges, forget, lambda found: self._story(wanted, found))
             self._install(exchanges, next(iter(places.values())))
@@ -159,7 +161,7 @@ class Work:
         state_dir, name = self._project.config.state_dir(), self._service.name
         main = place_of(state_dir, name)
         found = {}
-        for place in dict.fromkeys([main, *(one for one in places_of(state_dir, name) if one.is_dir())]):
+        for place in dict.fromkeys([main, *owned_places(state_dir, name)]):
             try:
                 number = place.name.rpartition("@")[2]
                 backends = RocksBackends(place)

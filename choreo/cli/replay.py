@@ -1,4 +1,4 @@
-"""`choreo replay verify`: are the stores what the log says?"""
+"""`choreo replay verify`: did every service do what the log says it was given to do?"""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -7,26 +7,30 @@ from typing import Any, Self
 
 import click
 
-from choreo.cli.assembly import assemble, settings_of
+from choreo.cli.assembly import assemble
+from choreo.cli.findings import finding_lines, finding_row
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.progress import Progress, Told, untold
 from choreo.cli.project import Project
+from choreo.cli.records import Bodies
+from choreo.cli.sandbox import sandbox_of
 from choreo.cli.stores import LiveStores
-from choreo.replay.verify import Verdict
-from choreo.replay.verify import verify as verify_service
+from choreo.replay.findings import Verdict
+from choreo.replay.verify import Verification
 
 FOUND = 1
 SHOWN_DIFFERENCES = 20
-COLUMNS = ["service", "verdict", "tasks", "checkpoints", "inputs", "entries", "differences"]
+COLUMNS = ["service", "verdict", "tasks", "checkpoints", "inputs", "entries", "emissions", "differences"]
 
 
 @command("verify")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 def verify(project: Project, targets: Sequence[str]) -> int:
-    """Rebuild the stores of these services (none = all) from log and journal, and compare them entry by entry.
+    """Redo all that these services (none = all) did, from log and journal, and compare: every entry of their stores,
+    what each checkpoint changed, every event that they emitted.
 
-    The services must stand still. Exit code 1 where anything differs.
+    The services must stand still. Exit code 1 where anything differs; the first difference is shown with its cause.
     """
     known = project.log.topics()
     verdicts: list[Verdict] = []
@@ -38,14 +42,16 @@ def verify(project: Project, targets: Sequence[str]) -> int:
             closing(LiveStores(project.config.state_dir(), service, project.log, project.progress)) as live,
             _Redone(project.progress, service.name) as redone,
         ):
-            settings = settings_of(project, service)
-            verdicts.append(verify_service(service, project.log, project.registry, live, redone, settings))
+            sandbox = sandbox_of(project, service, project.log)
+            verdicts.append(Verification(sandbox, live).run(redone, redone.emissions))
             if live.restored:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
-    project.output.listing([_row(verdict) for verdict in verdicts], COLUMNS, empty="nothing has run on this log")
+    bodies = Bodies(project.registry)
+    rows = [_row(verdict, bodies) for verdict in verdicts]
+    project.output.listing(rows, COLUMNS, empty="nothing has run on this log")
     for verdict in verdicts:
-        for fault in _faults(verdict):
-            note(f"{verdict.service}: {fault}")
+        for line in _lines(verdict, bodies):
+            note(f"{verdict.service}: {line}")
     return 0 if all(verdict.clean for verdict in verdicts) else FOUND
 
 
@@ -66,6 +72,14 @@ class _Redone:
             self._told = self._shown.enter_context(task)
         self._told(done, total)
 
+    def emissions(self, done: int, total: int) -> None:
+        """So many records of the topics that it writes to were looked at."""
+        if self._partition >= 0:
+            self._shown.close()
+            self._partition = -1
+            self._told = self._shown.enter_context(self._progress.of(f"{self._service}, emissions", "records"))
+        self._told(done, total)
+
     def __enter__(self) -> Self:
         return self
 
@@ -73,7 +87,7 @@ class _Redone:
         self._shown.close()
 
 
-def _row(verdict: Verdict) -> dict[str, Any]:
+def _row(verdict: Verdict, bodies: Bodies) -> dict[str, Any]:
     return {
         "service": verdict.service,
         "verdict": "clean" if verdict.clean else "DIFFERS",
@@ -82,14 +96,28 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "checkpoints": verdict.checkpoints,
         "inputs": verdict.inputs,
         "entries": verdict.entries,
+        "emissions": verdict.emissions,
         "builds": sorted(verdict.builds),
-        "differences": len(verdict.differences) + len(verdict.divergences),
-        "found": [asdict(difference) for difference in verdict.differences],
+        "differences": len(verdict.differences) + verdict.unlike + verdict.rewritten + len(verdict.divergences),
+        "older_builds": verdict.older,
+        "first": [finding_row(finding, bodies) for finding in verdict.findings],
+        "found": [asdict(difference) for difference in verdict.differences[:SHOWN_DIFFERENCES]],
         "divergences": verdict.divergences,
     }
 
 
-def _faults(verdict: Verdict) -> list[str]:
-    found = [*verdict.divergences, *map(str, verdict.differences)]
-    more = len(found) - SHOWN_DIFFERENCES
-    return found[:SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else [])
+def _lines(verdict: Verdict, bodies: Bodies) -> list[str]:
+    """What is not clean, the first difference of each kind with its cause."""
+    lines = list(verdict.divergences)
+    for finding in verdict.findings:
+        lines += finding_lines(finding, bodies)
+    lines += map(str, verdict.differences[:SHOWN_DIFFERENCES])
+    counts = [
+        (len(verdict.differences), "entries differ"),
+        (verdict.rewritten, "changes to entries differ"),
+        (verdict.unlike, "events differ"),
+    ]
+    lines += [", ".join(f"{count:,} {what}" for count, what in counts if count)] if any(n for n, _ in counts) else []
+    if verdict.older:
+        lines.append(f"{verdict.older:,} differences where other code ran: not held against the code at hand")
+    return lines

@@ -169,6 +169,7 @@ def run_options(project: Project, start_from: str | None, worker: int) -> RunOpt
         checkpoint_interval_s=run.checkpoint_interval_s,
         session_timeout_s=run.session_timeout_s,
         call_threads=run.call_threads,
+        snapshot_every_inputs=run.snapshot_every_inputs,
     )
 
 

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from choreo.cli.project import Project
-from choreo.cli.stores import place_of
+from choreo.cli.stores import places_of
 from choreo.clock import SystemClock
 from choreo.errors import StateError
 from choreo.log.interface import Topic
@@ -55,8 +55,7 @@ class ServiceView:
 
     def _store_here(self, task: str) -> Backend | None:
         """The copy of a task on this machine that is furthest, None where there is none that can be read."""
-        state_dir = self._project.config.state_dir()
-        places = [place_of(state_dir, self._service), *sorted(state_dir.glob(f"{self._service}@*")), state_dir]
+        places = places_of(self._project.config.state_dir(), self._service)
         best: tuple[int, Backend] | None = None
         for place in places:
             try:

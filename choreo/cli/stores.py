@@ -9,7 +9,7 @@ from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
-from choreo.state.backend import Backend, Backends
+from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.memory import MemoryBackends
 from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
@@ -24,6 +24,19 @@ def place_of(state_dir: Path, service: str, worker: int = 0) -> Path:
     return state_dir / (f"{service}@{worker}" if worker else service)
 
 
+def places_of(state_dir: Path, service: str) -> list[Path]:
+    """The directories in which stores of a service may lie: those of its workers, and one that many services share."""
+    return [place_of(state_dir, service), *sorted(state_dir.glob(f"{service}@*")), state_dir]
+
+
+def owned_places(state_dir: Path, service: str) -> list[Path]:
+    """Those of them that are there; the shared one only where it holds something of this service."""
+    *places, shared = places_of(state_dir, service)
+    if any(shared.glob(f"{service}-[0-9]*")):
+        places.append(shared)  # a program that embeds Choreo keeps all its services in one place
+    return [place for place in places if place.is_dir()]
+
+
 class ProjectBackends(Backends):
     """The stores of many services, for a process that runs all; each lies where `choreo run SERVICE` finds it."""
 
@@ -34,6 +47,9 @@ class ProjectBackends(Backends):
     def open(self, task: str) -> Backend:
         service = task.rpartition("-")[0]
         return self._of(service).open(task)
+
+    def snapshots(self, task: str) -> Snapshots:
+        return self._of(task.rpartition("-")[0]).snapshots(task)
 
     def instance_id(self) -> str:
         return self._of("demo").instance_id()
@@ -48,22 +64,13 @@ class ProjectBackends(Backends):
         return self._opened[service]
 
 
-def places_of(state_dir: Path, service: str) -> list[Path]:
-    """Every directory in which workers of this service may have left stores."""
-    places = [place_of(state_dir, service), *sorted(state_dir.glob(f"{service}@*"))]
-    if any(state_dir.glob(f"{service}-[0-9]*")):
-        places.append(state_dir)  # a program that embeds Choreo keeps all its services in one place
-    return places
-
-
 class LiveStores:
     """The stores of one service as its workers left them; where none is here, what its changelog says."""
 
     def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
         self._service, self._log, self._progress = service, log, progress
         self._open = ExitStack()
-        places = [place for place in places_of(state_dir, service.name) if place.is_dir()]
-        self._backends = [self._opened(RocksBackends(place)) for place in places]
+        self._backends = [self._opened(RocksBackends(place)) for place in owned_places(state_dir, service.name)]
         self.restored: list[int] = []
         """Partitions that had no store here."""
 

@@ -71,7 +71,8 @@ class RunSection:
     """How workers run. An empty `state_dir` follows the log.
 
     `start_from` is earliest, latest or an ISO time: where a group begins that has committed nothing. `call_threads`
-    are for calls that block; 0 is four a processor, 32 at most.
+    are for calls that block; 0 is four a processor, 32 at most. Every `snapshot_every_inputs` inputs a task's store is
+    kept as it is, for replays to start from; 0 is never.
     """
 
     workers: int = at_least(1, 1)
@@ -81,6 +82,7 @@ class RunSection:
     drain_s: float = at_least(0, 20.0)
     session_timeout_s: float = at_least(1, 45.0)
     call_threads: int = at_least(0, 0)
+    snapshot_every_inputs: int = at_least(0, 20_000)
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,11 @@ def exactly(key: bytes, live: bytes, replayed: bytes) -> Likeness:
     return Likeness.OTHER
 
 
-def comparison(service: Service, live: Backend, erased: bool) -> Compare:
+def comparison(service: Service, live: Backend, erased: Callable[[], bool]) -> Compare:
     """How the live entries of a task compare with replayed ones.
 
     What was written under an older shape is compared as the code at hand reads it; a store that has had one shape only
-    is compared byte by byte. `erased` says whether the replay met anything erased.
+    is compared byte by byte. `erased` says whether the replay met anything erased so far.
     """
     codecs = _evolved(service, live)
 
@@ -47,7 +47,7 @@ def comparison(service: Service, live: Backend, erased: bool) -> Compare:
                 stood, replayed = _rewritten(codec, stood), _rewritten(codec, replayed)
         if stood == replayed:
             return Likeness.SAME
-        return Likeness.ERASED if erased and _only_erased(stood, replayed) else Likeness.OTHER
+        return Likeness.ERASED if erased() and _only_erased(stood, replayed) else Likeness.OTHER
 
     return compare
 

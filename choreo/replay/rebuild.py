@@ -43,6 +43,10 @@ class Act(NamedTuple):
     """Entries that are on the changelog, by their keys."""
     outputs: list[NewRecord]
 
+    def takes(self, place: object) -> bool:
+        """Whether it takes the input that lies at this position."""
+        return isinstance(self.cause, Record) and self.cause.position == place
+
 
 class Redone(NamedTuple):
     """A checkpoint that was redone: its page, what it wrote to the changelog, what it published."""
@@ -86,16 +90,28 @@ class Rebuild:
                 pass
             yield self._written(page)
 
-    def acts(self, until: int | None = None) -> Iterator[Act]:
-        """The same turn by turn: what each came to is in `scratch` when it is yielded. Raises DivergenceError."""
+    def acts(self, until: int | None = None, latest: int | None = None) -> Iterator[Act]:
+        """The same turn by turn, up to the moment `latest` (microseconds), it included: what each came to is in
+        `scratch` when it is yielded. To be gone on with only where a checkpoint ended. Raises DivergenceError.
+        """
         for page in self._pages(until):
-            for now, cause in self._turns(page):
+            part = page if latest is None else _up_to(page, latest)
+            for now, cause in self._turns(part):
                 portion = self.task.portion()
                 get = self._scratch.get
                 changes = {key: Change(get(key), after) for key, after in portion.logged.items()}
                 self._scratch.write({**portion.logged, **portion.local})
                 yield Act(page.checkpoint, now, cause, changes, portion.outputs)
+            if len(part.steps) < len(page.steps):
+                return
             self._written(page)
+
+    def look_again(self) -> None:
+        """See what has come to the log since."""
+        self.journal = Journal(self._log, self._plan.service.scope, self._partition)
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._cursors.clear()
 
     def close(self) -> None:
         """Release what it reads and what its handlers need."""
@@ -166,6 +182,12 @@ class Rebuild:
             place = TopicPartition(topic, self._partition)
             cursor = self._cursors[topic] = Cursor(self._log, place, run.first)
         return cursor.run(run.first, run.last, run.taken)
+
+
+def _up_to(page: Page, latest: int) -> Page:
+    """The part of a page in which the clock had not gone beyond `latest`."""
+    behind = (n for n, step in enumerate(page.steps) if isinstance(step, Reading) and step.now > latest)
+    return page._replace(steps=page.steps[: next(behind, len(page.steps))])
 
 
 def _with_calls(steps: list[Step]) -> Iterator[tuple[Step, list[Recorded]]]:

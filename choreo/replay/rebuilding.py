@@ -54,6 +54,7 @@ class Rebuilding:
             made = Renewal(its.service, partition, its.log, its.registry, scratch, its.settings)
             if not made.begin(its.code):
                 self.emitted.forget(partition)
+            self._opened.callback(made.close)
             self._renewals[partition] = made
         return self._renewals[partition]
 

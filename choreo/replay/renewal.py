@@ -14,6 +14,7 @@ from choreo.errors import DivergenceError
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.record import NewRecord, TopicPartition
+from choreo.replay.pages import Journal
 from choreo.replay.rebuild import Rebuild
 from choreo.runtime.journal import last_page
 from choreo.runtime.shapes import shapes_of
@@ -21,7 +22,7 @@ from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.keys import KEY_VERSION, LOCAL
 from choreo.state.meta import TaskMeta, meta_entry, read_meta
-from choreo.state.rebuilt import rebuilt_entry
+from choreo.state.rebuilt import RebuiltTo, rebuilt_entry
 
 ORIGIN = LOCAL + b"renewal"
 """Local entry of a scratch store: what it is made of. Version byte 1, JSON."""
@@ -47,6 +48,7 @@ class Renewal:
         self._service, self._log = service, log
         self._place = TopicPartition(f"{service.scope}.journal", partition)
         self._registry, self._settings = registry, settings
+        self._rebuild: Rebuild | None = None
 
     @property
     def checkpoint(self) -> int:
@@ -70,23 +72,55 @@ class Renewal:
         Raises DivergenceError, with the checkpoint, where this code can't redo what was done: then `scratch` holds all
         before it.
         """
-        rebuild = Rebuild(self._service, self.partition, self._log, self._registry, self.scratch, self._settings)
-        last = rebuild.journal.last() if until is None else until
+        last = Journal(self._log, self._service.scope, self.partition).last() if until is None else until
+        if last <= self.checkpoint:
+            return
+        rebuild = self._rebuild = self._at_work()
         number = rebuild.checkpoint
         try:
-            begin_flights(rebuild)
             for page, _, outputs in rebuild.run(last):
                 number = page.checkpoint
                 yield number, last, outputs
         except DivergenceError as error:
+            self.close()
             raise self._stopped(number + 1, error) from error
+        except BaseException:  # left within a checkpoint: what was begun of that is not in the store
+            self.close()
+            raise
         finally:
             self._note(rebuild.task.now)
-            rebuild.close()
+
+    def _at_work(self) -> Rebuild:
+        """The replay that goes on behind what the store holds.
+
+        What is in flight is whole only in memory: a store that was left with anything in flight is begun anew.
+        """
+        if self._rebuild is not None:
+            self._rebuild.look_again()
+            return self._rebuild
+        made = self._made()
+        if made.task.due_retry(0) is not None:  # all others that wait have a time
+            made.close()
+            origin = self.scratch.get(ORIGIN)
+            self.scratch.wipe()
+            self.scratch.write({ORIGIN: origin})
+            made = self._made()
+        return made
+
+    def _made(self) -> Rebuild:
+        return Rebuild(self._service, self.partition, self._log, self._registry, self.scratch, self._settings)
+
+    def close(self) -> None:
+        """Leave the store as it is, for another one to go on with."""
+        if self._rebuild is not None:
+            self._rebuild.close()
+            self._rebuild = None
 
     def notes(self) -> dict[bytes, bytes]:
         """What the task is to note of its rebuilding: how far that went, and the shapes in which all was written."""
-        return dict([rebuilt_entry(self.checkpoint), *(its.alone for its in shapes_of(self._service).values())])
+        noted = read_meta(self.scratch)
+        to = RebuiltTo(self.checkpoint, noted.last_now if noted else 0)
+        return dict([rebuilt_entry(to), *(its.alone for its in shapes_of(self._service).values())])
 
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """All that the changelog is to hold, in key order: what was rebuilt, and the notes."""
@@ -124,12 +158,3 @@ class Renewal:
             why=error.why,
             hint=error.hint or "nothing live was changed: mend the code and give the same command again",
         )
-
-
-def begin_flights(rebuild: Rebuild) -> None:
-    """What was in flight when `scratch` was left takes off again, with the results that it had, as after a restart."""
-    task = rebuild.task
-    task.recorded = []
-    while (retry := task.due_retry(0)) is not None:  # all others wait for a time
-        task.fire(*retry)
-    task.questions()

@@ -17,7 +17,7 @@ from choreo.runtime.options import FaultPoint, no_faults
 from choreo.state.backend import Backend
 from choreo.state.changelog import changelog_records
 from choreo.state.keys import KEY_VERSION
-from choreo.state.rebuilt import UNFINISHED, unfinished_entry
+from choreo.state.rebuilt import REBUILT, UNFINISHED, unfinished_entry
 
 AT_ONCE = 20_000
 """So many entries are replaced in one transaction; more of them take several, under a mark."""
@@ -56,8 +56,9 @@ class Exchange(NamedTuple):
     """What a restore of the changelog gives, up to its end."""
 
     def changes(self) -> Iterator[Change]:
-        """Exactly the difference, in key order; a mark that stands goes last."""
-        yield from difference(entries_of(self.old), self.renewal.entries())
+        """Exactly the difference, in key order; last what says that it was rebuilt, and a mark that stands goes."""
+        yield from difference(plain(self.old.scan(start=KEY_VERSION)), plain(self.renewal.entries()))
+        yield REBUILT, self.renewal.notes()[REBUILT]
         if self.old.get(UNFINISHED) is not None:
             yield UNFINISHED, None
 
@@ -69,9 +70,9 @@ class Exchange(NamedTuple):
         return Replaced(self.renewal.partition, put, deleted)
 
 
-def entries_of(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
-    """All that is on the changelog, the mark aside."""
-    return (entry for entry in backend.scan(start=KEY_VERSION) if entry[0] != UNFINISHED)
+def plain(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """All that is on the changelog, less what is noted of a rebuild."""
+    return (entry for entry in entries if entry[0] not in (UNFINISHED, REBUILT))
 
 
 def difference(old: Iterable[tuple[bytes, bytes]], new: Iterable[tuple[bytes, bytes]]) -> Iterator[Change]:

@@ -1,56 +1,40 @@
-"""replay verify: are the stores what the log says? Rebuild them in a scratch place and compare entry by entry."""
+"""replay verify: is what the service left behind what the log says? Redo it in a scratch place and compare.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+Three things are compared: the entries of the stores, in key order; what each checkpoint wrote to the changelog, as far
+as that was not compacted; and every event that was emitted. Where snapshots tell which code ran when, each build's part
+of the past is judged by itself: it starts at what the build found.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 
 from choreo.errors import DivergenceError
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.replay.likeness import Compare, Likeness, comparison, exactly
-from choreo.replay.rebuild import Rebuild
+from choreo.record import TopicPartition
+from choreo.replay.changes import Changes, Rewritten
+from choreo.replay.emissions import Emissions, Place, Told, Unlike, cause_of
+from choreo.replay.emissions import untold as untold_emissions
+from choreo.replay.findings import Difference, Verdict
+from choreo.replay.likeness import Compare, Likeness, comparison
+from choreo.replay.locate import Suspect, locate
+from choreo.replay.sandbox import Sandbox
+from choreo.replay.segments import Segment, segments_of
+from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
 from choreo.state.keys import split_key
-from choreo.state.memory import MemoryBackends
+from choreo.state.rebuilt import RebuiltTo, rebuilt_to
 
 Progress = Callable[[int, int, int], None]
 """Told the partition, how many checkpoints of it were redone, and how many there are."""
+KEPT = 20
+"""So many of each kind of difference are looked into."""
+MOST_NOTED = 10_000
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One entry that is not what the log says. None stands for no entry."""
-
-    partition: int
-    store: str
-    key: tuple[object, ...]
-    live: bytes | None
-    replayed: bytes | None
-
-    def __str__(self) -> str:
-        where = f"{self.store} {self.key!r} in task {self.partition}"
-        return f"{where}: live {_shown(self.live)}, replayed {_shown(self.replayed)}"
-
-
-@dataclass
-class Verdict:
-    """What a verification found."""
-
-    service: str
-    partitions: int = 0
-    checkpoints: int = 0
-    inputs: int = 0
-    entries: int = 0
-    erased: int = 0
-    """Entries that differ only in what was erased since."""
-    builds: set[str] = field(default_factory=set)
-    differences: list[Difference] = field(default_factory=list)
-    divergences: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        return not self.differences and not self.divergences
+def untold(partition: int, done: int, total: int) -> None:
+    """Nobody listens."""
 
 
 def verify(
@@ -58,66 +42,143 @@ def verify(
     log: Log,
     registry: Registry,
     live: Callable[[int], Backend],
-    progress: Progress | None = None,
+    progress: Progress = untold,
     settings: object = None,
 ) -> Verdict:
-    """Rebuild every task of `service` from `log` and compare it with `live(partition)`, whose worker must stand
-    still. `settings` are the service's own, where it has any.
+    """Redo every task of `service` from `log` and compare it with `live(partition)`, whose worker must stand still.
+
+    In memory; `settings` are the service's own, where it has any.
     """
-    verdict = Verdict(service.name)
-    verdict.partitions = log.topics()[f"{service.scope}.journal"].partitions
-    for partition in range(verdict.partitions):
-        scratch = MemoryBackends().open(f"{service.name}-{partition}")
-        rebuild = Rebuild(service, partition, log, registry, scratch, settings)
+    return Verification(Sandbox(service, log, registry, settings), live).run(progress)
+
+
+class Verification:
+    """One service, all its tasks."""
+
+    def __init__(self, sandbox: Sandbox, live: Callable[[int], Backend]) -> None:
+        self._sandbox, self._live = sandbox, live
+        self._build = build_of(sandbox.service)
+        self._verdict = Verdict(sandbox.service.name)
+        self._suspects: list[Suspect] = []
+        self._rebuilt: dict[int, RebuiltTo] = {}
+        """How far the stores of each task were rebuilt."""
+        self._erased = 0
+        """Fields that the replay of the task at hand met erased."""
+        self._written: set[tuple[int, bytes]] = set()
+        """Entries that a checkpoint wrote otherwise: that they differ in the end needs no cause of its own."""
+
+    def run(self, progress: Progress = untold, emissions_told: Told = untold_emissions) -> Verdict:
+        """Compare everything, telling how far it is.
+
+        Raises what can't be read, and StateInUseError where the service is at work.
+        """
+        sandbox, verdict = self._sandbox, self._verdict
+        verdict.partitions = sandbox.partitions
+        backends = sandbox.scratch()
         try:
-            last = rebuild.journal.last()
-            for done, (page, _, _) in enumerate(rebuild.run(), 1):
-                verdict.checkpoints += 1
-                verdict.builds.add(page.build)
-                if progress is not None:
-                    progress(partition, done, last)
-        except DivergenceError as error:
-            verdict.divergences.append(str(error))
-            continue
+            emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"))
+            segments = [one for number in range(verdict.partitions) for one in segments_of(sandbox, number)]
+            for segment in segments:
+                self._redo(segment, emissions, progress)
+            if not verdict.divergences:  # a task that was not redone to its end published too little
+                for unlike in emissions.compare(sandbox.log, emissions_told):
+                    self._saw_unlike(unlike, segments)
+            verdict.emissions = emissions.count
         finally:
-            rebuild.close()
-        verdict.inputs += rebuild.task.handled
-        backend = live(partition)
-        verdict.entries += sum(1 for _ in entries(backend))
-        alike = comparison(service, backend, rebuild.codec.erased > 0)
-        for likeness, difference in compare(partition, backend, scratch, alike):
-            if likeness is Likeness.ERASED:
-                verdict.erased += 1
-            else:
-                verdict.differences.append(difference)
-    return verdict
+            backends.close()
+        verdict.findings = locate(sandbox, self._suspects)
+        return verdict
+
+    def _redo(self, segment: Segment, emissions: Emissions, progress: Progress) -> None:
+        sandbox, verdict, partition = self._sandbox, self._verdict, segment.partition
+        place = TopicPartition(f"{sandbox.service.scope}.changelog", partition)
+        with segment.left(self._live) as live:
+            self._rebuilt[partition] = rebuilt_to(live)
+            alike = comparison(sandbox.service, live, lambda: self._erased > 0)
+            changes = Changes(sandbox.log, place, segment.changelog_offset, segment.after, alike)
+            try:
+                with sandbox.redoing(partition, segment.start) as (rebuild, scratch):
+                    for done, (page, logged, outputs) in enumerate(rebuild.run(segment.last), 1):
+                        verdict.checkpoints += 1
+                        verdict.builds.add(page.build)
+                        emissions.published(Place(partition, page.checkpoint), outputs)
+                        self._erased = rebuild.codec.erased
+                        for rewritten in changes.redone(page.checkpoint, logged):
+                            self._saw_rewritten(segment, rewritten)
+                        progress(partition, segment.after + done, segment.last)
+                    verdict.inputs += rebuild.task.handled
+                    self._compare(segment, live, scratch, alike)
+            except DivergenceError as error:
+                verdict.divergences.append(str(error))
+            finally:
+                changes.close()
+
+    def _compare(self, segment: Segment, live: Backend, scratch: Backend, alike: Compare) -> None:
+        """The stores in the end."""
+        self._verdict.entries += sum(1 for _ in entries(live))
+        for key, theirs, ours in compare(live, scratch):
+            likeness = alike(key, theirs, ours) if theirs is not None and ours is not None else Likeness.OTHER
+            self._verdict.erased += likeness is Likeness.ERASED
+            if likeness is Likeness.OTHER and self._counts(segment):
+                store, parts = split_key(key)
+                self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
+                if (segment.partition, key) not in self._written:
+                    self._suspect(Suspect("entry", segment.partition, None, key, theirs))
+
+    def _saw_rewritten(self, segment: Segment, one: Rewritten) -> None:
+        if one.checkpoint <= self._rebuilt[segment.partition].checkpoint:
+            self._verdict.older += 1
+        elif self._counts(segment):
+            self._verdict.rewritten += 1
+            if len(self._written) < MOST_NOTED:
+                self._written.add((segment.partition, one.key))
+            self._suspect(Suspect("write", segment.partition, one.checkpoint, one.key, one.live))
+
+    def _saw_unlike(self, one: Unlike, segments: Sequence[Segment]) -> None:
+        """An event that is on the log otherwise than in the replay, or on one side only."""
+        partition, checkpoint = one.place or (None, None)
+        if self._was_rebuilt(one):
+            self._verdict.older += 1
+            return
+        its = [s for s in segments if s.partition == partition and s.after < (checkpoint or 0) <= s.last]
+        if not its or self._counts(its[0]):
+            self._verdict.unlike += 1
+            cause_id = cause_of(one.live) if one.place is None and one.live is not None else None
+            self._suspect(Suspect("event", partition, checkpoint, one.event_id, one.live, cause_id))
+
+    def _was_rebuilt(self, one: Unlike) -> bool:
+        """Whether it was emitted, or not, before the stores of its task were rebuilt by other code."""
+        if one.place is not None:
+            return one.place.checkpoint <= self._rebuilt[one.place.partition].checkpoint
+        when = None if one.live is None else self._sandbox.codec().emitted_at(one.live)
+        return when is not None and when <= min(to.now for to in self._rebuilt.values())
+
+    def _counts(self, segment: Segment) -> bool:
+        """Whether what differs there is a fault; where only other code ran it is none, and counted by itself."""
+        if segment.build is None or segment.build == self._build:
+            return True
+        self._verdict.older += 1
+        return False
+
+    def _suspect(self, suspect: Suspect) -> None:
+        """Keeps the first of each kind."""
+        if sum(one.what == suspect.what for one in self._suspects) < KEPT:
+            self._suspects.append(suspect)
 
 
-def compare(
-    partition: int, live: Backend, replayed: Backend, alike: Compare = exactly
-) -> Iterator[tuple[Likeness, Difference]]:
-    """The logical entries that are not the same, in key order."""
+def compare(live: Backend, replayed: Backend) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+    """The logical entries that differ, in key order: key, live and replayed value (None for no entry)."""
     left, right = entries(live), entries(replayed)
     mine, theirs = next(left, None), next(right, None)
     while mine is not None or theirs is not None:
         if theirs is None or (mine is not None and mine[0] < theirs[0]):
             assert mine is not None
-            yield Likeness.OTHER, _difference(partition, mine[0], mine[1], None)
+            yield mine[0], mine[1], None
             mine = next(left, None)
         elif mine is None or theirs[0] < mine[0]:
-            yield Likeness.OTHER, _difference(partition, theirs[0], None, theirs[1])
+            yield theirs[0], None, theirs[1]
             theirs = next(right, None)
         else:
-            likeness = Likeness.SAME if mine[1] == theirs[1] else alike(mine[0], mine[1], theirs[1])
-            if likeness is not Likeness.SAME:
-                yield likeness, _difference(partition, mine[0], mine[1], theirs[1])
+            if mine[1] != theirs[1]:
+                yield mine[0], mine[1], theirs[1]
             mine, theirs = next(left, None), next(right, None)
-
-
-def _difference(partition: int, key: bytes, live: bytes | None, replayed: bytes | None) -> Difference:
-    store, parts = split_key(key)
-    return Difference(partition, store, parts, live, replayed)
-
-
-def _shown(value: bytes | None) -> str:
-    return "nothing" if value is None else value[1:].decode(errors="replace")[:200]

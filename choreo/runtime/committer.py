@@ -23,6 +23,7 @@ from choreo.runtime.observer import Committed, Reason, Refused
 from choreo.runtime.options import FaultPoint, RunOptions, Site
 from choreo.runtime.pace import Pace
 from choreo.runtime.plan import Plan
+from choreo.runtime.snapshots import SnapshotTaking
 from choreo.runtime.topics import check_topics
 
 logger = logging.getLogger("choreo.runtime")
@@ -46,6 +47,7 @@ class Committer:
         self._scope, self._name = scope, scope.removeprefix("choreo.")
         self._site = site
         self._rewind = rewind
+        self.snapshots = SnapshotTaking(site, options)
         self._checkpoint = Checkpoint(scope, options, reach)
         self._pace = Pace(options)
         self._writer: Writer | None = None
@@ -139,6 +141,7 @@ class Committer:
             took, ended = tuple(live.task.partition for live in tasks), self._site.clock.now()
             counts = (sum(since.values()), written.outputs, written.entries)
             self._pace.committed(ended, ended - now, counts[0])
+            self.snapshots.committed(tasks, since)
             self._site.observer.saw(Committed(self._name, took, *counts, why or "hand-over", ended - now, ended))
 
     def _refused(self, tasks: Sequence[LiveTask], error: Exception) -> None:

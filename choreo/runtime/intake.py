@@ -101,7 +101,7 @@ class Intake:
         causation_id, set_at, correlation_id = read_story(self._entries.read(STORY.encode(waiting.timer), RAW))
         service = self._plan.service.name
         ids = Ids(
-            event_id=derive_id(derive_id(b"", service, waiting.timer.hex(), 0), "", "due", waiting.due),
+            event_id=due_id(service, waiting.timer, waiting.due),
             correlation_id=correlation_id,
             causation_id=causation_id,
             request_id=None,
@@ -134,6 +134,11 @@ def _found_elsewhere(record: Record, event: Event, key: bytes | None) -> DecodeE
         why="an event is found again by its key",
         hint=f"publish it with the text of {', '.join(event.contract.key)} as the record's key",
     )
+
+
+def due_id(service: str, timer: bytes, due: int) -> bytes:
+    """The event_id of a timer's turn: what it brings about has it as its cause."""
+    return derive_id(derive_id(b"", service, timer.hex(), 0), "", "due", due)
 
 
 def story_of(ids: Ids) -> bytes:

@@ -13,6 +13,7 @@ from choreo.runtime.observer import Restored, Restoring, StoreWiped
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
 from choreo.runtime.shapes import news_of, refuse_unfinished
+from choreo.runtime.snapshots import forget_snapshots
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.state.meta import facts_of, fresh_meta, read_meta, wipe_reason
@@ -46,8 +47,13 @@ class Opening:
         if reason is not None:
             self._observer.saw(StoreWiped(plan.service.name, partition, reason, now))
             self._backend.wipe()
+            forget_snapshots(site.backends.snapshots(f"{plan.service.name}-{partition}"))
             meta = None
-        news_of(plan.service, partition, self._backend)  # a store that is refused need not be brought up to date
+        try:
+            news_of(plan.service, partition, self._backend)  # a store that is refused need not be brought up to date
+        except Exception:
+            self._backend.close()
+            raise
         self._fresh = fresh_meta(facts, options.build)
         self._clock = site.clock
         self._specs = options.specs

@@ -30,12 +30,39 @@ class Backend(ABC):
         """Release it; safe to call twice."""
 
 
+class Snapshots(ABC):
+    """Copies of one task's entries as they once were, each by a number (of a checkpoint), in ascending order."""
+
+    @abstractmethod
+    def take(self, number: int) -> None:
+        """Keep a copy of the entries as of now; the task's backend must be open. One of this number is kept as it is.
+
+        Raises StateError.
+        """
+
+    @abstractmethod
+    def numbers(self) -> list[int]:
+        """Those that there are, whole ones only, the lowest first."""
+
+    @abstractmethod
+    def open(self, number: int) -> Backend:
+        """The entries as they were, to be looked at only, beside whoever is at work. Raises StateError for none."""
+
+    @abstractmethod
+    def drop(self, number: int) -> None:
+        """Keep it no longer; nothing happens where there is none."""
+
+
 class Backends(ABC):
     """Opens the backends of one worker: its state directory."""
 
     @abstractmethod
     def open(self, task: str) -> Backend:
         """The entries of this task (its name is `SERVICE-PARTITION`). One opener at a time, else StateInUseError."""
+
+    @abstractmethod
+    def snapshots(self, task: str) -> Snapshots:
+        """The copies of this task's entries that were kept."""
 
     @abstractmethod
     def instance_id(self) -> str:

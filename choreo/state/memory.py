@@ -1,11 +1,11 @@
 """Entries in memory: for simulation and tests. What was written outlives close and open, as a disk would keep it."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from choreo.errors import StateError, StateInUseError
-from choreo.state.backend import Backend, Backends
+from choreo.state.backend import Backend, Backends, Snapshots
 
 _CHUNK = 256
 """Entries that a scan looks at before it finds its place anew: a write in between may move it."""
@@ -112,6 +112,7 @@ class MemoryBackends(Backends):
         self._instance = instance
         self._disks: dict[str, _Disk] = {}
         self._opened: dict[str, MemoryBackend] = {}
+        self._kept: dict[str, dict[int, dict[bytes, bytes]]] = {}
 
     def open(self, task: str) -> Backend:
         if task in self._opened:
@@ -119,6 +120,9 @@ class MemoryBackends(Backends):
         disk = self._disks.get(task) or self.new_disk(task)
         backend = self._opened[task] = MemoryBackend(self, task, disk)
         return backend
+
+    def snapshots(self, task: str) -> Snapshots:
+        return MemorySnapshots(lambda: self._disks[task].data, self._kept.setdefault(task, {}))
 
     def instance_id(self) -> str:
         return self._instance
@@ -135,3 +139,27 @@ class MemoryBackends(Backends):
     def released(self, task: str) -> None:
         """The task may be opened again."""
         self._opened.pop(task, None)
+
+
+class MemorySnapshots(Snapshots):
+    """Copies in memory, which outlive a restart as the entries do."""
+
+    def __init__(self, entries: Callable[[], Mapping[bytes, bytes]], kept: dict[int, dict[bytes, bytes]]) -> None:
+        self._entries, self._kept = entries, kept
+
+    def take(self, number: int) -> None:
+        if number not in self._kept:
+            self._kept[number] = dict(self._entries())
+
+    def numbers(self) -> list[int]:
+        return sorted(self._kept)
+
+    def open(self, number: int) -> Backend:
+        if number not in self._kept:
+            raise StateError(f"there is no snapshot {number}", why=f"there are {self.numbers()}")
+        backend = MemoryBackends().open("snapshot")
+        backend.write(self._kept[number])
+        return backend
+
+    def drop(self, number: int) -> None:
+        self._kept.pop(number, None)

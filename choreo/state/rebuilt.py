@@ -1,11 +1,16 @@
 """What a task notes of itself when its entries were rebuilt and put in place of those that it had: two entries.
 
-Both are on the changelog like any other; neither follows from the log, so a replay has neither. `~rebuilt`: version
-byte 1, then the number (8 bytes, big endian) of the last checkpoint that was redone: up to there the entries are what
-the code of that day made of the log, whatever was written and emitted when it happened. `~unfinished`: version byte 1,
-then a text that says who began to replace the entries; it comes before all that is replaced and goes with the last of
-it, so whoever opens the task meanwhile sees that what stands there is neither old nor new.
+Both are on the changelog like any other; neither follows from the log, so a replay has neither.
+
+`~rebuilt`: version byte 1, then the number of the last checkpoint that was redone and the last time that its handlers
+were told (µs; 8 bytes each, big endian): up to there the entries are what the code of that day made of the log,
+whatever was written and emitted when it happened. It is written last: what stands before it is of the past.
+
+`~unfinished`: version byte 1, then a text that says who began to replace the entries. It comes before all that is
+replaced and goes with the last of it: whoever opens the task meanwhile sees that it is neither old nor new.
 """
+
+from typing import NamedTuple
 
 from choreo.errors import StateError
 from choreo.state.backend import Backend
@@ -16,21 +21,32 @@ UNFINISHED = key_codec("~unfinished", str).encode("rebuild")
 _VERSION = b"\x01"
 
 
-def rebuilt_entry(checkpoint: int) -> tuple[bytes, bytes]:
-    """The entry that says up to which checkpoint a task was rebuilt."""
-    return REBUILT, _VERSION + checkpoint.to_bytes(8, "big")
+class RebuiltTo(NamedTuple):
+    """How far a task was rebuilt; zeros where it never was."""
+
+    checkpoint: int
+    now: int
+    """The last time that handlers were told by then (microseconds)."""
 
 
-def rebuilt_up_to(backend: Backend) -> int:
-    """The last checkpoint that was redone when a task was rebuilt; 0 where it never was. Raises StateError."""
+NEVER_REBUILT = RebuiltTo(0, 0)
+
+
+def rebuilt_entry(to: RebuiltTo) -> tuple[bytes, bytes]:
+    """The entry that says up to where a task was rebuilt."""
+    return REBUILT, _VERSION + to.checkpoint.to_bytes(8, "big") + to.now.to_bytes(8, "big")
+
+
+def rebuilt_to(backend: Backend) -> RebuiltTo:
+    """How far a task was rebuilt when that was last done. Raises StateError for another version."""
     data = backend.get(REBUILT)
     if data is None:
-        return 0
+        return NEVER_REBUILT
     if data[:1] != _VERSION:
         raise StateError(
             f"a rebuild is noted in version {data[:1].hex()}", hint="it was written by a newer release: run that one"
         )
-    return int.from_bytes(data[1:], "big")
+    return RebuiltTo(int.from_bytes(data[1:9], "big"), int.from_bytes(data[9:17], "big"))
 
 
 def unfinished_entry(who: str) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from rocksdict import (
     BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
+    Checkpoint,
     DbClosedError,
     DBCompressionType,
     Options,
@@ -27,7 +28,7 @@ from rocksdict import (
 )
 
 from choreo.errors import DiskFullError, StateError, StateInUseError
-from choreo.state.backend import Backend, Backends
+from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.lock import PAUSE_S, DirectoryLock
 
 CACHE_BYTES = 32 << 20
@@ -97,6 +98,16 @@ class RocksBackend(Backend):
         except Exception:  # closed before, or "Shutdown in progress": it is closed, and the write-ahead log has it all
             return
 
+    def copy_to(self, path: Path) -> None:
+        """A database at `path`, which must not exist yet, with all entries as of now; mostly links to the same files.
+
+        Raises StateError.
+        """
+        try:
+            Checkpoint(self._db).create_checkpoint(str(path))
+        except Exception as error:
+            raise _ours(error, path) from error
+
     def _opened(self) -> None:
         self._db = self._open_db(self._path)
         self._get = self._db.get
@@ -129,6 +140,9 @@ class RocksBackends(Backends):
         path = self.directory / quote(task, safe="")
         backend = self._backends[task] = RocksBackend(path, self._open_db)
         return backend
+
+    def snapshots(self, task: str) -> Snapshots:
+        return RocksSnapshots(self.directory, task, lambda: self._backends[task])
 
     def instance_id(self) -> str:
         path = self.directory / "instance"
@@ -195,6 +209,41 @@ class RocksBackends(Backends):
         options.set_keep_log_file_num(1)
         options.set_stats_dump_period_sec(0)
         return options
+
+
+class RocksSnapshots(Snapshots):
+    """Copies on disk: `.snapshots/TASK/NUMBER` of a state directory. `live` gives the task's open backend."""
+
+    def __init__(self, directory: Path, task: str, live: Callable[[], RocksBackend] | None = None) -> None:
+        self._place = directory / ".snapshots" / quote(task, safe="")
+        self._live = live
+
+    def take(self, number: int) -> None:
+        if self._live is None:
+            raise StateError(f"{self._place} is only looked at")
+        path = self._place / f"{number:012d}"
+        if path.exists():
+            return
+        begun = path.with_suffix(".new")
+        try:
+            shutil.rmtree(begun, ignore_errors=True)
+            self._place.mkdir(parents=True, exist_ok=True)
+            self._live().copy_to(begun)
+            begun.rename(path)  # whole or not at all
+        except OSError as error:
+            raise _ours(error, path) from error
+
+    def numbers(self) -> list[int]:
+        return sorted(int(path.name) for path in self._place.glob("*") if path.name.isdecimal())
+
+    def open(self, number: int) -> Backend:
+        return glimpse(self._place / f"{number:012d}")
+
+    def drop(self, number: int) -> None:
+        path = self._place / f"{number:012d}"
+        if path.exists():
+            gone = path.rename(path.with_suffix(_GONE))
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def glimpse(path: Path) -> Backend:

@@ -162,3 +162,34 @@ class BackendContract(ABC):
             backend.write({b"a": b"2"})
         with pytest.raises(StateError):
             list(backend.scan())
+
+    def test_a_snapshot_keeps_the_entries_as_they_were(self, backends: Backends, backend: Backend) -> None:
+        """What is written later is not in a snapshot, also where one is taken again by the same number."""
+        snapshots = backends.snapshots(TASK)
+        assert snapshots.numbers() == []
+        backend.write({b"a": b"1", b"b": b"2"})
+        snapshots.take(7)
+        backend.write({b"a": b"3", b"b": None, b"c": b"4"})
+        snapshots.take(7)
+        snapshots.take(12)
+        assert snapshots.numbers() == [7, 12]
+        kept = [snapshots.open(number) for number in (7, 12)]
+        assert [list(one.scan()) for one in kept] == [[(b"a", b"1"), (b"b", b"2")], [(b"a", b"3"), (b"c", b"4")]]
+        for one in kept:
+            one.close()
+
+    def test_a_snapshot_outlives_a_restart_and_can_be_dropped(self, backends: Backends, tmp_path: Path) -> None:
+        """After a restart all are there; a dropped one is gone, and to drop it twice is nothing."""
+        backends.open(TASK).write({b"a": b"1"})
+        backends.snapshots(TASK).take(1)
+        backends.snapshots(TASK).take(2)
+        backends.close()
+        again = self.again(backends, tmp_path)
+        snapshots = again.snapshots(TASK)
+        assert snapshots.numbers() == [1, 2]
+        snapshots.drop(1)
+        snapshots.drop(1)
+        assert snapshots.numbers() == [2]
+        with pytest.raises(StateError, match="there is no s"):
+            snapshots.open(1)
+        again.close()

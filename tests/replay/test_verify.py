@@ -1,11 +1,16 @@
 """replay verify: a clean run is clean, and planted faults are found where they are."""
 
+import time
 from collections.abc import Callable
 
 from choreo import Context, Service, Store
+from choreo.events.envelope import unpack
 from choreo.log.memory import MemoryLog, MemoryPartition
-from choreo.record import TopicPartition
-from choreo.replay.verify import Verdict, verify
+from choreo.record import NewRecord, Record, TopicPartition
+from choreo.replay.findings import Finding, Verdict
+from choreo.replay.sandbox import Sandbox
+from choreo.replay.verify import Verification, verify
+from choreo.runtime.build import build_of
 from choreo.state.backend import Backend
 from tests.runtime.test_thread import Placed, Reserve, Reserved
 from tests.runtime.town import Town
@@ -26,39 +31,158 @@ def verdict_of(town: Town, service: Service | None = None) -> Verdict:
     return verify(service or town.services[0], town.log, town.registry, live)
 
 
+def cause_of(finding: Finding) -> tuple[str, str, tuple[str, ...]]:
+    """What a finding says that brought it about: the event, its key, the handlers."""
+    return finding.cause.name, finding.cause.key, finding.handlers
+
+
 def test_a_run_with_crashes_retries_and_timers_is_clean() -> None:
-    """Stores rebuilt from log and journal equal the live ones, entry by entry."""
-    verdict = verdict_of(run_town())
-    assert verdict.divergences == []
-    assert [str(difference) for difference in verdict.differences] == []
+    """Stores rebuilt from log and journal equal the live ones, entry by entry; so do their changes, and every event
+    emitted.
+    """
+    town = run_town()
+    verdict = verdict_of(town)
+    assert verdict.clean, verdict
     assert verdict.entries > 15
     assert verdict.inputs > 30
+    letters = len(town.records("choreo.inventory.dead-letters"))
+    emitted = [ids for ids in town.ids("town.orders") if ids.causation_id is not None]
+    assert letters == 2
+    assert verdict.emissions == len(emitted) + letters
 
 
 def test_a_flipped_value_is_found() -> None:
-    """One value changed behind the service's back is named with its store and key."""
+    """One value changed behind the service's back is named with its store and key, both values, and the input that
+    wrote it last.
+    """
     town = run_town()
     backend = next(live.task.entries.backend for live in town.workers[0].tasks.values())
     key, value = next((key, value) for key, value in backend.scan(b"\x01totals"))
     backend.write({key: value + b"9"})
-    (difference,) = verdict_of(town).differences
+    verdict = verdict_of(town)
+    (difference,) = verdict.differences
     assert difference.store == "totals"
     assert difference.live == value + b"9"
     assert difference.replayed == value
+    (finding,) = verdict.findings
+    assert finding.what == "entry"
+    assert finding.name == f"totals {difference.key[0]!r}"
+    assert (finding.live, finding.replayed) == (value + b"9", value)
+    assert cause_of(finding) == ("town.Placed", difference.key[0], ("Reserve",))
+    last = [r for r in town.records("town.orders") if str(r.position) == finding.cause.place]
+    assert [record.key for record in last] == [str(difference.key[0]).encode()]
+    assert verdict.rewritten == verdict.unlike == 0
 
 
 def test_a_changed_handler_is_found() -> None:
-    """Code that decides otherwise than it did live gives other entries."""
+    """Code that decides otherwise than it did live is found at the first input where it does: what it wrote and what
+    it emitted, with both values.
+    """
 
     class Changed(Reserve):
         totals = Store[str, int](default=0)
 
         def handle(self, event: Placed, ctx: Context) -> Reserved:
-            answer = super().handle(event, ctx)
-            self.totals[event.order_id] += 1
-            return answer
+            if event.order_id == "o7" and self.totals["o7"] == 7:
+                self.totals["o7"] += 100
+            return super().handle(event, ctx)
 
-    assert not verdict_of(run_town(), Service("inventory", handlers=[Changed])).clean
+    Changed.__name__ = "Reserve"
+    verdict = verdict_of(run_town(), Service("inventory", handlers=[Changed]))
+    assert not verdict.clean
+    emitted, written = sorted(verdict.findings, key=lambda finding: finding.what)
+    assert (emitted.what, written.what) == ("event", "write")
+    assert cause_of(written) == cause_of(emitted) == ("town.Placed", "o7", ("Reserve",))
+    assert written.cause.place == emitted.cause.place
+    assert written.name == "totals 'o7'"
+    assert (written.live, written.replayed) == (b"\x0115", b"\x01115")
+    assert emitted.name == "town.Reserved"
+    assert isinstance(emitted.live, Record)
+    assert isinstance(emitted.replayed, NewRecord)
+    assert emitted.live.value != emitted.replayed.value
+
+
+def test_an_event_that_only_one_side_emits_is_found() -> None:
+    """A handler that emitted more live than the replay does, or less, is named, with the event that made the
+    difference.
+    """
+
+    class Silent(Reserve):
+        totals = Store[str, int](default=0)
+
+        def handle(self, event: Placed, ctx: Context) -> Reserved | None:  # type: ignore[override]
+            answer = super().handle(event, ctx)
+            return None if event.order_id == "o7" else answer
+
+    Silent.__name__ = "Reserve"
+    more, less = Service("inventory", handlers=[Reserve]), Service("inventory", handlers=[Silent])
+    for live, replayed in ((more, less), (less, more)):
+        town = Town(live, partitions=2)
+        town.tell(Placed(order_id="o6", pieces=1), Placed(order_id="o7", pieces=1))
+        verdict = verdict_of(town, replayed)
+        assert (verdict.unlike, len(verdict.differences), verdict.rewritten) == (1, 0, 0)
+        (finding,) = verdict.findings
+        assert finding.name == "town.Reserved"
+        assert cause_of(finding) == ("town.Placed", "o7", ("Reserve",))
+        assert (finding.live is None) == (live is less)
+        assert (finding.replayed is None) == (live is more)
+
+
+def test_an_event_that_stands_twice_is_found() -> None:
+    """What was published once and lies on the log twice is no clean run."""
+    town = run_town()
+    record = next(r for r in town.records("town.orders") if unpack(dict(r.headers)["choreo"]).causation_id)
+    town.log.append([NewRecord(record.topic, record.key, record.value, record.headers)])
+    verdict = verdict_of(town)
+    assert verdict.unlike == 1
+
+
+def test_the_wall_clock_is_found() -> None:
+    """A handler that asks the machine for the time, or for a random number, is named: its replay gives other values."""
+
+    class Clocked(Reserve):
+        totals = Store[str, int](default=0)
+        moments = Store[str, float]()
+
+        def handle(self, event: Placed, ctx: Context) -> Reserved:
+            self.moments[event.order_id] = time.perf_counter()
+            return super().handle(event, ctx)
+
+    service = Service("inventory", handlers=[Clocked])
+    town = Town(service, partitions=2)
+    town.tell(Placed(order_id="o1", pieces=1))
+    (finding,) = verdict_of(town, service).findings
+    assert finding.name == "moments 'o1'"
+    assert cause_of(finding) == ("town.Placed", "o1", ("Clocked",))
+
+
+def test_another_builds_past_is_judged_by_itself() -> None:
+    """Where a snapshot tells two builds apart, what differs in the older one is counted as its own: the code at hand is
+    judged by what it did, from what it found.
+    """
+
+    class Before(Reserve):
+        totals = Store[str, int](default=0)
+
+        def handle(self, event: Placed, ctx: Context) -> Reserved:
+            self.totals[event.order_id] += 1000
+            return super().handle(event, ctx)
+
+    Before.__name__ = "Reserve"
+    now = Service("inventory", handlers=[Reserve])
+    town = Town(Service("inventory", handlers=[Before]), options={"build": "before"})
+    town.tell(*[Placed(order_id=f"o{n}", pieces=1) for n in range(4)])
+    town.services, town.options["build"] = (now,), build_of(now)
+    town.crash()
+    town.tell(*[Placed(order_id=f"o{n}", pieces=1) for n in range(2, 6)])
+    live: Callable[[int], Backend] = lambda n: town.workers[0].tasks[n].task.entries.backend  # noqa: E731
+    kept = town.backends["inventory"].snapshots("inventory-0")
+    assert len(kept.numbers()) == 1
+    verdict = Verification(Sandbox(now, town.log, town.registry, snapshots=lambda n: [kept]), live).run()
+    assert verdict.clean, verdict
+    assert verdict.older > 4
+    assert verdict.builds == {"before", build_of(now)}
+    assert not verify(now, town.log, town.registry, live).clean
 
 
 def test_a_dropped_journal_record_is_found() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from choreo.clock import SystemClock, VirtualClock
@@ -38,6 +39,7 @@ class Town:
         backends: Mapping[str, Backends] | None = None,
         reach: FaultPoint = no_faults,
         outside: Outside | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.services = services
         self.clock = VirtualClock(NOON)
@@ -47,12 +49,15 @@ class Town:
         self.partitions = partitions
         self.reach = reach
         self.outside = outside
+        self.options = dict(options or {})
+        """Options of the workers, over those of virtual time; they hold from the next start on."""
         self.specs: tuple[str, ...] = ()
         """Digests of the saga specs at work, the latest first."""
         self.start()
 
     def start(self) -> None:
         options = RunOptions(start_from="earliest", checkpoint_dry_s=0, inline_calls=True, specs=self.specs)
+        options = replace(options, **self.options)
         self.workers = [Worker(s, self.site(s), options, reach=self.reach, outside=self.outside) for s in self.services]
         create_topics(self.log, [worker.plan for worker in self.workers], self.partitions)
         for worker in self.workers:

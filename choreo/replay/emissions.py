@@ -1,0 +1,205 @@
+"""Emissions: what a replay published, held against what stands on the log.
+
+An event's id says who emitted it: it is derived from its cause, the service, the handler and a count. So every event of
+the replay is looked for by its id; and one on the log that the replay lacks is the service's own where its id can be
+derived. What was published is kept as a digest in a scratch store: a log of any length takes no memory.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from hashlib import blake2b
+from typing import Literal, NamedTuple
+
+from choreo.errors import DecodeError
+from choreo.events.codec import Codec
+from choreo.events.envelope import HEADER, derive_id
+from choreo.log.interface import Log
+from choreo.log.up_to import read_up_to
+from choreo.record import Headers, NewRecord, Record, TopicPartition
+from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
+from choreo.service.service import Service
+from choreo.state.backend import Backend
+
+Told = Callable[[int, int], None]
+
+BATCH = 5_000
+LETTERS = ".dead-letters"
+FOUND = b""
+"""In place of the digest of what was found on the log."""
+MOST_MISSED = 8
+"""An event is looked for among so many that a handler may have emitted, and so many more where it emitted all those."""
+_WHOLE = (1 << 64) - 1
+_EVENT_ID, _CAUSED, _CAUSATION = slice(2, 18), 1, slice(26, 42)
+"""Where they stand in the packed header (events/envelope.py), and the flag of a causation."""
+
+
+def untold(done: int, total: int) -> None:
+    """Nobody listens."""
+
+
+class Place(NamedTuple):
+    """Where a replay published something."""
+
+    partition: int
+    checkpoint: int
+
+
+Kind = Literal["differs", "missing", "unexpected", "twice"]
+
+
+class Unlike(NamedTuple):
+    """An event that is not on the log as the replay published it."""
+
+    kind: Kind
+    topic: str
+    event_id: bytes
+    live: Record | None
+    """None where it is missing on the log."""
+    place: Place | None
+    """Where the replay published it; None where it did not."""
+
+
+class Emissions:
+    """All that one service published, over all its tasks. `scratch` is empty; `codec` knows the service's events."""
+
+    def __init__(self, service: Service, codec: Codec, scratch: Backend) -> None:
+        self.count = 0
+        """How many records the replay published."""
+        self._service, self._codec, self._scratch = service, codec, scratch
+        self._emitted = frozenset(service.emitted)
+        self._handlers = [signature.name for signature in service.signatures]
+        self._topics = {event.contract.topic: None for event in service.emitted if event.contract.topic}
+        self._batch: dict[bytes, bytes | None] = {}
+        self._numbers: dict[str, bytes] = {}
+        self._unexpected: set[bytes] = set()
+        """Ids of this service's events that the replay did not publish."""
+
+    def published(self, place: Place, outputs: list[NewRecord]) -> None:
+        """The replay published these in one checkpoint."""
+        self.count += len(outputs)
+        where = place.partition.to_bytes(4, "big") + place.checkpoint.to_bytes(8, "big")
+        for record in outputs:
+            topic, key, value, headers, _ = record
+            self._topics.setdefault(topic, None)
+            self._batch[self._key(topic, key, value, headers)] = where + _digest(topic, key, value, headers)
+        if len(self._batch) >= BATCH:
+            self._flush()
+
+    def compare(self, log: Log, told: Told = untold) -> Iterator[Unlike]:
+        """Everything that is not on the log as the replay published it. What the log has deleted is not looked for.
+
+        `told` hears how many records of how many were read.
+        """
+        self._flush()
+        known = log.topics()
+        places = [
+            TopicPartition(topic, n) for topic in self._topics if topic in known for n in range(known[topic].partitions)
+        ]
+        starts, ends = log.starts(places), log.ends(places)
+        total, left = sum(ends.values()) - sum(starts.values()), {tp: ends[tp] - starts[tp] for tp in places}
+        for records, reached in read_up_to(log, starts, ends):
+            for record in records:
+                unlike = self._compared(record)
+                if unlike is not None:
+                    yield unlike
+            self._flush()
+            left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
+            told(total - sum(left.values()), total)
+        gone = {tp.topic for tp, offset in starts.items() if offset}
+        yield from self._missing(gone)
+
+    def _compared(self, record: Record) -> Unlike | None:
+        topic, _, _, _, record_key, value, headers = record
+        key = self._key(topic, record_key, value, headers)
+        found = key in self._batch
+        kept = self._batch[key] if found else self._scratch.get(key)
+        if kept is None:
+            return Unlike("unexpected", topic, key[:16], record, None) if self._own(record) else None
+        if kept == FOUND:
+            return None if topic.endswith(LETTERS) else Unlike("twice", topic, key[:16], record, None)
+        self._batch[key] = FOUND
+        if kept[12:] == _digest(topic, record_key, value, headers):
+            return None
+        return Unlike("differs", topic, key[:16], record, _place(kept))
+
+    def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
+        """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""
+        names = {number: topic for topic, number in self._numbers.items()}
+        for key, kept in self._scratch.scan():
+            topic = names[key[16:]]
+            if kept != FOUND and topic not in gone:
+                yield Unlike("missing", topic, key[:16], None, _place(kept))
+
+    def _own(self, record: Record) -> bool:
+        """Whether this service emitted it."""
+        if record.topic.startswith(f"{self._service.scope}."):
+            return True
+        cause = cause_of(record)
+        try:
+            if cause is None or self._codec.event_class(record) not in self._emitted:
+                return False
+        except DecodeError:
+            return False
+        event_id = dict(record.headers)[HEADER][_EVENT_ID]
+        return any(self._emitted_by(handler, cause, event_id) for handler in self._handlers)
+
+    def _emitted_by(self, handler: str, cause: bytes, event_id: bytes) -> bool:
+        """Whether it is one that this handler would emit upon this cause, behind those of the replay."""
+        count, until = 0, MOST_MISSED
+        while count < until:
+            derived = derive_id(cause, self._service.name, handler, count)
+            if derived == event_id:
+                self._unexpected.add(event_id)
+                return True
+            count += 1
+            if count == until and self._known(derived):
+                until += MOST_MISSED
+        return False
+
+    def _known(self, event_id: bytes) -> bool:
+        return event_id in self._unexpected or next(self._scratch.scan(event_id), None) is not None
+
+    def _key(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+        """Its event's id and the number of its topic: a relayed event has the same id on several."""
+        number = self._numbers.get(topic)
+        if number is None:
+            number = self._numbers[topic] = len(self._numbers).to_bytes(2, "big")
+        for name, packed in headers:
+            if name == DEAD_LETTER:
+                return _short(_letter(key, packed)) + number
+        for name, packed in headers:
+            if name == HEADER:
+                return packed[_EVENT_ID] + number
+        return _short(repr((key, value, list(headers)))) + number
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._scratch.write(self._batch)
+            self._batch.clear()
+
+
+def cause_of(record: Record) -> bytes | None:
+    """The causation_id in the packed header of a record; None where there is none."""
+    header = dict(record.headers).get(HEADER, b"")
+    return header[_CAUSATION] if len(header) >= _CAUSATION.stop and header[1] & _CAUSED else None
+
+
+def _short(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def _letter(key: bytes | None, packed: bytes) -> str:
+    """Which dead letter it is. What its error says may name an address in memory."""
+    said = json.loads(packed[1:])
+    return repr([key, *(said.get(name) for name in ("origin", "at", "door", "handler", "part"))])
+
+
+def _digest(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
+    """Eight bytes that are the same in this process for the same record."""
+    if topic.endswith(LETTERS):
+        headers = [(name, packed) for name, packed in headers if name != DEAD_LETTER]
+    return (hash((key, value, tuple(headers))) & _WHOLE).to_bytes(8, "big")
+
+
+def _place(kept: bytes) -> Place:
+    return Place(int.from_bytes(kept[:4], "big"), int.from_bytes(kept[4:12], "big"))

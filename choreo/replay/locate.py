@@ -1,0 +1,85 @@
+"""Where a difference came about: the input, its handlers and both values, found by a second replay, turn by turn."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from choreo.errors import DivergenceError
+from choreo.events.envelope import HEADER
+from choreo.record import NewRecord, Record
+from choreo.replay.findings import Finding, What
+from choreo.replay.naming import Naming
+from choreo.replay.rebuild import Act
+from choreo.replay.sandbox import Sandbox
+from choreo.state.keys import split_key
+
+
+class Suspect(NamedTuple):
+    """What is to be looked for, and where as far as that is known."""
+
+    what: What
+    partition: int | None
+    checkpoint: int | None
+    key: bytes
+    """Of an entry the key, of an event the id."""
+    live: bytes | Record | None
+    cause_id: bytes | None = None
+    """Of an event that the replay did not emit, what brought it about live."""
+
+
+def locate(sandbox: Sandbox, suspects: Sequence[Suspect]) -> list[Finding]:
+    """The earliest of each kind, as far as it can be found again; the earliest first."""
+    naming = sandbox.naming()
+    found: dict[What, Finding] = {}
+    for suspect in sorted(suspects, key=lambda one: (one.checkpoint is None, one.checkpoint or 0)):
+        if suspect.what not in found:
+            every = range(sandbox.partitions) if suspect.partition is None else [suspect.partition]
+            finding = next((one for number in every for one in _found(sandbox, suspect, number, naming)), None)
+            if finding is not None:
+                found[suspect.what] = finding
+    return sorted(found.values(), key=lambda one: one.now)
+
+
+def _found(sandbox: Sandbox, suspect: Suspect, partition: int, naming: Naming) -> Iterator[Finding]:
+    """The last act of the checkpoint (None: of all) that has to do with it: the log tells what was left in the end."""
+    last: Act | None = None
+    count, build = 0, ""
+    before = 0 if suspect.checkpoint is None else suspect.checkpoint - 1
+    with (
+        suppress(DivergenceError),  # it is told of by itself; what was found until then stands
+        sandbox.looking(partition, before) as (rebuild, _),
+    ):
+        for act in rebuild.acts(suspect.checkpoint):
+            if _concerns(act, suspect, naming):
+                last, count, build = act, count + 1, rebuild.build
+    if last is not None:
+        yield _finding(suspect, partition, last, (count, build), naming)
+
+
+def _concerns(act: Act, suspect: Suspect, naming: Naming) -> bool:
+    if suspect.what != "event":
+        return suspect.key in act.changes
+    if suspect.cause_id is not None:
+        return naming.cause_id(act.cause) == suspect.cause_id
+    return _emitted(act, suspect.key) is not None
+
+
+def _emitted(act: Act, event_id: bytes) -> NewRecord | None:
+    return next((one for one in act.outputs if dict(one.headers).get(HEADER, b"")[2:18] == event_id), None)
+
+
+def _finding(suspect: Suspect, partition: int, act: Act, seen: tuple[int, str], naming: Naming) -> Finding:
+    count, build = seen
+    cause = naming.cause(act.cause)
+    replayed: bytes | NewRecord | None
+    if suspect.what == "event":
+        emitted, live = _emitted(act, suspect.key), suspect.live
+        name = naming.event(emitted if emitted is not None else live if isinstance(live, Record) else None)
+        emitter = None if cause.event_id is None else naming.emitter(cause.event_id, suspect.key)
+        handlers, replayed = [emitter] if emitter else naming.handlers(act.cause), emitted
+    else:
+        store, parts = split_key(suspect.key)
+        name = f"{store} {parts[0]!r}" if len(parts) == 1 else f"{store} {parts!r}"
+        handlers, replayed = naming.blamed(act, store), act.changes[suspect.key].after
+    where = (partition, act.checkpoint, act.now)
+    return Finding(suspect.what, name, *where, cause, tuple(handlers), build, suspect.live, replayed, count)

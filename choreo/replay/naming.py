@@ -1,0 +1,108 @@
+"""What a task acted upon, and who wrote what, by the names that people use."""
+
+from typing import NamedTuple
+
+from choreo.errors import DecodeError
+from choreo.events.codec import Codec
+from choreo.events.envelope import derive_id
+from choreo.record import NewRecord, Record
+from choreo.replay.rebuild import Act, Cause
+from choreo.runtime.intake import due_id
+from choreo.runtime.journal import Answered, Fired
+from choreo.runtime.parking import RETRY
+from choreo.runtime.plan import Plan
+from choreo.service.timer import timer_name
+from choreo.state.keys import split_key
+
+MOST_EMITTED = 10_000
+"""So many events of one handling are tried as the one whose handler is looked for."""
+
+
+class Named(NamedTuple):
+    """A cause by its name: an event's full name, `timer NAME` or `retry`; with its id and where it lies."""
+
+    name: str
+    event_id: bytes | None
+    key: str
+    place: str
+
+
+class Naming:
+    """Names of one service's inputs and handlers."""
+
+    def __init__(self, plan: Plan, codec: Codec) -> None:
+        self._plan, self._codec = plan, codec
+        self._handlers = [signature.name for signature in plan.service.signatures]
+
+    def cause(self, cause: Cause) -> Named:
+        """What a task acted upon."""
+        if isinstance(cause, Record):
+            key = (cause.key or b"").decode(errors="replace")
+            try:
+                kind = self._codec.event_class(cause)
+                name = "a record that nothing handles" if kind is None else kind.contract.full_name
+                return Named(name, self._codec.ids(cause).event_id, key, str(cause.position))
+            except DecodeError:
+                return Named("a record that is no event", None, key, str(cause.position))
+        if isinstance(cause, Answered):
+            return Named(f"the outcome of {cause.name}", None, cause.key.decode(errors="replace"), "")
+        if cause.timer.startswith(RETRY.start):
+            return Named("another attempt", None, RETRY.decode(cause.timer).decode(errors="replace"), "")
+        _, parts = split_key(cause.timer)
+        name = f"timer {timer_name(cause.timer)}"
+        return Named(name, self.cause_id(cause), "/".join(map(str, parts)), "")
+
+    def cause_id(self, cause: Cause) -> bytes | None:
+        """The event_id under which what it brought about knows it; None where it has none of its own."""
+        try:
+            if isinstance(cause, Record):
+                return self._codec.ids(cause).event_id
+        except DecodeError:
+            return None
+        if isinstance(cause, Fired) and not cause.timer.startswith(RETRY.start):
+            return due_id(self._plan.service.name, cause.timer, cause.due)
+        return None
+
+    def event(self, record: Record | NewRecord | None) -> str:
+        """The full name of the event in a record."""
+        if record is None:
+            return "an event"
+        known = record if isinstance(record, Record) else Record(record.topic, 0, -1, 0, *record[1:4])
+        try:
+            kind = self._codec.event_class(known)
+        except DecodeError:
+            kind = None
+        return f"an event on {record.topic}" if kind is None else kind.contract.full_name
+
+    def keepers(self, store: str) -> list[str]:
+        """The handlers that keep a store."""
+        kept = self._plan.service.signatures
+        return [one.name for one in kept if store in {its.name for its in one.stores.values()}]
+
+    def handlers(self, cause: Cause) -> list[str]:
+        """The handlers that answer it."""
+        if isinstance(cause, Record):
+            try:
+                kind = self._codec.event_class(cause)
+            except DecodeError:
+                return []
+            routes = self._plan.routes.get(cause.topic, {})
+            return [] if kind is None else [one.signature.name for one in routes.get(kind, ())]
+        if isinstance(cause, Fired) and not cause.timer.startswith(RETRY.start):
+            one = self._plan.by_timer.get(timer_name(cause.timer))
+            return [] if one is None else [one.signature.name]
+        return []
+
+    def emitter(self, cause_id: bytes, event_id: bytes) -> str | None:
+        """The handler that emitted an event upon this cause; None where none of this service did."""
+        service = self._plan.service.name
+        for count in range(MOST_EMITTED):
+            for handler in self._handlers:
+                if derive_id(cause_id, service, handler, count) == event_id:
+                    return handler
+        return None
+
+    def blamed(self, act: Act, store: str) -> list[str]:
+        """The handlers that may have written to a store in this act."""
+        keepers, answering = self.keepers(store), self.handlers(act.cause)
+        return [one for one in answering if one in keepers] or answering or keepers

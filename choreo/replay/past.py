@@ -1,0 +1,83 @@
+"""What the stores of a service held at any point of its past, and what changed them on the way there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from choreo.errors import ConfigError
+from choreo.record import Position
+from choreo.replay.pages import Journal
+from choreo.replay.points import Moment, Point, checkpoint_before
+from choreo.replay.rebuild import Act, Rebuild
+from choreo.replay.sandbox import Sandbox
+from choreo.state.backend import Backend
+
+
+class Turn(NamedTuple):
+    """One entry between two points: what it was, what it is, and what changed it last."""
+
+    key: bytes
+    before: bytes | None
+    after: bytes | None
+    act: Act
+
+
+class Past:
+    """One task of a service."""
+
+    def __init__(self, sandbox: Sandbox, partition: int) -> None:
+        self._sandbox, self._partition = sandbox, partition
+        self._journal = Journal(sandbox.log, sandbox.service.scope, partition)
+
+    @contextmanager
+    def at(self, point: Point) -> Iterator[Backend]:
+        """The entries as they were. Raises ConfigError where the point is an input that was not handled yet."""
+        with self._before(point) as (rebuild, scratch):
+            for _ in _up_to(rebuild, point):
+                pass
+            yield scratch
+
+    def acts(self, point: Point, since: Point | None = None) -> Iterator[Act]:
+        """What the task did up to a point: from behind another one on, or from its first input."""
+        start = self._sandbox.redoing(self._partition) if since is None else self._before(since)
+        with start as (rebuild, _):
+            behind = since is None
+            for act in _up_to(rebuild, point):
+                if behind or (isinstance(since, Moment) and act.now > since.now):
+                    behind = True
+                    yield act
+                else:
+                    behind = act.takes(since)
+
+    def between(self, first: Point, last: Point) -> list[Turn]:
+        """The entries that differ at two points, in key order."""
+        turns: dict[bytes, Turn] = {}
+        for act in self.acts(last, first):
+            for key, change in act.changes.items():
+                before = turns[key].before if key in turns else change.before
+                turns[key] = Turn(key, before, change.after, act)
+        return [turns[key] for key in sorted(turns) if turns[key].before != turns[key].after]
+
+    @contextmanager
+    def _before(self, point: Point) -> Iterator[tuple[Rebuild, Backend]]:
+        """The replay, at the last checkpoint before a point."""
+        checkpoint = checkpoint_before(self._journal, point)
+        if checkpoint is None:
+            if isinstance(point, Position):
+                raise ConfigError(
+                    f"{self._sandbox.service.name} has not handled this input",
+                    at=point,
+                    why="its journal does not reach it" if self._journal.last() else "it has never run on this log",
+                )
+            checkpoint = self._journal.last()
+        with self._sandbox.looking(self._partition, checkpoint) as (rebuild, scratch):
+            yield rebuild, scratch
+
+
+def _up_to(rebuild: Rebuild, point: Point) -> Iterator[Act]:
+    """The acts from where a replay stands up to a point, it included."""
+    latest = point.now if isinstance(point, Moment) else None
+    for act in rebuild.acts(latest=latest):
+        yield act
+        if act.takes(point):
+            return

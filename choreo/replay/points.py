@@ -1,0 +1,93 @@
+"""Points of the past: up to an input, by its position or its event's id, or up to a moment."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from choreo.clock import iso, to_datetime
+from choreo.errors import ConfigError
+from choreo.events.codec import Codec
+from choreo.events.envelope import HEADER
+from choreo.log.interface import Log
+from choreo.log.up_to import read_up_to
+from choreo.record import Position, Record, TopicPartition
+from choreo.replay.emissions import Told, untold
+from choreo.replay.pages import Journal
+from choreo.runtime.journal import Inputs, Page, Reading
+from choreo.runtime.plan import Plan
+
+_EVENT_ID = slice(2, 18)
+"""Where it stands in the packed header (events/envelope.py)."""
+
+
+class Moment(NamedTuple):
+    """All that a service did until then (microseconds), that moment included, by what its handlers were told."""
+
+    now: int
+
+    def __str__(self) -> str:
+        return iso(to_datetime(self.now), "milliseconds")
+
+
+Point = Moment | Position
+"""A position is that of an input: up to it, itself included, in its task alone."""
+
+
+def checkpoint_before(journal: Journal, point: Point) -> int | None:
+    """The last checkpoint that lies wholly before or at the point; None where it lies behind all of them."""
+    if isinstance(point, Moment):
+        first = journal.first(lambda page: _last_reading(page) > point.now)
+    else:
+        first = journal.first(lambda page: _reaches(page, point))
+    return None if first is None else first - 1
+
+
+def position_of(plan: Plan, codec: Codec, log: Log, event_id: bytes, told: Told = untold) -> Position:
+    """Where an event lies among a service's inputs. Raises ConfigError where it is none of them."""
+    known = log.topics()
+    places = [
+        TopicPartition(topic, n) for topic in plan.topics if topic in known for n in range(known[topic].partitions)
+    ]
+    starts, ends = log.starts(places), log.ends(places)
+    total, done = sum(ends.values()) - sum(starts.values()), 0
+    for records, _ in read_up_to(log, starts, ends):
+        for record in records:
+            if _id_of(record, codec) == event_id:
+                return record.position
+        done += len(records)
+        told(done, total)
+    raise ConfigError(
+        f"no input of {plan.service.name} has this event id",
+        why=f"{total:,} records were looked at on {', '.join(plan.topics)}",
+        hint="an event that the service emitted is found by its cause",
+    )
+
+
+def expect_input(plan: Plan, position: Position) -> None:
+    """Raises ConfigError where a service does not read this topic."""
+    if position.topic not in plan.topics:
+        raise ConfigError(
+            f"{position.topic} is no input of {plan.service.name}",
+            at=position,
+            hint=f"its inputs are {', '.join(plan.topics)}",
+        )
+
+
+def _id_of(record: Record, codec: Codec) -> bytes | None:
+    for name, packed in record.headers:
+        if name == HEADER:
+            return packed[_EVENT_ID]
+    return codec.ids(record).event_id
+
+
+def _last_reading(page: Page) -> int:
+    return max((step.now for step in page.steps if isinstance(step, Reading)), default=0)
+
+
+def _runs(page: Page, topic: str) -> Iterator[Inputs]:
+    return (step for step in page.steps if isinstance(step, Inputs) and page.topics[step.topic] == topic)
+
+
+def _reaches(page: Page, point: Position) -> bool | None:
+    """Whether the input was taken in this page or before; None where the page says nothing of its topic."""
+    last = max((run.last for run in _runs(page, point.topic)), default=None)
+    return None if last is None else last >= point.offset
