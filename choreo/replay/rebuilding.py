@@ -16,7 +16,7 @@ from choreo.log.up_to import read_up_to
 from choreo.record import TopicPartition
 from choreo.replay.renewal import Renewal
 from choreo.replay.replacing import Exchange
-from choreo.replay.told import Emitted
+from choreo.replay.emitted import Emitted
 from choreo.runtime.journal import last_page
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends
