@@ -14,9 +14,9 @@ from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import TopicPartition
+from choreo.replay.emitted import Emitted
 from choreo.replay.renewal import Renewal
 from choreo.replay.replacing import Exchange
-from choreo.replay.emitted import Emitted
 from choreo.runtime.journal import last_page
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends

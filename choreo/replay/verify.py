@@ -12,13 +12,14 @@ from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.replay.changes import Changes, Rewritten
-from choreo.replay.emissions import Emissions, Place, Told, Unlike, cause_of
-from choreo.replay.emissions import untold as untold_emissions
+from choreo.replay.emissions import Emissions, Place, Unlike, cause_of
 from choreo.replay.findings import Difference, Verdict
 from choreo.replay.likeness import Compare, Likeness, comparison
 from choreo.replay.locate import Suspect, locate
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
+from choreo.replay.told import Told
+from choreo.replay.told import untold as untold_emissions
 from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
