@@ -5,10 +5,13 @@ from typing import Any
 
 from choreo.cli.output import as_value
 from choreo.cli.records import Bodies, uuid_text
+from choreo.cli.store_values import StoreValues
 from choreo.clock import iso, to_datetime
 from choreo.errors import DecodeError, UnknownSchemaError
+from choreo.events.registry import Registry
 from choreo.record import NewRecord, Record
-from choreo.replay.findings import Finding, shown
+from choreo.replay.findings import Difference, Finding
+from choreo.service.service import Service
 
 SAID = {
     "entry": "the store has another value than the log: it was changed behind the service's back",
@@ -18,7 +21,42 @@ SAID = {
 NOTHING = "nothing"
 
 
-def finding_row(finding: Finding, bodies: Bodies) -> dict[str, Any]:
+class Values:
+    """What a verification found of one service, for people: personal fields are masked."""
+
+    def __init__(self, service: Service, registry: Registry) -> None:
+        self._stores, self._bodies = StoreValues(service), Bodies(registry)
+
+    def plain(self, finding: Finding, value: bytes | Record | NewRecord | None) -> Any:
+        """A store's value, or an event as its fields; how it lies on the log where it can't be read."""
+        if value is None:
+            return NOTHING
+        if isinstance(value, bytes):
+            return self._stores.plain(finding.name.partition(" ")[0], value)
+        known = value if isinstance(value, Record) else Record(value.topic, -1, -1, 0, *value[1:4])
+        try:
+            return self._bodies.shown(known)
+        except (DecodeError, UnknownSchemaError):
+            return (value.value or b"").hex()
+
+    def difference(self, one: Difference) -> dict[str, Any]:
+        """An entry that differs, for programs."""
+        return {
+            "partition": one.partition,
+            "store": one.store,
+            "key": self._stores.parts(one.store, one.key),
+            "live": self._stores.plain(one.store, one.live),
+            "replayed": self._stores.plain(one.store, one.replayed),
+        }
+
+    def line(self, one: Difference) -> str:
+        """The same for people."""
+        row = self.difference(one)
+        live, replayed = (NOTHING if row[side] is None else as_value(row[side]) for side in ("live", "replayed"))
+        return f"{one.store} {row['key']!r} in task {one.partition}: live {live}, replayed {replayed}"
+
+
+def finding_row(finding: Finding, values: Values) -> dict[str, Any]:
     """A finding for programs."""
     cause = finding.cause
     return {
@@ -33,12 +71,12 @@ def finding_row(finding: Finding, bodies: Bodies) -> dict[str, Any]:
         "key": cause.key,
         "place": cause.place,
         "handlers": list(finding.handlers),
-        "live": _plain(finding.live, bodies),
-        "replayed": _plain(finding.replayed, bodies),
+        "live": values.plain(finding, finding.live),
+        "replayed": values.plain(finding, finding.replayed),
     }
 
 
-def finding_lines(finding: Finding, bodies: Bodies) -> Iterator[str]:
+def finding_lines(finding: Finding, values: Values) -> Iterator[str]:
     """A finding for people: when, upon what, in which handler; then what was done and what should have been."""
     cause = finding.cause
     who = f"{cause.name} {cause.key!r}"
@@ -50,7 +88,7 @@ def finding_lines(finding: Finding, bodies: Bodies) -> Iterator[str]:
     yield f"  {handlers} {SAID[finding.what]}: {finding.name} ({where})"
     if finding.among > 1 and finding.what == "write":
         yield f"  {finding.among} inputs of that checkpoint wrote it; this is the last of them"
-    live, replayed = _plain(finding.live, bodies), _plain(finding.replayed, bodies)
+    live, replayed = values.plain(finding, finding.live), values.plain(finding, finding.replayed)
     if isinstance(live, Mapping) and isinstance(replayed, Mapping):
         for name in [*live, *(name for name in replayed if name not in live)]:
             if live.get(name) != replayed.get(name):
@@ -58,16 +96,3 @@ def finding_lines(finding: Finding, bodies: Bodies) -> Iterator[str]:
         return
     yield f"    live {as_value(live)}"
     yield f"    replayed {as_value(replayed)}"
-
-
-def _plain(value: bytes | Record | NewRecord | None, bodies: Bodies) -> Any:
-    """A store's value as text, an event as its fields; how they lie on the log where they can't be read."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, bytes):
-        return shown(value)
-    known = value if isinstance(value, Record) else Record(value.topic, -1, -1, 0, *value[1:4])
-    try:
-        return bodies.read(known)
-    except (DecodeError, UnknownSchemaError):
-        return (value.value or b"").hex()

@@ -12,6 +12,7 @@ from choreo.events.strict import Reader
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
+from choreo.telemetry.privacy import masked_as
 
 MAGIC, FRAME = 0, 5
 
@@ -52,6 +53,12 @@ class Bodies:
         except Exception as error:
             raise DecodeError(f"the body does not fit schema {schema_id}: {error}", at=record.position) from error
         return body
+
+    def shown(self, record: Record) -> dict[str, Any]:
+        """The same, what the schema marks as personal masked."""
+        body = self.read(record)
+        schema = self._schemas[int.from_bytes((record.value or b"")[1:FRAME], "big")]
+        return dict(masked_as(schema, body))
 
     def name(self, record: Record) -> str:
         """The full name of a record's event; raises UnknownSchemaError and DecodeError."""

@@ -69,7 +69,8 @@ class KeyCodec:
                 StateError(
                     f"a key of store {self.store!r} is not {self._expected}",
                     why=str(error),
-                    hint="the type of its keys has changed: give the store another name",
+                    hint="the type of its keys has changed: give the store another name, or rebuild it from the log: "
+                    "choreo replay rebuild SERVICE",
                 ),
                 error,
             )
