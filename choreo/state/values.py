@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from choreo.errors import StateError, because
+from choreo.events.fields import ERASED
 from choreo.state.value_shape import former_names, reading_shape, renamed
 from choreo.state.value_types import forgets_extra, is_named_union, members_of, stored_adapter, type_name
 
@@ -257,7 +258,7 @@ def _dump_int(value: object) -> bytes:
 
 
 def _dump_str(value: object) -> bytes:
-    if type(value) is not str:
+    if type(value) is not str and value is not ERASED:
         raise _exactly(str, value)
     return VALUE_VERSION + to_json(value)
 

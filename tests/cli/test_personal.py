@@ -166,10 +166,11 @@ def test_errors_quote_no_values(capsys: pytest.CaptureFixture[str], verbose: boo
     class Person(BaseModel):
         age: int
 
+    secret = SECRETS[0]
     with pytest.raises(ValidationError) as wrong:
-        Person.model_validate({"age": "Ada Lovelace"})
+        Person.model_validate({"age": secret})
     error = because(DecodeError("it is no Person", why=str(wrong.value)), wrong.value)
     assert answer_to(error, verbose) == 1
     said = capsys.readouterr().err
-    assert "Ada Lovelace" not in said
+    assert secret not in said
     assert "age" in said
