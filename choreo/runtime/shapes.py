@@ -8,6 +8,8 @@ from choreo.service.handler import Handler
 from choreo.service.service import Service
 from choreo.service.signature import signature_of
 from choreo.state.backend import Backend
+from choreo.state.keys import store_prefix
+from choreo.state.reading import in_words
 from choreo.state.rebuilt import who_began
 from choreo.state.shapes import Declared, StoreShape, shape_entry, shapes_on_record, unreadable, with_shape
 from choreo.state.value_shape import reading_shape, written_shape
@@ -31,8 +33,10 @@ def news_of(service: Service, partition: int, backend: Backend) -> dict[bytes, b
         if backend.get(key) == alone:
             continue
         stood = shapes_on_record(backend, store)
+        if next(backend.scan(store_prefix(store)), None) is None:
+            stood = []  # there is nothing to read
         if problems := unreadable(its, stood):
-            raise _unreadable(service.name, partition, store, its.where, problems)
+            raise _unreadable(f"store {store!r} of service {service.name}", partition, its, stood[-1], problems)
         entry = shape_entry(store, with_shape(stood, its.shape))
         if backend.get(key) != entry[1]:
             found[entry[0]] = entry[1]
@@ -64,12 +68,13 @@ def _shapes_of(handlers: tuple[type[Handler[Any]], ...]) -> dict[str, Declared]:
     return found
 
 
-def _unreadable(service: str, partition: int, store: str, where: str, problems: list[str]) -> StartError:
+def _unreadable(store: str, partition: int, its: Declared, stood: StoreShape, problems: list[str]) -> StartError:
     more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+    there = f"there stands {in_words(stood.values)}, the code says {in_words(its.shape.values)}"
     return StartError(
-        f"store {store!r} of service {service} holds what this code can't read",
-        at=f"{where}, task {partition}",
-        why="; ".join(problems[:MOST_SHOWN]) + more,
+        f"{store} holds what this code can't read",
+        at=f"{its.where}, task {partition}",
+        why=f"{'; '.join(problems[:MOST_SHOWN])}{more} ({there})",
         hint="give a new field a default and a renamed one Formerly(...), or rebuild the stores from the log: "
-        f"choreo replay rebuild {service}",
+        f"choreo replay rebuild {store.rpartition(' ')[2]}",
     )

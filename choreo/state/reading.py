@@ -21,6 +21,11 @@ def misfits(written: Shape, reading: Shape) -> list[str]:
     return list(_Walk().read(_Part(written, {}), _Part(reading, {}), ""))
 
 
+def in_words(shape: Shape) -> str:
+    """A shape as a message names it: `a record of points, spent`."""
+    return said(_Part(shape, {}).of(shape))
+
+
 class _Part(NamedTuple):
     """A schema, and the definitions that it refers to."""
 

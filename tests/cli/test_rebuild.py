@@ -177,6 +177,7 @@ def test_a_field_without_a_default(till: Till) -> None:
     refused = till.run(code=1).stderr
     assert "store 'lines' of service till holds what this code can't read" in refused
     assert "note: was added and has no default" in refused
+    assert "there stands a record of pieces, the code says a record of pieces, note" in refused
     assert "choreo replay rebuild till" in refused
     till.rebuild(*WHY)
     till.order(("a", 1))

@@ -88,8 +88,9 @@ def test_a_field_without_a_default_is_refused_at_start() -> None:
         restarted(town, keeper(Strict))
     text = str(refused.value)
     assert "store 'bins' of service keeper holds what this code can't read" in text
-    assert "Keep.bins, task 0" in text
+    assert "Keep.bins, task" in text
     assert "note: was added and has no default" in text
+    assert "there stands a record of pieces, the code says a record of pieces, note" in text
     assert "choreo replay rebuild keeper" in text
     assert town.records("choreo.keeper.changelog") == before
 
@@ -165,6 +166,15 @@ def test_a_replay_is_clean_across_shapes() -> None:
     live[0].write({key: b'\x01{"pieces":3}'})
     (difference,) = verify(town.services[0], town.log, town.registry, live.__getitem__).differences
     assert difference.key == ("o2",)
+
+
+def test_a_store_that_holds_nothing_refuses_nothing() -> None:
+    """Where nothing stands in a store any code may take it up, and the shape on record is that of the new code."""
+    town = Town(keeper(Bin))
+    town.time.settle()
+    assert stood(town) == [["pieces"]]
+    restarted(town, keeper(Strict))
+    assert stood(town) == [["pieces", "note"]]
 
 
 def test_nothing_is_noted_twice() -> None:
