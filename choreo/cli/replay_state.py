@@ -1,7 +1,7 @@
 """`choreo replay state`: what the stores of a service held at any point of its past, and what changed them."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -138,20 +138,30 @@ def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Poin
     """Every change to what is wanted, by time, each below what brought it about."""
     telling = Telling(sandbox)
     found = 0
-    every = [((act.now, number, act) for act in Past(sandbox, number).acts(point)) for number in tasks]
-    with project.progress.of(sandbox.service.name, "inputs and timers") as told:
-        for done, (_, number, act) in enumerate(heapq.merge(*every, key=lambda one: one[:2]), 1):
-            told(done)
-            changed = [key for key in act.changes if wanted.takes(*place_of(key))]
-            rows = [telling.change(number, act, key, *act.changes[key]) for key in changed]
-            for count, row in enumerate(rows):
-                lines = [telling.head(act)] if not count else []
-                lines += [f"    {row['store']} {row['key']}: {as_value(row['before'])} -> {as_value(row['after'])}"]
-                lines += telling.emission_lines(act) if count == len(rows) - 1 else []
-                project.output.thing(row, lines)
-            found += len(rows)
+    for number, act in acts_by_time(project, sandbox, tasks, point):
+        changed = [key for key in act.changes if wanted.takes(*place_of(key))]
+        rows = [telling.change(number, act, key, *act.changes[key]) for key in changed]
+        for count, row in enumerate(rows):
+            lines = [telling.head(act)] if not count else []
+            lines += [f"    {row['store']} {row['key']}: {as_value(row['before'])} -> {as_value(row['after'])}"]
+            lines += telling.emission_lines(act) if count == len(rows) - 1 else []
+            project.output.thing(row, lines)
+        found += len(rows)
     if not found:
         note("nothing changed until then")
+
+
+def acts_by_time(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point) -> Iterator[tuple[int, Act]]:
+    """Everything that these tasks did up to a point, each with the number of its task."""
+    pasts = {number: Past(sandbox, number) for number in tasks}
+    total = sum(past.checkpoints(point) for past in pasts.values())
+    every = [((act.now, number, act) for act in past.acts(point)) for number, past in pasts.items()]
+    reached: dict[int, int] = {}
+    with project.progress.of(sandbox.service.name, "checkpoints") as told:
+        for _, number, act in heapq.merge(*every, key=lambda one: one[:2]):
+            reached[number] = act.checkpoint
+            told(min(sum(reached.values()), total), total)
+            yield number, act
 
 
 class Telling:

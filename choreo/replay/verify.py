@@ -124,7 +124,7 @@ class Verification:
                 store, parts = split_key(key)
                 self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
                 if (segment.partition, key) not in self._written:
-                    self._suspect(Suspect("entry", segment.partition, None, key, theirs))
+                    self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
 
     def _saw_rewritten(self, segment: Segment, one: Rewritten) -> None:
         if one.checkpoint <= self._rebuilt[segment.partition].checkpoint:
@@ -133,7 +133,7 @@ class Verification:
             self._verdict.rewritten += 1
             if len(self._written) < MOST_NOTED:
                 self._written.add((segment.partition, one.key))
-            self._suspect(Suspect("write", segment.partition, one.checkpoint, one.key, one.live))
+            self._suspect(Suspect("write", segment.partition, one.checkpoint, one.key, one.live, one.replayed))
 
     def _saw_unlike(self, one: Unlike, segments: Sequence[Segment]) -> None:
         """An event that is on the log otherwise than in the replay, or on one side only."""
@@ -145,7 +145,7 @@ class Verification:
         if not its or self._counts(its[0]):
             self._verdict.unlike += 1
             cause_id = cause_of(one.live) if one.place is None and one.live is not None else None
-            self._suspect(Suspect("event", partition, checkpoint, one.event_id, one.live, cause_id))
+            self._suspect(Suspect("event", partition, checkpoint, one.event_id, one.live, cause_id=cause_id))
 
     def _was_rebuilt(self, one: Unlike) -> bool:
         """Whether it was emitted, or not, before the stores of its task were rebuilt by other code."""
