@@ -20,7 +20,8 @@ from choreo.runtime.journal import last_page
 from choreo.runtime.shapes import shapes_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
-from choreo.state.keys import KEY_VERSION, LOCAL
+from choreo.state.changelog import logged
+from choreo.state.keys import LOCAL
 from choreo.state.meta import TaskMeta, meta_entry, read_meta
 from choreo.state.rebuilt import RebuiltTo, rebuilt_entry
 
@@ -125,7 +126,7 @@ class Renewal:
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """All that the changelog is to hold, in key order: what was rebuilt, and the notes."""
         notes = self.notes()
-        rebuilt = (entry for entry in self.scratch.scan(start=KEY_VERSION) if entry[0] not in notes)
+        rebuilt = (entry for entry in logged(self.scratch) if entry[0] not in notes)
         return merge(rebuilt, sorted(notes.items()))
 
     def meta(self, changelog_offset: int, now: int, build: str) -> Mapping[bytes, bytes | None]:

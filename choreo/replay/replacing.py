@@ -15,8 +15,7 @@ from choreo.replay.renewal import Renewal
 from choreo.replay.standing import Standing
 from choreo.runtime.options import FaultPoint, no_faults
 from choreo.state.backend import Backend
-from choreo.state.changelog import changelog_records
-from choreo.state.keys import KEY_VERSION
+from choreo.state.changelog import changelog_records, logged
 from choreo.state.rebuilt import REBUILT, UNFINISHED, unfinished_entry
 
 AT_ONCE = 20_000
@@ -57,7 +56,7 @@ class Exchange(NamedTuple):
 
     def changes(self) -> Iterator[Change]:
         """Exactly the difference, in key order; last what says that it was rebuilt, and a mark that stands goes."""
-        yield from difference(plain(self.old.scan(start=KEY_VERSION)), plain(self.renewal.entries()))
+        yield from difference(plain(logged(self.old)), plain(self.renewal.entries()))
         yield REBUILT, self.renewal.notes()[REBUILT]
         if self.old.get(UNFINISHED) is not None:
             yield UNFINISHED, None

@@ -29,7 +29,12 @@ def entries(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
 
     All that is on the changelog, less what is noted of the code that wrote it.
     """
-    return (entry for entry in backend.scan(start=KEY_VERSION) if not is_note(entry[0]))
+    return (entry for entry in logged(backend) if not is_note(entry[0]))
+
+
+def logged(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
+    """All entries that are on the changelog, in key order: what a restore of it gives."""
+    return backend.scan(start=KEY_VERSION)
 
 
 def is_note(key: bytes) -> bool:
