@@ -225,6 +225,29 @@ def test_a_zombie_writes_nothing_over_it() -> None:
     assert town.records("choreo.inventory.changelog") == before
 
 
+def test_what_came_meanwhile_is_redone_too() -> None:
+    """A rebuild goes on with what the service did since it last looked."""
+    town = town_of(1)
+    with closing(Rebuilding(Origins(OLD, town.log, town.registry, "code"), MemoryBackends(), town.clock)) as rebuilding:
+        first = rebuilding.redo(0, _deaf)
+        town.tell(Placed(order_id="o1", pieces=100), Placed(order_id="new", pieces=1))
+        assert rebuilding.redo(0, _deaf) > first
+        live = dict(entries(town.workers[0].tasks[0].task.entries.backend))
+        assert dict(entries(rebuilding.renewal(0).scratch)) == live
+
+
+def test_other_code_begins_anew() -> None:
+    """What was redone by other code is thrown away, also what that would have emitted."""
+    town, scratch = town_of(1), MemoryBackends()
+    for service, code in ((OLD, "old"), (NEW, "new")):
+        with closing(Rebuilding(Origins(service, town.log, town.registry, code), scratch, town.clock)) as rebuilding:
+            assert rebuilding.renewal(0).checkpoint == 0
+            rebuilding.redo(0, _deaf)
+            found = rebuilding.emitted.others(town.log, _deaf)
+            assert (found.events, found.others, found.letters) == (8, 0, 0)
+    assert totals(town) == ONCE
+
+
 class Hasty(Clock):
     """A second goes by with each look."""
 
