@@ -33,11 +33,21 @@ class Values:
             return NOTHING
         if isinstance(value, bytes):
             return self._stores.plain(finding.name.partition(" ")[0], value)
-        known = value if isinstance(value, Record) else Record(value.topic, -1, -1, 0, *value[1:4])
         try:
-            return self._bodies.shown(known)
+            return self._bodies.shown(_record(value))
         except (DecodeError, UnknownSchemaError):
             return (value.value or b"").hex()
+
+    def differing(self, finding: Finding) -> set[str] | None:
+        """The fields of two events that are not the same, masked or not; None where these are not two events."""
+        live, replayed = finding.live, finding.replayed
+        if live is None or replayed is None or isinstance(live, bytes) or isinstance(replayed, bytes):
+            return None
+        try:
+            mine, theirs = self._bodies.read(_record(live)), self._bodies.read(_record(replayed))
+        except (DecodeError, UnknownSchemaError):
+            return None
+        return {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
 
     def difference(self, one: Difference) -> dict[str, Any]:
         """An entry that differs, for programs."""
@@ -90,9 +100,19 @@ def finding_lines(finding: Finding, values: Values) -> Iterator[str]:
         yield f"  {finding.among} inputs of that checkpoint wrote it; this is the last of them"
     live, replayed = values.plain(finding, finding.live), values.plain(finding, finding.replayed)
     if isinstance(live, Mapping) and isinstance(replayed, Mapping):
-        for name in [*live, *(name for name in replayed if name not in live)]:
-            if live.get(name) != replayed.get(name):
+        every = [*live, *(name for name in replayed if name not in live)]
+        differing = values.differing(finding)
+        if differing is None:
+            differing = {name for name in every if live.get(name) != replayed.get(name)}
+        for name in every:
+            if name in differing:
                 yield f"    {name}: live {as_value(live.get(name))}, replayed {as_value(replayed.get(name))}"
-        return
+        if differing:  # else it is masked
+            return
     yield f"    live {as_value(live)}"
     yield f"    replayed {as_value(replayed)}"
+
+
+def _record(value: Record | NewRecord) -> Record:
+    """As it would lie on the log."""
+    return value if isinstance(value, Record) else Record(value.topic, -1, -1, 0, *value[1:4])

@@ -159,6 +159,17 @@ def test_verify_masks_what_differs(shop: Path, choreo: Choreo) -> None:
     assert "***" in text
 
 
+def test_verify_masks_events_that_differ(shop: Path, choreo: Choreo) -> None:
+    """A personal field that the code at hand would fill otherwise is named, and neither value is shown."""
+    code = (shop / "mail.py").read_text(encoding="utf-8")
+    (shop / "mail.py").write_text(code.replace("card-4711", "card-4712"), encoding="utf-8")
+    sys.modules.pop("mail", None)
+    text = said(choreo, "replay", "verify", "mail", code=1)
+    assert_masked(text)
+    assert "card-4712" not in text
+    assert "card: live ***, replayed ***" in text
+
+
 @pytest.mark.parametrize("verbose", [False, True])
 def test_errors_quote_no_values(capsys: pytest.CaptureFixture[str], verbose: bool) -> None:
     """An error that a command ends with says which field was wrong, not what it held."""

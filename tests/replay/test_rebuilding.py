@@ -236,15 +236,27 @@ def test_what_came_meanwhile_is_redone_too() -> None:
         assert dict(entries(rebuilding.renewal(0).scratch)) == live
 
 
+class Quiet(Reserve):
+    totals = Store[str, int](default=0)
+    reminder = Timer[str]()
+
+    def handle(self, event: Placed, ctx: Context) -> Reserved | None:  # type: ignore[override]  # it says less
+        answer = super().handle(event, ctx)
+        return answer if event.pieces > 4 else None
+
+
+Quiet.__name__ = "Reserve"
+
+
 def test_other_code_begins_anew() -> None:
     """What was redone by other code is thrown away, also what that would have emitted."""
     town, scratch = town_of(1), MemoryBackends()
-    for service, code in ((OLD, "old"), (NEW, "new")):
+    for service, code, events in ((OLD, "old", 8), (Service("inventory", handlers=[Quiet]), "new", 4)):
         with closing(Rebuilding(Origins(service, town.log, town.registry, code), scratch, town.clock)) as rebuilding:
             assert rebuilding.renewal(0).checkpoint == 0
             rebuilding.redo(0, _deaf)
             found = rebuilding.emitted.others(town.log, _deaf)
-            assert (found.events, found.others, found.letters) == (8, 0, 0)
+            assert (found.events, found.others, found.letters) == (events, 0, 0)
     assert totals(town) == ONCE
 
 
@@ -268,6 +280,22 @@ def test_somebody_else_at_work_is_found() -> None:
         Standing(town.log, plan_of(OLD), elsewhere, clock, 3.0)
     assert "does not stand still" in str(refused.value)
     assert "on other machines too" in str(refused.value)
+
+
+def test_somebody_who_comes_meanwhile_is_found() -> None:
+    """A worker that joins once all was held ends the right to replace anything."""
+    town = town_of()
+    leave(town)
+    with closing(Standing(town.log, plan_of(OLD), "choreo.inventory.memory.0", town.clock, 45.0)) as standing:
+        standing.identity()
+        town.backends = {"inventory": MemoryBackends("elsewhere")}
+        town.start()
+        (worker,) = town.workers
+        for _ in range(4):
+            worker.step(town.clock.now(), worker.poll())
+            standing.beat()
+        with pytest.raises(StartError, match="does not stand still"):
+            standing.identity()
 
 
 @pytest.mark.parametrize("stop", range(1, 9))
