@@ -47,17 +47,17 @@ def show_dead_letter(project: Project, letter_id: str) -> None:
 
 def dead_letters(project: Project, services: Sequence[str]) -> Iterator[tuple[dict[str, Any], Record]]:
     """Each dead letter of these services (none = all) as a row, and its record."""
-    topics = [name for name in sorted(project.log.topics()) if name.endswith(SUFFIX)]
+    topics = [name for name in sorted(project.past.topics()) if name.endswith(SUFFIX)]
     known = {name.removeprefix("choreo.").removesuffix(SUFFIX): name for name in topics}
     for service in services:
         if service not in known:
             raise ConfigError(
                 f"service {service} has no dead-letter topic", hint=f"known: {', '.join(known) or 'none'}"
             )
-    codec, bodies = Codec(project.registry, (), project.log.cluster_id()), Bodies(project.registry)
+    codec, bodies = Codec(project.registry, (), project.past.cluster_id()), Bodies(project.registry)
     wanted = [known[service] for service in services] or topics
     with project.progress.of("dead letters", "records") as reached:
-        for record in whole(read_to_end(project.log, wanted, reached)):
+        for record in whole(read_to_end(project.past, wanted, reached)):
             yield _row(record, codec, bodies), record
 
 

@@ -174,6 +174,18 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "rebuild": Lazy("rebuild:rebuild", "Make a service's stores anew from the log, in place of its own."),
         },
     ),
+    "archives": Group(
+        "archives",
+        "Topics in files, kept after retention has deleted them.",
+        {
+            "write": Lazy(
+                "archives:write_archive", "Write what is new on the log: TOPIC..., none = all that a replay needs."
+            ),
+            "list": Lazy("archives:list_archive", "Every topic of an archive: how far it goes, and what it lacks."),
+            "show": Lazy("archives:show_archive", "The files of one topic; --check reads every byte of them."),
+            "restore": Lazy("archives:restore_archive", "Put topics of an archive on a log that does not have them."),
+        },
+    ),
     "schemas": Group(
         "schemas",
         "Schemas of events: published contracts, and the schema registry.",

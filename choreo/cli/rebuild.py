@@ -69,14 +69,16 @@ def rebuild(project: Project, service: str, targets: Sequence[str], **asked: Any
     if not wanted.why and not wanted.dry_run:
         raise ConfigError("a rebuild needs a reason", why="it is kept on the log", hint='--why "totals were wrong"')
     found = _named(project, service, targets)
-    topic = project.log.topics().get(f"{found.scope}.journal")
+    topic = project.past.topics().get(f"{found.scope}.journal")
     if topic is None:
         raise ConfigError(f"{service} has never run on {project.log.url}", hint="choreo services list")
     if wanted.partition is not None and wanted.partition >= topic.partitions:
         raise ConfigError(f"{service} has no task {wanted.partition}", why=f"its tasks are 0 to {topic.partitions - 1}")
     tasks = range(topic.partitions) if wanted.partition is None else (wanted.partition,)
     place = project.config.state_dir() / SCRATCH / service
-    origins = Origins(found, project.log, project.registry, _code(project, found), settings_of(project, found))
+    origins = Origins(
+        found, project.past, project.log, project.registry, _code(project, found), settings_of(project, found)
+    )
     with closing(RocksBackends(place)) as scratch, closing(Rebuilding(origins, scratch, SystemClock())) as rebuilding:
         work = Work(project, found, rebuilding, scratch, tasks)
         work.redo()
@@ -187,7 +189,7 @@ class Work:
         for each in exchanges:
             place = TopicPartition(f"{self._service.scope}.changelog", each.renewal.partition)
             end = self._project.log.ends([place])[place]
-            each.renewal.scratch.write(each.renewal.meta(end, now, build))
+            each.renewal.scratch.write(each.renewal.meta(self._project.log, end, now, build))
             live.take_over(f"{self._service.name}-{each.renewal.partition}", self._scratch)
 
     def _story(self, wanted: Wanted, found: Sequence[Replaced]) -> Story:
@@ -226,7 +228,7 @@ class Work:
 
     def _show(self, rows: Sequence[dict[str, Any]], outcome: str) -> None:
         with self._project.progress.of("events that were emitted", "records") as told:
-            found = self._rebuilding.emitted.others(self._project.log, told)
+            found = self._rebuilding.emitted.others(self._project.past, told)
         self._project.output.listing([row | {"outcome": outcome} for row in rows], COLUMNS)
         if found.others:
             was = "what was emitted stays as it is"
@@ -242,7 +244,7 @@ class Work:
 
 def _named(project: Project, name: str, targets: Sequence[str]) -> Service:
     """The service of this name. Raises ConfigError."""
-    services = {service.name: service for service in assemble(project, targets, project.log).services}
+    services = {service.name: service for service in assemble(project, targets, project.past).services}
     if name not in services:
         hint = f"one of {', '.join(services)}" if services else "choreo services list"
         raise ConfigError(f"there is no service {name} here", hint=hint)

@@ -30,18 +30,18 @@ def verify(project: Project, targets: Sequence[str]) -> int:
 
     The services must stand still. Exit code 1 where anything differs; the first difference is shown with its cause.
     """
-    known = project.log.topics()
+    known = project.past.topics()
     verdicts: list[Verdict] = []
     found: list[Values] = []
-    for service in assemble(project, targets, project.log).services:
+    for service in assemble(project, targets, project.past).services:
         if f"{service.scope}.journal" not in known:
-            note(f"{service.name} has never run on {project.log.url}")
+            note(f"{service.name} has never run on {project.past.url}")
             continue
         with (
             closing(LiveStores(project.config.state_dir(), service, project.log, project.progress)) as live,
             _Redone(project.progress, service.name) as redone,
         ):
-            sandbox = sandbox_of(project, service, project.log)
+            sandbox = sandbox_of(project, service, project.past)
             verdicts.append(Verification(sandbox, live).run(redone, redone.emissions))
             found.append(Values(service, project.registry))
             if live.restored:

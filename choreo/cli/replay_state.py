@@ -58,15 +58,15 @@ def show_state(project: Project, service_name: str, targets: Sequence[str], **as
 
     Read from the log and the nearest snapshot; nothing live is touched. TARGET says where the service's code is.
     """
-    services = assemble(project, targets, project.log).services
-    sandbox = sandbox_of(project, service_in(services, service_name, project.log), project.log)
-    _check(sandbox, asked["store"], project.log.url)
+    services = assemble(project, targets, project.past).services
+    sandbox = sandbox_of(project, service_in(services, service_name, project.past), project.past)
+    _check(sandbox, asked["store"], project.past.url)
     wanted = Wanted(asked["store"], asked["key"])
     texts = [asked["at"]] if asked["at"] else list(asked["diff"] or ())
     if asked["at"] and asked["diff"]:
         raise ConfigError("--at and --diff exclude each other", hint="--diff POINT POINT by itself")
     points = [point_of(project, sandbox, text) for text in texts] or [NOW]
-    tasks = partitions_of(project.log, sandbox, points)
+    tasks = partitions_of(project.past, sandbox, points)
     if wanted.key is not None:
         home = partition_of(wanted.key.encode(), sandbox.partitions)
         tasks = [number for number in tasks if number == home] or tasks

@@ -35,8 +35,8 @@ class SagaPast:
                 why="no project here has its spec",
                 hint="run it in the directory of the project",
             )
-        service = service_in(parts.services, f"saga.{self._saga}", project.log)
-        self._sandbox = sandbox_of(project, service, project.log)
+        service = service_in(parts.services, f"saga.{self._saga}", project.past)
+        self._sandbox = sandbox_of(project, service, project.past)
         keys, self._values = Coordinator.instances.codecs()
         self._entry = keys.encode(self._key)
         self._known = KnownSpecs(project)

@@ -44,7 +44,7 @@ class Pasts:
         self._saga = coordinator.name.removeprefix("saga.")
         self._plan = plan_of(coordinator)
         self._handled = {event.contract.full_name for event in self._plan.by_event}
-        log, classes, sources = project.log, self._plan.classes, self._plan.sources
+        log, classes, sources = project.past, self._plan.classes, self._plan.sources
         self._codec = Codec(project.registry, classes, log.cluster_id(), topics=sources)
         self._bodies = Bodies(project.registry)
 
@@ -56,7 +56,7 @@ class Pasts:
 
     def _inputs(self, keys: Collection[bytes]) -> dict[bytes, dict[TopicPartition, list[Record]]]:
         """By key and partition, what the coordinator has handled."""
-        log = self._project.log
+        log = self._project.past
         known = log.topics()
         topics = [topic for topic in self._plan.topics if topic in known]
         places = [TopicPartition(topic, number) for topic in topics for number in range(known[topic].partitions)]
@@ -71,7 +71,7 @@ class Pasts:
     def _told(self, keys: Collection[bytes]) -> dict[bytes, list[Told]]:
         """By key, the decisions since the last start."""
         found: dict[bytes, list[Told]] = {}
-        for record in read_to_end(self._project.log, [lifecycle_topic(self._saga)]):
+        for record in read_to_end(self._project.past, [lifecycle_topic(self._saga)]):
             if record.key not in keys:
                 continue
             try:

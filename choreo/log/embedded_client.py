@@ -12,7 +12,7 @@ from choreo.log.embedded import StoredPartition
 from choreo.log.embedded_socket import ask, fields_of
 from choreo.log.embedded_store import LogStore, StoredTopic
 from choreo.log.feed import Feed
-from choreo.log.interface import Listener, Log, Member, Membership, Reader, Topic, TopicSpec, Writer
+from choreo.log.interface import Listener, Log, Member, Membership, Reader, Restorer, Topic, TopicSpec, Writer
 from choreo.log.local import unknown_topic
 from choreo.record import NewRecord, Position, Record, TopicPartition
 
@@ -41,6 +41,15 @@ class EmbeddedClient(Log):
     def topics(self) -> Mapping[str, Topic]:
         return {name: stored.topic for name, stored in self._topics().items()}
 
+    def config(self, topic: str) -> Mapping[str, str]:
+        stored = self._topics().get(topic)
+        if stored is None:
+            raise unknown_topic(topic)
+        return dict(stored.config)
+
+    def restorer(self, cluster_id: str) -> Restorer:
+        raise self._refusal("restore")
+
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
         ask(self._directory, "create_topics", topics=[[s.name, s.partitions, dict(s.config)] for s in specs])
 
@@ -60,7 +69,7 @@ class EmbeddedClient(Log):
         return FollowingReader(self, {self.partition(name): offset for name, offset in start.items()})
 
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return {self.partition(name).name: 0 for name in partitions}
+        return {name: self.partition(name).start for name in partitions}
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         with self.changed:

@@ -35,7 +35,8 @@ class Changes:
     def __init__(
         self, log: Log, changelog: TopicPartition, start: int = 0, after: int = 0, alike: Compare = exactly
     ) -> None:
-        self._cursor = Cursor(log, changelog, start)
+        self._cursor = Cursor(log, changelog, start) if changelog.topic in log.topics() else None
+        """None where there is no changelog: an archive need not have it."""
         self._alike = alike
         self._last = after
         """The last checkpoint that was compared."""
@@ -63,7 +64,8 @@ class Changes:
                     yield Rewritten(checkpoint, key, None, values[-1], False)
 
     def close(self) -> None:
-        self._cursor.close()
+        if self._cursor is not None:
+            self._cursor.close()
 
     def _same(self, key: bytes, live: bytes | None, replayed: bytes | None) -> bool:
         both = live is not None and replayed is not None
@@ -72,7 +74,7 @@ class Changes:
     def _read(self) -> tuple[int, dict[bytes, bytes | None]] | None:
         """The entries up to the next number that is left; None at the end."""
         found: dict[bytes, bytes | None] = {}
-        while (record := self._cursor.next()) is not None:
+        while self._cursor is not None and (record := self._cursor.next()) is not None:
             key, value = record.key or b"", record.value
             if key == REBUILT:
                 found.clear()  # all of it was put there anew, by no checkpoint

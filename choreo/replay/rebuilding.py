@@ -26,9 +26,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Origins:
-    """What a service is rebuilt from. `code` is a digest of all code that may decide what its handlers do."""
+    """What a service is rebuilt from. `code` is a digest of all code that may decide what its handlers do.
+
+    `past` is read for what was; it may be an archive with the log behind it. `log` is the live one.
+    """
 
     service: Service
+    past: Log
     log: Log
     registry: Registry
     code: str
@@ -51,7 +55,7 @@ class Rebuilding:
         if partition not in self._renewals:
             its = self._origins
             scratch = self._open(f"{its.service.name}-{partition}")
-            made = Renewal(its.service, partition, its.log, its.registry, scratch, its.settings)
+            made = Renewal(its.service, partition, its.past, its.registry, scratch, its.settings)
             if not made.begin(its.code):
                 self.emitted.forget(partition)
             self._opened.callback(made.close)

@@ -129,14 +129,14 @@ class Renewal:
         rebuilt = (entry for entry in logged(self.scratch) if entry[0] not in notes)
         return merge(rebuilt, sorted(notes.items()))
 
-    def meta(self, changelog_offset: int, now: int, build: str) -> Mapping[bytes, bytes | None]:
+    def meta(self, live: Log, changelog_offset: int, now: int, build: str) -> Mapping[bytes, bytes | None]:
         """What makes the scratch store one that a worker takes up: its place in the changelog, and the notes."""
         noted = read_meta(self.scratch)
-        topic = self._log.topics()[f"{self._service.scope}.changelog"]
+        topic = live.topics()[f"{self._service.scope}.changelog"]
         key, value = meta_entry(
             TaskMeta(
                 service=self._service.name,
-                cluster_id=self._log.cluster_id(),
+                cluster_id=live.cluster_id(),
                 changelog_topic_id=topic.topic_id,
                 partitions=topic.partitions,
                 changelog_offset=changelog_offset,

@@ -43,7 +43,7 @@ def spec_of(version: int, events: dict[str, type[Event]] = CATALOGUE, **keys: st
 def past_of(town: Town, service: Service) -> History:
     """The history of the saga x1, as the console reads it."""
     progress = Progress(sys.stderr, terminal=False, silent=True)
-    project: Any = SimpleNamespace(log=town.log, registry=town.registry, progress=progress)
+    project: Any = SimpleNamespace(past=town.log, registry=town.registry, progress=progress)
     found = Pasts(project, service).of(["x1"])["x1"]
     assert isinstance(found, History), found
     return found

@@ -67,7 +67,7 @@ def replaced(
     town.log.create_topics([TopicSpec("told", 1)])
     plan, name = plan_of(service), service.name
     instance = f"{service.scope}.{town.backends[name].instance_id()}.0"
-    rebuilding = Rebuilding(Origins(service, town.log, town.registry, "code"), scratch, town.clock)
+    rebuilding = Rebuilding(Origins(service, town.log, town.log, town.registry, "code"), scratch, town.clock)
     with closing(rebuilding), closing(Standing(town.log, plan, instance, town.clock, 45.0)) as standing:
         writer = town.log.writer(instance)
         exchanges = []
@@ -228,7 +228,9 @@ def test_a_zombie_writes_nothing_over_it() -> None:
 def test_what_came_meanwhile_is_redone_too() -> None:
     """A rebuild goes on with what the service did since it last looked."""
     town = town_of(1)
-    with closing(Rebuilding(Origins(OLD, town.log, town.registry, "code"), MemoryBackends(), town.clock)) as rebuilding:
+    with closing(
+        Rebuilding(Origins(OLD, town.log, town.log, town.registry, "code"), MemoryBackends(), town.clock)
+    ) as rebuilding:
         first = rebuilding.redo(0, _deaf)
         town.tell(Placed(order_id="o1", pieces=100), Placed(order_id="new", pieces=1))
         assert rebuilding.redo(0, _deaf) > first
@@ -252,7 +254,9 @@ def test_other_code_begins_anew() -> None:
     """What was redone by other code is thrown away, also what that would have emitted."""
     town, scratch = town_of(1), MemoryBackends()
     for service, code, events in ((OLD, "old", 8), (Service("inventory", handlers=[Quiet]), "new", 4)):
-        with closing(Rebuilding(Origins(service, town.log, town.registry, code), scratch, town.clock)) as rebuilding:
+        with closing(
+            Rebuilding(Origins(service, town.log, town.log, town.registry, code), scratch, town.clock)
+        ) as rebuilding:
             assert rebuilding.renewal(0).checkpoint == 0
             rebuilding.redo(0, _deaf)
             found = rebuilding.emitted.others(town.log, _deaf)
@@ -312,7 +316,7 @@ def test_an_interrupted_rebuild_keeps_what_is_in_flight(stop: int) -> None:
         town.step()
     live = dict(entries(town.workers[0].tasks[0].task.entries.backend))
     scratch = MemoryBackends()
-    origins = Origins(service, town.log, town.registry, "code")
+    origins = Origins(service, town.log, town.log, town.registry, "code")
     with closing(Rebuilding(origins, scratch, town.clock)) as first:
         last = town.workers[0].tasks[0].meta.checkpoint
         assert last >= 8
