@@ -119,7 +119,7 @@ class Work:
         with ExitStack() as held:
             places = self._locked(held)
             clock, session_s = SystemClock(), self._project.config.run.session_timeout_s
-            instances = [f"{self._service.scope}.{one.instance_id()}.{number}" for number, one in places.items()]
+            instances = [f"{self._service.scope}.{one.instance_id()}.{number}" for number, one in places]
             standing = Standing(self._project.log, plan_of(self._service), instances[0], clock, session_s)
             held.callback(standing.close)
             # Making a writer fences whoever wrote under its id, should it only be asleep.
@@ -136,14 +136,14 @@ class Work:
             replacing = Replacing(f"{self._service.scope}.changelog", writers[0], standing, who, reach)
 
             def forget(partition: int) -> None:
-                for backends in places.values():
+                for _, backends in places:
                     store = backends.open(f"{self._service.name}-{partition}")
                     store.wipe()
                     store.close()
                     forget_snapshots(backends.snapshots(f"{self._service.name}-{partition}"))  # of what other code made
 
             replacing.replace(exchanges, forget, lambda found: self._story(wanted, found))
-            self._install(exchanges, next(iter(places.values())))
+            self._install(exchanges, places[0][1])
             reach("replace.installed")
             self._show(rows, "replaced")
         return True
@@ -155,14 +155,15 @@ class Work:
                 found.append(self._rebuilding.exchange(task, told))
         return found
 
-    def _locked(self, held: ExitStack) -> dict[int, RocksBackends]:
-        """The state directories of all workers of this machine, by the number of the worker; the first is the main one.
+    def _locked(self, held: ExitStack) -> list[tuple[int, RocksBackends]]:
+        """The state directories of all workers of this machine, each with the number of the worker; the first is where
+        `choreo run SERVICE` has its own.
 
         Raises StateInUseError where one of them is at work.
         """
         state_dir, name = self._project.config.state_dir(), self._service.name
         main = place_of(state_dir, name)
-        found = {}
+        found = []
         for place in dict.fromkeys([main, *owned_places(state_dir, name)]):
             try:
                 number = place.name.rpartition("@")[2]
@@ -174,7 +175,8 @@ class Work:
                     why=error.why,
                     hint="stop it, and give the same command again: what is rebuilt is kept",
                 ) from error
-            found[int(number) if place != main and number.isdecimal() else 0] = held.enter_context(closing(backends))
+            worker = int(number) if place != main and number.isdecimal() else 0
+            found.append((worker, held.enter_context(closing(backends))))
         return found
 
     def _prepare_topics(self) -> None:
