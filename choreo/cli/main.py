@@ -90,9 +90,11 @@ class Root(Group):
 
 def answer_to(error: ChoreoError, verbose: bool) -> int:
     """Print it for the person at the console, with `verbose` where it was raised too; answers the exit code."""
+    from choreo.telemetry.privacy import without_inputs  # only where something is wrong: it is not light
+
     if verbose:
-        traceback.print_exception(error)
-    click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo(without_inputs("".join(traceback.format_exception(error))), err=True, nl=False)
+    click.echo(without_inputs(f"{type(error).__name__}: {error}"), err=True)
     return code_of(error)
 
 
@@ -185,6 +187,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "verify": Lazy("replay:verify", "Redo what each service did and compare: stores, changes, events."),
             "state": Lazy("replay_state:show_state", "What stores held at any point of the past, and what changed it."),
             "emit": Lazy("emit_again:emit_again", "Selected records once more, to their topic or to another."),
+            "rebuild": Lazy("rebuild:rebuild", "Make a service's stores anew from the log, in place of its own."),
         },
     ),
     "archives": Group(

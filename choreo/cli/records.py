@@ -12,6 +12,7 @@ from choreo.events.strict import Reader
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
+from choreo.telemetry.privacy import masked_as
 
 MAGIC, FRAME = 0, 5
 
@@ -58,6 +59,10 @@ class Bodies:
         if schema_id not in self._schemas:
             self._schemas[schema_id] = self._registry.schema(schema_id)
         return self._schemas[schema_id]
+
+    def shown(self, record: Record) -> dict[str, Any]:
+        """The same, what the schema marks as personal masked."""
+        return dict(masked_as(self.schema(record), self.read(record)))
 
     def name(self, record: Record) -> str:
         """The full name of a record's event; raises UnknownSchemaError and DecodeError."""

@@ -107,7 +107,11 @@ def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Po
             for key, data in entries(backend):
                 store, parts = place_of(key)
                 if wanted.takes(store, parts):
-                    row = {"store": store, "key": key_text(parts), "value": values.plain(store, data)}
+                    row = {
+                        "store": store,
+                        "key": key_text(values.parts(store, parts)),
+                        "value": values.plain(store, data),
+                    }
                     rows.append(row | {"task": number})
     rows.sort(key=lambda row: (row["store"], row["key"]))
     project.output.listing(rows, ["store", "key", "value", "task"], empty="no entries then")
@@ -184,7 +188,7 @@ class Telling:
             "task": task,
             "handlers": self._naming.blamed(act, store),
             "store": store,
-            "key": key_text(parts),
+            "key": key_text(self._values.parts(store, parts)),
             "before": self._values.plain(store, before),
             "after": self._values.plain(store, after),
             "emitted": self.emitted(act),

@@ -7,6 +7,7 @@ from choreo.cli.output import as_value, note
 from choreo.cli.points import point_of
 from choreo.cli.project import Project
 from choreo.cli.replay_state import NOW, Telling, acts_by_time, service_in
+from choreo.cli.saga_privacy import shown_instance
 from choreo.cli.saga_rows import short_names
 from choreo.cli.saga_specs import KnownSpecs, project_parts
 from choreo.cli.saga_steps import data_of, diagram
@@ -52,7 +53,8 @@ class SagaPast:
             note(f"{self._saga} {self._key} had not started then")
             return
         row = self._row(instance)
-        spec, data = self._known.of(instance.digest), data_of(instance)
+        spec = self._known.of(instance.digest)
+        data = data_of(shown_instance(instance, spec, self._known.schemas(spec)))
         lines = [str(row["explanation"]), *diagram(row, spec)]
         lines += [f"  waits for {', '.join(short_names(row['waits_for']))}"] if row["waits_for"] else []
         lines += [f"  {name} = {as_value(value)}" for name, value in data.items()]

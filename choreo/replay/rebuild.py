@@ -69,8 +69,9 @@ class Rebuild:
         self._log = log
         self._partition = partition
         self._needs = Needs(service, settings)
-        codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
-        self.task = Task(self._plan, partition, Entries(scratch), codec, self._needs)
+        self.codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
+        """Counts the fields that it met erased."""
+        self.task = Task(self._plan, partition, Entries(scratch), self.codec, self._needs)
         self.journal = Journal(log, service.scope, partition)
         self.checkpoint = last_page(scratch)
         """The last one that is redone."""
@@ -104,6 +105,13 @@ class Rebuild:
             if len(part.steps) < len(page.steps):
                 return
             self._written(page)
+
+    def look_again(self) -> None:
+        """See what has come to the log since."""
+        self.journal = Journal(self._log, self._plan.service.scope, self._partition)
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._cursors.clear()
 
     def close(self) -> None:
         """Release what it reads and what its handlers need."""

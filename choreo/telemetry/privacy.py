@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from choreo.events.fields import PersonalMark
+from choreo.events.fields import ERASED, PersonalMark
 from choreo.events.schema import named_types, normalised
 
 MASK = "***"
@@ -32,8 +32,8 @@ def without(text: str, hidden: Iterable[str]) -> str:
 def masked(value: object) -> object:
     """`value` as it may be shown: of events and values, what is marked `Personal` is replaced, however deep it lies."""
     if isinstance(value, BaseModel):
-        hidden = _personal(type(value))
-        return {name: MASK if name in hidden else masked(part) for name, part in value}
+        hidden = personal_fields(type(value))
+        return {name: _mask(part) if name in hidden else masked(part) for name, part in value}
     if isinstance(value, dict):
         return {key: masked(part) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -64,7 +64,7 @@ def _masked(schema: Any, value: Any, named: Mapping[str, Any], hidden: list[str]
         hidden += [text for name in marked & value.keys() for text in _texts(value[name])]
         kinds = {field["name"]: field["type"] for field in schema["fields"]}
         return {
-            name: MASK if name in marked else _masked(kinds.get(name, "null"), part, named, hidden)
+            name: _mask(part) if name in marked else _masked(kinds.get(name, "null"), part, named, hidden)
             for name, part in value.items()
         }
     if isinstance(value, Mapping) and "values" in schema:
@@ -84,6 +84,11 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def _mask(value: object) -> str:
+    """What stands in place of a personal value: of one that was erased, that it was."""
+    return str(ERASED) if value == ERASED else MASK
+
+
 class Shown:
     """Stands for an event or value in the text of a log line: prints as `OrderPlaced(order_id='o1', email=***)`."""
 
@@ -91,8 +96,8 @@ class Shown:
         self._model = model
 
     def __repr__(self) -> str:
-        hidden = _personal(type(self._model))
-        parts = [f"{name}={MASK if name in hidden else repr(shown(value))}" for name, value in self._model]
+        hidden = personal_fields(type(self._model))
+        parts = [f"{name}={_mask(value) if name in hidden else repr(shown(value))}" for name, value in self._model]
         return f"{type(self._model).__name__}({', '.join(parts)})"
 
 
@@ -108,7 +113,7 @@ def shown(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _personal(model: type[BaseModel]) -> frozenset[str]:
+def personal_fields(model: type[BaseModel]) -> frozenset[str]:
     """The fields that are marked, directly or inside a union or a container."""
     return frozenset(
         name
