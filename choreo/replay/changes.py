@@ -16,6 +16,8 @@ from choreo.state.changelog import is_note
 from choreo.state.rebuilt import REBUILT
 
 Entries = Mapping[bytes, bytes | None]
+MOST_KEPT = 100_000
+"""Of more entries that compaction left together those before are not asked for: memory stays flat."""
 
 
 class Rewritten(NamedTuple):
@@ -29,6 +31,14 @@ class Rewritten(NamedTuple):
     """Whether the live run wrote it at all."""
 
 
+class _Written(NamedTuple):
+    """What lies on the changelog up to the number of a checkpoint, and whether that is all."""
+
+    number: int
+    entries: Entries
+    all_there: bool
+
+
 class Changes:
     """Goes along with a replay of what stands behind checkpoint `after`: on the changelog, from offset `start` on."""
 
@@ -40,40 +50,55 @@ class Changes:
         self._alike = alike
         self._last = after
         """The last checkpoint that was compared."""
-        self._ours: dict[bytes, list[bytes | None]] = {}
-        """What the replay wrote since then."""
-        self._next: tuple[int, dict[bytes, bytes | None]] | None = None
+        self._next: _Written | None = None
+        self._latest: dict[bytes, bytes | None] = {}
+        """What the replay wrote last to the entries of several checkpoints that lie together."""
+        self._found: set[bytes] = set()
+        """Those of them that it wrote as they lie there."""
 
     def redone(self, checkpoint: int, logged: Entries) -> Iterator[Rewritten]:
         """What was written otherwise, up to this checkpoint."""
-        for key, value in logged.items():
-            self._ours.setdefault(key, []).append(value)
         if self._next is None:
             self._next = self._read()
-        if self._next is None or self._next[0] > checkpoint:
+        if self._next is None:
             return
-        number, theirs = self._next
-        whole = number == self._last + 1 == checkpoint
-        ours, self._ours, self._next, self._last = self._ours, {}, None, number
+        number, theirs, all_there = self._next
+        if all_there and number == self._last + 1:
+            yield from self._compared(checkpoint, theirs, logged)
+        else:
+            for key in theirs.keys() & logged.keys():
+                self._latest[key] = logged[key]
+                if self._same(key, theirs[key], logged[key]):
+                    self._found.add(key)
+            if number > checkpoint:
+                return
+            for key, live in theirs.items():
+                if key not in self._found:
+                    yield Rewritten(checkpoint, key, live, self._latest.get(key), True)
+        self._next, self._last, self._latest, self._found = None, number, {}, set()
+
+    def _compared(self, checkpoint: int, theirs: Entries, ours: Entries) -> Iterator[Rewritten]:
+        """Of one checkpoint, of which nothing was compacted."""
         for key, live in theirs.items():
-            if not any(live == one or self._same(key, live, one) for one in ours.get(key, ())):
-                yield Rewritten(checkpoint, key, live, ours[key][-1] if key in ours else None, True)
-        if whole:
-            for key, values in ours.items():
-                if key not in theirs:
-                    yield Rewritten(checkpoint, key, None, values[-1], False)
+            if key not in ours or not self._same(key, live, ours[key]):
+                yield Rewritten(checkpoint, key, live, ours.get(key), True)
+        for key, replayed in ours.items():
+            if key not in theirs:
+                yield Rewritten(checkpoint, key, None, replayed, False)
 
     def close(self) -> None:
         if self._cursor is not None:
             self._cursor.close()
 
     def _same(self, key: bytes, live: bytes | None, replayed: bytes | None) -> bool:
-        both = live is not None and replayed is not None
-        return both and self._alike(key, live or b"", replayed or b"") is not Likeness.OTHER
+        if live is None or replayed is None or live == replayed:
+            return live == replayed
+        return self._alike(key, live, replayed) is not Likeness.OTHER
 
-    def _read(self) -> tuple[int, dict[bytes, bytes | None]] | None:
-        """The entries up to the next number that is left; None at the end."""
+    def _read(self) -> "_Written | None":
+        """What lies there up to the next number that is left; None at the end."""
         found: dict[bytes, bytes | None] = {}
+        all_there = True
         while self._cursor is not None and (record := self._cursor.next()) is not None:
             key, value = record.key or b"", record.value
             if key == REBUILT:
@@ -81,5 +106,7 @@ class Changes:
             elif not is_note(key):
                 found[key] = value
             if key == LAST_PAGE and value is not None:
-                return page_number(value), found
+                return _Written(page_number(value), found, all_there)
+            if len(found) > MOST_KEPT:
+                found, all_there = {}, False
         return None
