@@ -72,7 +72,7 @@ def _saga_of(project: Project, target: str) -> str:
     path = Path(target)
     if path.suffix not in (".yaml", ".yml"):
         found = [one for one in spec_files(project.config) if one.stem == target]
-        if not found or f"choreo.saga.{target}.lifecycle" in project.log.topics():
+        if not found or f"choreo.saga.{target}.lifecycle" in project.past.topics():
             return target
         path = found[0]
     try:

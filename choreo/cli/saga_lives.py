@@ -45,7 +45,7 @@ class Lives:
         self._saga = known.service.name.removeprefix("saga.")
         self._pasts = Pasts(project, known.service)
         self._bodies = Bodies(project.registry)
-        self._changes = Codec(project.registry, [lifecycle_event(self._saga)], project.log.cluster_id())
+        self._changes = Codec(project.registry, [lifecycle_event(self._saga)], project.past.cluster_id())
         self._torn: dict[int, str] = {}
         """By task, why what it took can't be told in its order, where it can't."""
 
@@ -65,7 +65,7 @@ class Lives:
 
     def _gather_changes(self, backend: Backend) -> int:
         """Answers how many sagas started. It comes first: what is handled meanwhile is among the inputs, untold."""
-        kept, log, started = Batched(backend), self._project.log, 0
+        kept, log, started = Batched(backend), self._project.past, 0
         with self._project.progress.of("changes of sagas", "records") as told:
             changes = read_span(log, [lifecycle_topic(self._saga)], TimeSpan(self._span.since), told)
             for number, record in enumerate(changes):
@@ -76,7 +76,7 @@ class Lives:
         return started
 
     def _gather_strides(self, backend: Backend) -> None:
-        kept, log, scope = Batched(backend), self._project.log, self._known.service.scope
+        kept, log, scope = Batched(backend), self._project.past, self._known.service.scope
         journal = log.topics().get(f"{scope}.journal")
         from_then = None if self._span.since is None else self._span.since - CLOCKS_APART_MS * 1000
         with self._project.progress.of("what the coordinator took", "inputs") as told:
@@ -182,13 +182,13 @@ def last_digest(project: Project, saga: str) -> str:
     Raises ConfigError where no such saga has run on the log.
     """
     (topic,) = lifecycle_topics(project, [saga])
-    if deployed := shelf(project.log, saga):
+    if deployed := shelf(project.past, saga):
         return deployed[-1].digest
-    places = [TopicPartition(topic, number) for number in range(project.log.topics()[topic].partitions)]
-    starts, ends = project.log.starts(places), project.log.ends(places)
+    places = [TopicPartition(topic, number) for number in range(project.past.topics()[topic].partitions)]
+    starts, ends = project.past.starts(places), project.past.ends(places)
     behind = {place: max(starts[place], ends[place] - NEAR_THE_END) for place in places}
     bodies = Bodies(project.registry)
-    for records, _ in read_up_to(project.log, behind, ends):
+    for records, _ in read_up_to(project.past, behind, ends):
         for record in records:
             if (told := told_of(bodies, record)) is not None:
                 return told.digest

@@ -96,7 +96,7 @@ class Pasts:
 
     def inputs_on_log(self, span: TimeSpan) -> int:
         """About how many inputs there are: offsets of the topics that the coordinator reads."""
-        log, known = self._project.log, self._project.log.topics()
+        log, known = self._project.past, self._project.past.topics()
         names = [topic for topic in self._plan.topics if topic in known]
         starts, ends = span.bounds(log, [TopicPartition(one, n) for one in names for n in range(known[one].partitions)])
         return sum(max(0, ends[place] - starts[place]) for place in starts)

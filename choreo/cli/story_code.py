@@ -89,7 +89,7 @@ def code_of(project: Project) -> Code:
     that name. What can't be loaded is left out: what is on the log can be told without it.
     """
     found: dict[str, Service] = {}
-    on_log = services_on(project.log.topics())
+    on_log = services_on(project.past.topics())
     for targets in ((), (SAMPLE_SHOP,), (SAMPLE_PURCHASING,)):
         if targets and set(on_log) <= found.keys():
             break
@@ -100,4 +100,4 @@ def code_of(project: Project) -> Code:
         for service in services:
             if not targets or service.name in on_log:
                 found.setdefault(service.name, service)
-    return Code(project.log, project.registry, found.values())
+    return Code(project.past, project.registry, found.values())

@@ -21,7 +21,7 @@ def ends_now(project: Project) -> dict[TopicPartition, int]:
     """Where the topics end that hold events: what is written from here on comes to whoever follows."""
     known = project.log.topics()
     return project.log.ends(
-        [TopicPartition(name, n) for name in topics_with_events(project) for n in range(known[name].partitions)]
+        [TopicPartition(name, n) for name in topics_with_events(project.log) for n in range(known[name].partitions)]
     )
 
 

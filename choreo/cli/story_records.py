@@ -179,7 +179,7 @@ def _missing(reading: Reading) -> set[bytes]:
 
 def _notes(project: Project, code: Code, reading: Reading, since: int) -> Iterator[Note]:
     """What the journals say: of each service those of the tasks that the records lie in, from the story's begin on."""
-    log, known = project.log, project.log.topics()
+    log, known = project.past, project.past.topics()
     offsets: dict[TopicPartition, list[int]] = {}
     for position in positions(reading):
         offsets.setdefault(TopicPartition(position.topic, position.partition), []).append(position.offset)

@@ -10,6 +10,7 @@ from choreo.cli.time_span import WHOLE, TimeSpan, read_span
 from choreo.errors import ConfigError, DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import HEADER, correlation_in
+from choreo.log.interface import Log
 from choreo.record import Record
 from choreo.resilience.dead_letter import whole
 
@@ -23,9 +24,9 @@ MOST = 200
 """Stories that are named where the beginning of an ID means several."""
 
 
-def topics_with_events(project: Project) -> list[str]:
+def topics_with_events(log: Log) -> list[str]:
     """The topics whose records may be of a story: events, re-keyed ones, dead letters, changes of sagas, orders."""
-    return [name for name in sorted(project.log.topics()) if not (name.startswith("choreo.") and name.endswith(UNTOLD))]
+    return [name for name in sorted(log.topics()) if not (name.startswith("choreo.") and name.endswith(UNTOLD))]
 
 
 class Search:
@@ -93,12 +94,12 @@ class Search:
     def of_key(self, topics: Iterable[str], key: bytes, since: int) -> list[Record]:
         """What was written to these topics under this key since then (microseconds)."""
         span = TimeSpan(since, self._span.until)
-        return [record for record in read_span(self._project.log, topics, span) if record.key == key]
+        return [record for record in read_span(self._project.past, topics, span) if record.key == key]
 
     def _of_saga(self, key: str) -> str | None:
         """The story of the saga with this very key, where one coordinator knows one."""
         stories = []
-        for saga in sagas_on(self._project.log):
+        for saga in sagas_on(self._project.past):
             with SagaView(self._project, saga) as seen:
                 instance = seen.instance(key)
             if instance is not None and instance.correlation_id:
@@ -106,12 +107,12 @@ class Search:
         return stories[0] if len(set(stories)) == 1 else None
 
     def _scan(self, what: str, span: TimeSpan | None = None, *, letters: bool = True) -> Iterator[Record]:
-        topics = topics_with_events(self._project)
+        topics = topics_with_events(self._project.past)
         plain = [name for name in topics if not name.endswith(LETTERS)]
         kept = [name for name in topics if name.endswith(LETTERS)] if letters else []
         for names, opened in ((plain, _as_they_are), (kept, whole)):
             with self._project.progress.of(what, "records") as told:
-                for record in opened(read_span(self._project.log, names, span or self._span, told)):
+                for record in opened(read_span(self._project.past, names, span or self._span, told)):
                     self.read += 1
                     yield record
 

@@ -293,6 +293,14 @@ def test_the_command_tells_paths_ends_and_what_does_not_fit(ran: Path, choreo: C
     assert "no saga ordr" in choreo("sagas", "conformance", "ordr", code=2).stderr
 
 
+def test_an_archive_tells_the_same(ran: Path, choreo: Choreo) -> None:
+    """Without the log from which it was written: the same judgement, and the same story but for what stores know."""
+    choreo("archives", "write", "--to", "archive")
+    from_archive = ("--log", "memory:", "--archive", "archive", "--registry", "dir:archive/schemas", "--json")
+    for asked, code in ((("sagas", "conformance", "order"), 1), (("trace", "o250"), 0)):
+        assert choreo(*asked, *from_archive, code=code).stdout == choreo(*asked, "--json", code=code).stdout
+
+
 def test_what_happened_is_drawn_over_the_spec(ran: Path, choreo: Choreo) -> None:
     """Boxes and arrows say how often, and whether they were declared and seen."""
     choreo("sagas", "conformance", "order", "--diagram", "pictures", code=1)

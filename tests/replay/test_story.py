@@ -86,7 +86,9 @@ def test_a_timer_that_fired_stands_behind_the_event_that_its_service_took_last(t
     town.wait(2 * 3_600)
     progress = Progress(sys.stderr, terminal=False, silent=True)
     config = SimpleNamespace(state_dir=lambda: tmp_path)
-    project: Any = SimpleNamespace(log=town.log, registry=town.registry, progress=progress, config=config)
+    project: Any = SimpleNamespace(
+        log=town.log, past=town.log, registry=town.registry, progress=progress, config=config
+    )
     code = Code(town.log, town.registry, [service])
     reading = Reading(code, b"story")
     read_story(project, code, Search(project, code.codec, WHOLE), "story", reading)
