@@ -147,6 +147,15 @@ def emitted_at(data: bytes) -> int:
     return unpack(data).at
 
 
+def correlation_in(data: bytes) -> bytes:
+    """The correlation id (UTF-8) of a packed header, without the other ids. Raises DecodeError as `unpack` does."""
+    if len(data) >= _HEAD.size and data[0] == VERSION and not data[1] & (_SAGA | _KEY | _AGAIN) and not data[1] & ~_ALL:
+        flags = data[1]
+        ids = 16 * (flags & _CAUSATION) + 8 * (flags & _REQUEST)
+        return data[_HEAD.size + ids + (2 if flags & _ATTEMPT else 0) :]
+    return unpack(data).correlation_id.encode()
+
+
 def derive_id(parent: bytes, service: str, handler: str, index: int) -> bytes:
     """The event_id of an emission: the same for the same input, service, handler and index, on every machine.
 

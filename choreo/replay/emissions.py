@@ -143,7 +143,8 @@ class Emissions:
 
     def _own(self, record: Record) -> bool:
         """Whether this service emitted it."""
-        if record.topic.startswith(f"{self._service.scope}."):
+        scope = self._service.scope
+        if record.topic == f"{scope}{LETTERS}" or record.topic.startswith(f"{scope}.by-"):
             return True
         cause = cause_of(record)
         try:

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choreo.errors import DecodeError, PublishError
-from choreo.events.envelope import WISHES, Again, Ids, caused_by, derive_id, foreign_ids, pack, unpack, uuid8
+from choreo.events.envelope import (
+    WISHES,
+    Again,
+    Ids,
+    caused_by,
+    correlation_in,
+    derive_id,
+    foreign_ids,
+    pack,
+    unpack,
+    uuid8,
+)
 from choreo.events.plain import headers_again, plain_headers, plain_ids
 from choreo.events.saga_mark import SagaMark
 from choreo.record import Record
@@ -29,6 +40,7 @@ ids = st.builds(
 def test_ids_read_back_as_they_were_packed(given_ids: Ids) -> None:
     """Every mixture of ids survives the packed header."""
     assert unpack(pack(given_ids)) == given_ids
+    assert correlation_in(pack(given_ids)) == given_ids.correlation_id.encode()
 
 
 @given(given_ids=ids.filter(lambda one: one.correlation_id != ""))
