@@ -264,7 +264,7 @@ def test_other_code_begins_anew() -> None:
     assert totals(town) == ONCE
 
 
-class Hasty(Clock):
+class Hasty:
     """A second goes by with each look."""
 
     def __init__(self) -> None:
@@ -279,7 +279,7 @@ def test_somebody_else_at_work_is_found() -> None:
     """A worker of the group elsewhere keeps its tasks: the rebuild says so, and that it must be stopped."""
     town = town_of()
     elsewhere = f"{OLD.scope}.elsewhere.0"
-    clock = Hasty()
+    clock: Clock = Hasty()
     with pytest.raises(StartError) as refused:
         Standing(town.log, plan_of(OLD), elsewhere, clock, 3.0)
     assert "does not stand still" in str(refused.value)
