@@ -13,7 +13,8 @@ from choreo.events.fields import ERASED
 from choreo.events.registry import MemoryRegistry
 from choreo.record import Record
 from choreo.replay import rebuild
-from choreo.replay.verify import Verdict, verify
+from choreo.replay.findings import Verdict
+from choreo.replay.verify import verify
 from choreo.service.client import fresh_ids
 from choreo.state.keys import key_codec
 from choreo.telemetry.privacy import masked

@@ -12,10 +12,11 @@ from choreo.errors import ChoreoError, StartError
 from choreo.events.codec import Codec
 from choreo.log.interface import TopicSpec
 from choreo.record import NewRecord
+from choreo.replay.findings import Verdict
 from choreo.replay.rebuilding import Origins, Rebuilding
 from choreo.replay.replacing import Replaced, Replacing, Story
 from choreo.replay.standing import Standing
-from choreo.replay.verify import Verdict, verify
+from choreo.replay.verify import verify
 from choreo.runtime.options import FaultPoint, no_faults
 from choreo.runtime.plan import plan_of
 from choreo.service.client import fresh_ids
