@@ -26,7 +26,8 @@ VOLUME_BYTES = 64 << 20
 """A volume that has come to this is ended."""
 BLOCK_BYTES = 256 << 10
 """The rows of a block, before they are packed, are at least so many bytes, but for the last of a volume."""
-CODECS = ("null", "deflate")
+CODECS = ("deflate", "null")
+"""Both need no package more. The sample shop's log takes a fifth of the room by deflate, for a fifth more CPU."""
 _LEVEL = 1
 """Of deflate: level 6 takes three times as long for a tenth less."""
 _RAW = -15

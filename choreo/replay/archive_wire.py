@@ -97,8 +97,8 @@ def write_rows(topic: str, partition: int, records: Sequence[Record]) -> bytes:
 def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Record]:
     """The records of a block. Raises ValueError, IndexError or UnicodeDecodeError for one that is damaged.
 
-    What is alike in neighbours is compared, not decoded: the higher bytes of the offset with the time, and the name of
-    the only header. Everything else goes the long way, in `_place`, `_optional` and `_headers`.
+    Neighbours differ in the lowest bytes of their offset and time: the others are compared, not decoded. A length has
+    one or two bytes, nearly always. What is otherwise goes the long way, by `read_long` and `_optional`.
     """
     prefix = _counted(topic.encode()) + _long(partition)
     if count and not rows.startswith(prefix):
@@ -106,46 +106,40 @@ def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Recor
     width, end = len(prefix), len(rows)
     found: list[Record] = []
     add = found.append
-    names = _Names()
-    stamp, base, alike, alike_width = 0, 0, b"?", 1  # nothing yet: no bytes at all are a question mark
-    name, its_name, name_width = "", b"?", 1
+    names: dict[bytes, str] = {}
+    base, higher, higher_width = 0, b"?", 1  # "?": no bytes at all, to be alike to none
+    age, older, older_width = 0, b"?", 2
     at = 0
     for _ in range(count):
         at += width
-        low = rows[at]
-        after = at + alike_width
-        if low > 127 and rows[at + 1 : after] == alike:
+        low, after = rows[at], at + higher_width
+        if low > 127 and rows[at + 1 : after] == higher:
             offset = base | (low & 127) >> 1
         else:
-            offset, stamp, base, after = _place(rows, at)
-            alike, alike_width = rows[at + 1 : after], after - at
-        begin = after + 2
-        if rows[after] == 2 and (size := rows[after + 1]) < 128:  # nearly all keys
+            offset, after = read_long(rows, at)
+            base, higher, higher_width = offset >> 6 << 6, rows[at + 1 : after] or b"?", after - at
+        at = after + older_width
+        low, more = rows[after], rows[after + 1]
+        if low > 127 and more > 127 and not low & 1 and rows[after + 2 : at] == older:
+            stamp = age | (low & 127 | (more & 127) << 7) >> 1
+        else:
+            stamp, at = read_long(rows, after)
+            age, older, older_width = stamp >> 13 << 13, rows[after + 2 : at] or b"?", at - after
+        if rows[at] == 2 and (size := rows[at + 1]) < 128:
+            begin = at + 2
             at = begin + (size >> 1)
             key: bytes | None = rows[begin:at]
         else:
-            key, at = _optional(rows, after)
-        begin = at + 3
-        if rows[at] == 2 and (size := rows[at + 1]) > 127 and (more := rows[at + 2]) < 128:  # and values
+            key, at = _optional(rows, at)
+        if rows[at] == 2 and (size := rows[at + 1]) > 127 and (more := rows[at + 2]) < 128:
+            begin = at + 3
             at = begin + ((size & 127 | more << 7) >> 1)
             value: bytes | None = rows[begin:at]
         else:
             value, at = _optional(rows, at)
         headers: tuple[tuple[str, bytes], ...] = ()
-        if rows[at] == 2 and rows[at + 1 : (begin := at + name_width)] == its_name and rows[begin] == 2:
-            if (size := rows[begin + 1]) < 128:
-                at = begin + 2 + (size >> 1)
-                headers = ((name, rows[begin + 2 : at]),)
-            else:
-                span, at = read_span(rows, begin + 1)
-                headers = ((name, rows[span:at]),)
-        elif rows[at]:
-            headers, at = _headers(rows, at, names)
-            name = headers[0][0]
-            its_name = _counted(name.encode())
-            name_width = len(its_name) + 1
         if rows[at]:
-            raise ValueError(f"the headers at byte {at} do not end")
+            headers, at = _headers(rows, at, names)
         at += 1
         add(of_fields(Record, (topic, partition, offset, stamp, key, value, headers)))
     if at != end:
@@ -153,19 +147,22 @@ def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Recor
     return found
 
 
-def _place(rows: bytes, at: int) -> tuple[int, int, int, int]:
-    """Offset and time; the offset without the bits of its lowest byte; and where the key begins."""
-    offset, middle = read_long(rows, at)
-    stamp, after = read_long(rows, middle)
-    return offset, stamp, offset >> 6 << 6, after
-
-
-class _Names(dict[bytes, str]):
-    """Names of headers by the bytes that they were written with, each made once."""
-
-    def __missing__(self, raw: bytes) -> str:
-        name = self[raw] = raw.decode()
-        return name
+def _headers(rows: bytes, at: int, names: dict[bytes, str]) -> tuple[tuple[tuple[str, bytes], ...], int]:
+    """The headers of a row, and where they end. `names` by their bytes, each made once."""
+    count, at = (rows[at] >> 1, at + 1) if rows[at] < 128 else read_long(rows, at)
+    found = []
+    for _ in range(count):
+        size = rows[at]
+        begin, at = (at + 1, at + 1 + (size >> 1)) if size < 128 else read_span(rows, at)
+        raw = rows[begin:at]
+        name = names.get(raw)
+        if name is None:
+            name = names[raw] = raw.decode()
+        mark, at = _optional(rows, at)
+        found.append((name, mark))
+    if rows[at]:
+        raise ValueError(f"the headers at byte {at} do not end")
+    return tuple(found), at  # type: ignore[arg-type]  # a header without a value is None, as Kafka's client gives it
 
 
 def _optional(rows: bytes, at: int) -> tuple[bytes | None, int]:
@@ -185,27 +182,6 @@ def _optional(rows: bytes, at: int) -> tuple[bytes | None, int]:
     if end >= len(rows):
         raise ValueError(f"the bytes at byte {at} are cut off")
     return rows[begin:end], end
-
-
-def _headers(rows: bytes, at: int, names: _Names) -> tuple[tuple[tuple[str, bytes], ...], int]:
-    count = rows[at] >> 1
-    if rows[at] > 127:
-        count, at = read_long(rows, at)
-    else:
-        at += 1
-    found = []
-    for _ in range(count):
-        size = rows[at]
-        begin, end = (at + 1, at + 1 + (size >> 1)) if size < 128 else read_span(rows, at)
-        name = names[rows[begin:end]]
-        if rows[end] == 2 and (size := rows[end + 1]) < 128:
-            begin = end + 2
-            at = begin + (size >> 1)
-            found.append((name, rows[begin:at]))
-        else:
-            mark, at = _optional(rows, end)
-            found.append((name, mark))  # type: ignore[arg-type]  # without a value: None, as Kafka's client gives it
-    return tuple(found), at
 
 
 def _long(value: int) -> bytes:

@@ -20,6 +20,7 @@ from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
 from choreo.replay.told import Told
 from choreo.replay.told import untold as untold_emissions
+from choreo.resilience.operations import TOPIC as OPERATIONS
 from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
@@ -77,7 +78,8 @@ class Verification:
         verdict.partitions = sandbox.partitions
         backends = sandbox.scratch()
         try:
-            emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"))
+            repeated = OPERATIONS in sandbox.log.topics()
+            emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"), repeated=repeated)
             segments = [one for number in range(verdict.partitions) for one in segments_of(sandbox, number)]
             for segment in segments:
                 self._redo(segment, emissions, progress)

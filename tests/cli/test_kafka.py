@@ -125,3 +125,25 @@ def test_two_processes_are_watched_as_one(choreo: Choreo) -> None:
     rows = [json.loads(line) for line in choreo("services", "lag", *RUN[1:], "--json").stdout.splitlines()]
     assert {row["lag"] for row in rows} == {0}
     assert any(each["committed"] != each["end"] for row in rows for each in row["inputs"])
+
+
+@pytest.mark.usefixtures("placed")
+def test_a_story_and_the_conformance_of_sagas_are_told_on_kafka(project: Path, choreo: Choreo) -> None:
+    """The same tree and the same judgement as on the embedded log, and no topic is made or written for it."""
+    settings = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
+    (project / "choreo.toml").write_text(settings, encoding="utf-8")
+    choreo(*RUN, "--until-idle", "--start-from", "earliest")
+    before = choreo("topics", "list", "--json").stdout
+    story = json.loads(choreo("trace", "o2", "--json").stdout)
+    told = {node["event"]: (node["depth"], node["emitted_by"]) for node in story["nodes"] if node["kind"] == "event"}
+    assert told == {
+        "shop.OrderPlaced": (0, None),
+        "shop.StockReserved": (1, {"service": "inventory", "handler": "ReserveStock"}),
+        "shop.PaymentDeclined": (1, {"service": "payments", "handler": "TakePayment"}),
+        "shop.ReleaseRequested": (2, {"service": "saga.order", "handler": "Coordinator"}),
+        "shop.StockReleased": (3, {"service": "inventory", "handler": "ReserveStock"}),
+    }
+    assert choreo("trace", "o2", "--follow").stdout.count("from payments.TakePayment") == 1
+    row = json.loads(choreo("sagas", "conformance", "order.yaml", "--json").stdout)
+    assert (row["sagas"], row["fit"], row["judged_by_changes_only"]) == (4, 4, {})
+    assert choreo("topics", "list", "--json").stdout == before

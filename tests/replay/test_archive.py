@@ -4,11 +4,14 @@ import json
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import fastavro
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from choreo.errors import ArchiveError, UnknownTopicError
 from choreo.events.registry import DirectoryRegistry, MemoryRegistry
@@ -20,7 +23,7 @@ from choreo.replay import archive_restore, archive_volume, archive_write
 from choreo.replay.archive import Archive, Gap
 from choreo.replay.archive_restore import Restore
 from choreo.replay.archive_volume import check_volume
-from choreo.replay.archive_wire import read_rows, write_rows
+from choreo.replay.archive_wire import block_head, file_head, read_rows, write_rows
 from choreo.replay.archive_write import ArchiveWriter
 from tests.replay.archived import EVERYTHING, archived, fill, filled, forget, places, records_of, write
 
@@ -67,6 +70,32 @@ def test_numbers_and_lengths_of_every_size_come_back() -> None:
         for stamp in (-1, offset)
     ]
     assert read_rows("t", 7, write_rows("t", 7, records), len(records)) == records
+
+
+NUMBERS = st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1), st.sampled_from([63, 64, 8191, 8192, 16383, 16384]))
+PARTS = st.one_of(st.none(), st.binary(max_size=3), st.integers(60, 140).map(bytes), st.integers(8180, 8200).map(bytes))
+HEADERS = st.lists(st.tuples(st.text(max_size=70), st.binary(max_size=200)), max_size=3).map(tuple)
+
+
+@given(st.lists(st.tuples(NUMBERS, st.one_of(NUMBERS, st.just(-1)), PARTS, PARTS, HEADERS), max_size=12))
+def test_any_records_in_any_order_come_back(fields: list[Any]) -> None:
+    """Whatever stands before a record, it comes back as it was; fastavro reads the same."""
+    records = [Record("t", 3, *one) for one in fields]
+    rows = write_rows("t", 3, records)
+    assert read_rows("t", 3, rows, len(records)) == records
+    content = file_head(bytes(16), "null") + block_head(len(records), len(rows)) + rows + bytes(16)
+    read: list[Any] = list(fastavro.reader(BytesIO(content)))
+    assert [tuple(row.values())[:6] for row in read] == [record[:6] for record in records]
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**42), st.lists(st.tuples(st.integers(1, 200), st.integers(-9000, 9000))))
+def test_neighbours_come_back(offset: int, stamp: int, steps: list[tuple[int, int]]) -> None:
+    """Offsets that rise a little, and times that rise or fall a little, over every border of their bytes."""
+    records = []
+    for forward, later in steps:
+        offset, stamp = offset + forward, stamp + later
+        records.append(Record("t", 3, offset, stamp, b"key", b"v" * 70, (("choreo", b"m" * 60),)))
+    assert read_rows("t", 3, write_rows("t", 3, records), len(records)) == records
 
 
 def test_a_header_without_a_value_is_none_again() -> None:
