@@ -118,19 +118,21 @@ class Work:
         """Put it in place, once the service stands still; answers whether that was done."""
         with ExitStack() as held:
             places = self._locked(held)
+            self._prepare_topics()
+            self.redo()
+            exchanges = self._exchanges()
+            counted = [each.counted() for each in exchanges]
+            if not wanted.yes:
+                self._confirm(counted)
             clock, session_s = SystemClock(), self._project.config.run.session_timeout_s
             instances = [f"{self._service.scope}.{one.instance_id()}.{number}" for number, one in places]
             standing = Standing(self._project.log, plan_of(self._service), instances[0], clock, session_s)
             held.callback(standing.close)
             # Making a writer fences whoever wrote under its id, should it only be asleep.
             writers = [held.enter_context(closing(self._project.log.writer(one))) for one in instances]
-            self._prepare_topics()
-            self.redo()
-            exchanges = self._exchanges()
-            counted = [each.counted() for each in exchanges]
-            rows = self._rows(exchanges, counted)
-            if not wanted.yes:
-                self._confirm(counted)
+            if self._moved(exchanges):  # somebody was at work until it was held
+                exchanges = self._exchanges()
+            rows = self._rows(exchanges, [each.counted() for each in exchanges])
             who = f"{wanted.who} ({wanted.why})"
             reach = fault_point(os.environ)
             replacing = Replacing(f"{self._service.scope}.changelog", writers[0], standing, who, reach)
@@ -147,6 +149,12 @@ class Work:
             reach("replace.installed")
             self._show(rows, "replaced")
         return True
+
+    def _moved(self, exchanges: Sequence[Exchange]) -> bool:
+        """Whether anything came to the changelogs since they were read."""
+        places = [TopicPartition(f"{self._service.scope}.changelog", each.renewal.partition) for each in exchanges]
+        ends = self._project.log.settled(places)
+        return any(ends[place] != each.end for place, each in zip(places, exchanges, strict=True))
 
     def _exchanges(self) -> list[Exchange]:
         found = []

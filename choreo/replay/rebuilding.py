@@ -46,6 +46,7 @@ class Rebuilding:
         self._origins, self._scratch, self._clock = origins, scratch, clock
         self._opened = ExitStack()
         self._renewals: dict[int, Renewal] = {}
+        self._changelogs: dict[int, Backend] = {}
         name = origins.service.name
         self.emitted = Emitted(self._open(f"{name}-emitted"))
         """What it would emit."""
@@ -79,8 +80,10 @@ class Rebuilding:
         Raises DivergenceError, and ConfigError where the changelog goes further than the journal.
         """
         its = self._origins
-        old = self._open(f"{its.service.name}-{partition}-changelog")
-        read_changelog(its.log, TopicPartition(f"{its.service.scope}.changelog", partition), old)
+        if partition not in self._changelogs:
+            self._changelogs[partition] = self._open(f"{its.service.name}-{partition}-changelog")
+        old = self._changelogs[partition]
+        end = read_changelog(its.log, TopicPartition(f"{its.service.scope}.changelog", partition), old)
         stands = last_page(old)
         renewal = self.renewal(partition)
         if stands > renewal.checkpoint:
@@ -92,7 +95,7 @@ class Rebuilding:
                 why=f"checkpoint {stands} is on the changelog, the last page is {renewal.checkpoint}",
                 hint="the journal lost its end: restore an archive",
             )
-        return Exchange(renewal, old)
+        return Exchange(renewal, old, end)
 
     def close(self) -> None:
         """Leave it as it is: the next one goes on here."""
@@ -104,11 +107,12 @@ class Rebuilding:
         return backend
 
 
-def read_changelog(log: Log, place: TopicPartition, into: Backend) -> None:
-    """What a restore of this changelog gives, as of now; nothing where there is none."""
+def read_changelog(log: Log, place: TopicPartition, into: Backend) -> int:
+    """What a restore of this changelog gives, as of now; nothing where there is none. Answers up to which offset."""
     into.wipe()
     if place.topic not in log.topics():
-        return
+        return 0
     ends = log.settled([place])  # up to there whole checkpoints only
     for records, _ in read_up_to(log, log.starts([place]), ends):
         into.write({record.key: record.value for record in records if record.key is not None})
+    return ends[place]

@@ -52,7 +52,8 @@ class Exchange(NamedTuple):
 
     renewal: Renewal
     old: Backend
-    """What a restore of the changelog gives, up to its end."""
+    """What a restore of the changelog gives, up to `end`."""
+    end: int
 
     def changes(self) -> Iterator[Change]:
         """Exactly the difference, in key order; last what says that it was rebuilt, and a mark that stands goes."""

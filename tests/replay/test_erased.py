@@ -13,7 +13,8 @@ from choreo.events.fields import ERASED
 from choreo.events.registry import MemoryRegistry
 from choreo.record import Record
 from choreo.replay import rebuild
-from choreo.replay.verify import Verdict, verify
+from choreo.replay.findings import Verdict
+from choreo.replay.verify import verify
 from choreo.service.client import fresh_ids
 from choreo.state.keys import key_codec
 from choreo.telemetry.privacy import masked
@@ -69,12 +70,12 @@ def town() -> Town:
 
 
 def verdict_of(town: Town, monkeypatch: pytest.MonkeyPatch, *names: str) -> Verdict:
-    class Erasing(Codec):
-        def __init__(self, *arguments: Any, **keywords: Any) -> None:
-            super().__init__(*arguments, **keywords)
-            self.unseal = erasing(*names)
+    def made(*arguments: Any, **keywords: Any) -> Codec:
+        codec = Codec(*arguments, **keywords)
+        codec.unseal = erasing(*names)
+        return codec
 
-    monkeypatch.setattr(rebuild, "Codec", Erasing)
+    monkeypatch.setattr(rebuild, "Codec", made)
     return verify(town.services[0], town.log, town.registry, lambda n: town.workers[0].tasks[n].task.entries.backend)
 
 

@@ -12,10 +12,11 @@ from choreo.errors import ChoreoError, StartError
 from choreo.events.codec import Codec
 from choreo.log.interface import TopicSpec
 from choreo.record import NewRecord
+from choreo.replay.findings import Verdict
 from choreo.replay.rebuilding import Origins, Rebuilding
 from choreo.replay.replacing import Replaced, Replacing, Story
 from choreo.replay.standing import Standing
-from choreo.replay.verify import Verdict, verify
+from choreo.replay.verify import verify
 from choreo.runtime.options import FaultPoint, no_faults
 from choreo.runtime.plan import plan_of
 from choreo.service.client import fresh_ids
@@ -264,7 +265,7 @@ def test_other_code_begins_anew() -> None:
     assert totals(town) == ONCE
 
 
-class Hasty(Clock):
+class Hasty:
     """A second goes by with each look."""
 
     def __init__(self) -> None:
@@ -279,7 +280,7 @@ def test_somebody_else_at_work_is_found() -> None:
     """A worker of the group elsewhere keeps its tasks: the rebuild says so, and that it must be stopped."""
     town = town_of()
     elsewhere = f"{OLD.scope}.elsewhere.0"
-    clock = Hasty()
+    clock: Clock = Hasty()
     with pytest.raises(StartError) as refused:
         Standing(town.log, plan_of(OLD), elsewhere, clock, 3.0)
     assert "does not stand still" in str(refused.value)
