@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 from time import perf_counter, process_time
 from typing import Any
-from uuid import uuid4
 
 import fastavro
 from pydantic import BaseModel
@@ -22,13 +21,13 @@ from benchmarks.figure import Baseline, Figure, Size, percentile
 from benchmarks.in_process import PARTITIONS, SOURCE, TARGET, handle_all, held_to_one_core
 from benchmarks.kill_program import ORDER, FixedIds, counting, whole_order
 from benchmarks.machine import ROOT, python_environment, scratch
-from choreo.cli.sandbox import ScratchBackends
 from choreo.log.interface import Log
 from choreo.log.open import open_log
 from choreo.log.up_to import read_up_to
 from choreo.record import Position, TopicPartition
 from choreo.replay.past import Past
 from choreo.replay.sandbox import Sandbox
+from choreo.replay.scratch import ScratchBackends
 from choreo.replay.verify import Verification
 from choreo.runtime.heap import rare_collections
 from choreo.state.rocks import RocksBackends, RocksSnapshots
@@ -65,7 +64,7 @@ def measured(url: str, count: int) -> dict[str, float]:
             log,
             FixedIds(),
             snapshots=lambda number: [RocksSnapshots(state, f"{task}{number}")],
-            scratch=lambda: ScratchBackends(state.with_name("scratch") / uuid4().hex),
+            scratch=lambda: ScratchBackends(state),
         )
         found = {"live": 1e6 / live["cpu_us"], "bare": _rate(count, lambda: _bare(log))}
         found["replay"] = _rate(count, lambda: _replayed(sandbox))

@@ -1,21 +1,20 @@
 """`choreo archives`: topics in files, kept after retention has deleted them, and put on a log again."""
 
-import getpass
-import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from choreo.cli.assembly import assemble
+from choreo.cli.desk import Desk, ordered
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
-from choreo.cli.saga_filters import micros_of
+from choreo.cli.time_span import moment_of
 from choreo.cli.topics import kind_of
-from choreo.clock import SystemClock, to_datetime, to_micros
+from choreo.clock import SystemClock, to_datetime
 from choreo.errors import ArchiveError, ConfigError
 from choreo.events.codec import Codec
 from choreo.replay.archive import Archive, Series
@@ -43,7 +42,7 @@ def write_archive(project: Project, topics: Sequence[str], to: str | None, until
 
     Given again, it goes on where it stopped.
     """
-    until_ms = None if until is None else -(-_moment(until) // 1000)
+    until_ms = None if until is None else -(-moment_of("--until", until, SystemClock().now()) // 1000)
     writer = ArchiveWriter(_directory(project, to, "--to"), project.log, project.registry, codec)
     rows: list[Written] = []
     try:
@@ -100,27 +99,23 @@ def show_archive(project: Project, topic: str, source: str | None, check: bool) 
 @command("restore")
 @click.argument("topics", nargs=-1, metavar="[TOPIC...]")
 @click.option("--from", "source", metavar="DIR", help="The archive. Default: [log] archive of the settings.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be restored.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--why", metavar="TEXT", help="Why; it is kept on the log.")
-@click.option("--who", help="Who restores it. Default: the user of this machine.")
-def restore_archive(project: Project, topics: Sequence[str], source: str | None, **order: Any) -> None:
+@ordered
+def restore_archive(project: Project, topics: Sequence[str], source: str | None, desk: Desk) -> None:
     """Put these topics (none = all) of an archive on a log that does not have them, with their keys, headers, times and
     event ids. Given again after an interruption, it goes on where it stopped.
 
     An embedded log gets every offset back. Kafka numbers records anew, from 0.
     """
-    if not order["why"] and not order["dry_run"]:
-        raise ConfigError("a restore needs a reason", why="it is kept on the log", hint='--why "the disk was lost"')
+    who, why = ("", "") if desk.dry_run else desk.by
     archive = Archive(_directory(project, source, "--from"))
     _expect_known(archive, topics)
     wanted = list(topics or archive.topics)
     restore = Restore(project.log, archive, wanted)
     rows = [_due_row(restore, name) for name in sorted(wanted)]
-    if not order["dry_run"] and not restore.complete:
-        _confirm(project, restore.left, len(wanted), yes=order["yes"])
+    if not desk.dry_run and not restore.complete:
+        desk.confirm(project, f"{restore.left:,} records of {len(wanted)} topics, to be put on {project.log.url}")
         restore.make_topics()
-        _tell(project, restore, archive, wanted, order["who"] or getpass.getuser(), order["why"])
+        _tell(project, restore, archive, wanted, who, why)
         with project.progress.of("restoring", "records") as told:
             restore.run(told)
         note("the offsets of groups are not restored: what is started here begins as a new group does")
@@ -151,15 +146,6 @@ def _directory(project: Project, given: str | None, option: str) -> Path:
     if not directory:
         raise ConfigError("which archive?", hint=f'{option} DIR, or [log] archive = "DIR" in choreo.toml')
     return Path(directory)
-
-
-def _moment(text: str) -> int:
-    """A time as it was given, microseconds since 1970. Raises ConfigError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return SystemClock().now() - micros_of(text)
-    return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 def _needed(project: Project) -> list[str]:
@@ -237,13 +223,3 @@ def _due_row(restore: Restore, name: str) -> dict[str, Any]:
 
 def _moment_of(timestamp_ms: int) -> datetime:
     return to_datetime(timestamp_ms * 1000)
-
-
-def _confirm(project: Project, records: int, topics: int, *, yes: bool) -> None:
-    """Let the person at the console decide. Raises ConfigError where there is none."""
-    what = f"this puts {records:,} records of {topics} topics on {project.log.url}"
-    if yes:
-        return
-    if not sys.stdin.isatty() or project.output.as_json:
-        raise ConfigError(what, hint="look with --dry-run, then give it with --yes")
-    click.confirm(f"{what}: go on?", abort=True, err=True)

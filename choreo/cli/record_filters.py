@@ -3,14 +3,12 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from choreo.clock import SystemClock, to_micros
-from choreo.errors import ConfigError
-from choreo.saga.durations import parse_duration
+from choreo.cli.time_span import span_of
+from choreo.clock import SystemClock
 
 OPTIONS = (
     click.option("--where", metavar="CEL", help="Only those for which this is true: event.total > 100"),
@@ -41,27 +39,7 @@ class RecordFilters:
 
     def bounds(self) -> tuple[int | None, int | None]:
         """From when on and before when (microseconds). Raises ConfigError for what is no time."""
-        now = SystemClock().now()
-        since, until = (moment_of(text, now) if text else None for text in (self.since, self.until))
-        if since is not None and until is not None and since >= until:
-            raise ConfigError(f"--since {self.since} is not before --until {self.until}")
-        return since, until
-
-
-def moment_of(text: str, now: int) -> int:
-    """A time as an option has it (microseconds): ISO 8601, UTC where it names no zone, or how long before `now`."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except ValueError:
-        pass
-    try:
-        micros = parse_duration(text)
-    except ValueError:
-        micros = None
-    if micros is None:
-        raise ConfigError(f"{text} is no time", hint="2026-03-02T09:00Z, or 2h for two hours ago")
-    return now - micros
+        return span_of(self.since, self.until, SystemClock().now())
 
 
 def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:

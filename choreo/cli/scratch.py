@@ -1,31 +1,22 @@
 """A place for what a command has to sort or join and that may not fit into memory: gone when the command ends."""
 
 import marshal
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from choreo.cli.project import Project
+from choreo.replay.scratch import ScratchBackends
 from choreo.state.backend import Backend
-from choreo.state.rocks import RocksBackends
 
-PREFIX = "choreo-scratch-"
 BATCH = 5_000
 
 
 @contextmanager
 def scratch(project: Project) -> Iterator[Backend]:
-    """An empty store in a directory of its own below the state directory; where nothing has run yet, beside it."""
-    place = project.config.state_dir()
-    within = place if place.is_dir() else None
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, dir=within) as directory,
-        closing(RocksBackends(Path(directory))) as backends,
-        closing(backends.open("scratch")) as backend,
-    ):
-        yield backend
+    """An empty store in a directory of its own below the state directory."""
+    with closing(ScratchBackends(project.config.state_dir())) as backends:
+        yield backends.open("scratch")
 
 
 class Batched:

@@ -52,15 +52,20 @@ def bounded(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
 def span_of(since: str | None, until: str | None, now: int) -> TimeSpan:
     """What was asked for; `now` in microseconds. Raises ConfigError for what is no time."""
-    found = TimeSpan(_moment("--since", since, now), _moment("--until", until, now))
+    found = TimeSpan(
+        None if since is None else moment_of("--since", since, now),
+        None if until is None else moment_of("--until", until, now),
+    )
     if found.since is not None and found.until is not None and found.since >= found.until:
         raise ConfigError(f"--since {since} is not before --until {until}", hint="the earlier one first")
     return found
 
 
-def _moment(option: str, text: str | None, now: int) -> int | None:
-    if text is None:
-        return None
+def moment_of(option: str, text: str, now: int) -> int:
+    """A time as an option has it (microseconds): ISO 8601, UTC where it names no zone, or how long before `now`.
+
+    Raises ConfigError for what is none.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,22 +1,48 @@
-"""Entries in order for as long as a command runs: in memory, beyond a bound in a directory that goes with it."""
+"""Entries for as long as a command runs: in a directory that goes with it, or in memory up to a bound."""
 
+import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
+from uuid import uuid4
 
+from choreo.errors import StateError
 from choreo.state.backend import Backend
+from choreo.state.lock import DirectoryLock
 from choreo.state.rocks import RocksBackends
+
+PLACE = ".replay"
+"""Below a state directory: what commands throw away."""
 
 MOST_BYTES = 16 << 20
 """Keys and values that are kept in memory."""
 
 
+class ScratchBackends(RocksBackends):
+    """Stores on disk, below a state directory, that are gone when they are closed; so is what killed processes left."""
+
+    def __init__(self, state_dir: Path) -> None:
+        place = state_dir / PLACE
+        _tidy(place)
+        super().__init__(place / uuid4().hex[:12])
+
+    def close(self) -> None:
+        super().close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        with suppress(OSError):  # others are at work there
+            self.directory.parent.rmdir()
+
+
+def _tidy(place: Path) -> None:
+    for left in place.glob("*"):
+        with suppress(StateError):  # somebody is at work in it
+            DirectoryLock(left, 0).close()
+            shutil.rmtree(left, ignore_errors=True)
+
+
 class Scratch:
-    """What a command has to join or to sort. The directory lies below `state_dir` and is removed at the end; what a
-    killed process leaves there (`.scratch-*`) is of no use to anybody.
-    """
+    """What a command has to join or to sort."""
 
     def __init__(self, state_dir: Path, most_bytes: int = MOST_BYTES) -> None:
         self._state_dir, self._most_bytes = state_dir, most_bytes
@@ -51,10 +77,7 @@ class Scratch:
 
     def _write_down(self) -> None:
         if self._disk is None:
-            self._state_dir.mkdir(parents=True, exist_ok=True)
-            place = self._open.enter_context(TemporaryDirectory(prefix=".scratch-", dir=self._state_dir))
-            backends = RocksBackends(place)
-            self._open.callback(backends.close)
+            backends = self._open.enter_context(closing(ScratchBackends(self._state_dir)))
             self._disk = backends.open("scratch")
         self._disk.write(self._recent)
         self._recent, self._bytes = {}, 0
