@@ -9,21 +9,18 @@ from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.cursor import Cursor
+from choreo.replay.latitude import Cause as Cause
+from choreo.replay.latitude import Latitude
 from choreo.replay.pages import Journal
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
 from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page, last_page_entry
-from choreo.runtime.parking import RETRY
 from choreo.runtime.plan import plan_of
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.meta import read_meta
-
-Cause = Record | Fired | Answered
-"""What a task acted upon: an input, a timer's turn, or the outcome of a call that an input waited for."""
-
 
 class Change(NamedTuple):
     """One entry before and after; None stands for no entry."""
@@ -79,6 +76,8 @@ class Rebuild:
             self.task.read_clock(meta.last_now)
         self.build = ""
         """Which code made the checkpoint at hand."""
+        self.latitude = Latitude()
+        """What is made of a step that the code at hand does not follow."""
         self._scratch = scratch
         self._cursors: dict[str, Cursor] = {}
 
@@ -116,13 +115,14 @@ class Rebuild:
         if until is not None and until <= self.checkpoint:
             return
         for page in self.journal.pages(self.checkpoint):
-            self.task.specs, self.build = page.specs, page.build
+            self.task.specs, self.build = self.latitude.begins(page), page.build
             yield page
             if page.checkpoint == until:
                 return
 
     def _written(self, page: Page) -> Redone:
         """The page is redone: put into `scratch` what it came to."""
+        self.task.questions()  # nobody makes them: their answers are in the journal
         portion = self.task.portion()
         logged = {**portion.logged, **last_page_entry(page.checkpoint)}
         self._scratch.write({**logged, **portion.local})
@@ -131,42 +131,42 @@ class Rebuild:
 
     def _turns(self, page: Page) -> Iterator[tuple[int, Cause]]:
         """Redo a page; yields behind each turn what it was told and acted upon."""
-        task = self.task
+        task, latitude, now = self.task, self.latitude, self.task.now
         for step, calls in _with_calls(page.steps):
             if isinstance(step, Reading):
-                task.read_clock(step.now)
+                now = step.now
             elif isinstance(step, Refused):
                 task.refuse_next(step.error)
             elif isinstance(step, Inputs):
                 records = self._records(page.topics[step.topic], step)
                 for number, record in enumerate(records, 1):
-                    task.recorded = calls if number == len(records) else []
-                    task.take(record)
-                    yield task.now, record
-            elif isinstance(step, Answered):
-                task.recorded = calls
-                task.answer(step.key, step.recorded)
-                yield task.now, step
-            elif isinstance(step, Fired):
-                self._check_due(step)
-                task.recorded = calls
-                task.fire(step.timer, step.due)
-                yield task.now, step
+                    if latitude.takes(record):
+                        yield from self._meanwhile(record, now)
+                        task.read_clock(now)
+                        latitude.reads_back(task, calls if number == len(records) else [])
+                        task.take(record)
+                        yield task.now, record
+            elif isinstance(step, Answered | Fired):
+                yield from self._meanwhile(step, now)
+                task.read_clock(now)
+                if latitude.follows(task, step):
+                    latitude.reads_back(task, calls)
+                    if isinstance(step, Answered):
+                        task.answer(step.key, step.recorded)
+                    else:
+                        task.fire(step.timer, step.due)
+                    yield task.now, step
             if calls:
-                raise DivergenceError(
-                    f"the live run called {calls[0].name!r} here, the replay did not",
-                    at=step,
-                    hint="the handler has changed",
-                )
+                latitude.left(calls, step)
+        task.read_clock(now)
 
-    def _check_due(self, step: Fired) -> None:
-        if step.timer.startswith(RETRY.start):
-            return
-        due = self.task.entries.timers.due_of(step.timer)
-        if due != step.due:
-            raise DivergenceError(
-                f"a timer fired that was due at {step.due}, in the replay it is due at {due}", at=step.timer
-            )
+    def _meanwhile(self, cause: Cause, now: int) -> Iterator[tuple[int, Cause]]:
+        """What comes before this one by the code at hand alone."""
+        for fired in self.latitude.before(self.task, cause, now):
+            self.task.read_clock(fired.due)
+            self.latitude.reads_back(self.task, [])
+            self.task.fire(fired.timer, fired.due)
+            yield self.task.now, fired
 
     def _records(self, topic: str, run: Inputs) -> list[Record]:
         cursor = self._cursors.get(topic)
