@@ -1,19 +1,15 @@
-"""Reads topics to their ends, and shows records whose classes are not loaded: the registry knows their schemas."""
+"""Reads topics to their ends; ids as people write them."""
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 from uuid import UUID
 
 from choreo.cli.progress import Told, untold
-from choreo.errors import ConfigError, DecodeError
-from choreo.events.registry import Registry
-from choreo.events.strict import Reader
+from choreo.errors import ConfigError
+from choreo.events.bodies import Bodies as Bodies
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
-
-MAGIC, FRAME = 0, 5
 
 
 def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterator[Record]:
@@ -27,37 +23,6 @@ def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterato
         yield from records
         left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
         told(total - sum(left.values()), total)
-
-
-class Bodies:
-    """Bodies of records as plain values, by the schema that they were written with."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._schemas: dict[int, Any] = {}
-        self._readers: dict[int, Reader] = {}
-
-    def read(self, record: Record) -> dict[str, Any]:
-        """The fields of a record's body. Raises DecodeError."""
-        value = record.value
-        if value is None or len(value) < FRAME or value[0] != MAGIC:
-            raise DecodeError("the body is not in Confluent's framing", at=record.position)
-        schema_id = int.from_bytes(value[1:FRAME], "big")
-        if schema_id not in self._schemas:
-            self._schemas[schema_id] = self._registry.schema(schema_id)
-        try:
-            if schema_id not in self._readers:
-                self._readers[schema_id] = Reader(self._schemas[schema_id])
-            body: dict[str, Any] = self._readers[schema_id].body(value, FRAME)
-        except Exception as error:
-            raise DecodeError(f"the body does not fit schema {schema_id}: {error}", at=record.position) from error
-        return body
-
-    def name(self, record: Record) -> str:
-        """The full name of a record's event; raises UnknownSchemaError and DecodeError."""
-        self.read(record)
-        schema = self._schemas[int.from_bytes((record.value or b"")[1:FRAME], "big")]
-        return str(schema["name"] if "." in schema["name"] else f"{schema.get('namespace', '')}.{schema['name']}")
 
 
 def uuid_text(value: bytes | None) -> str | None:

@@ -57,6 +57,8 @@ class Unlike(NamedTuple):
     """None where it is missing on the log."""
     place: Place | None
     """Where the replay published it; None where it did not."""
+    kept: bytes = b""
+    """What was kept of it."""
 
 
 class Emissions:
@@ -81,7 +83,9 @@ class Emissions:
         for record in outputs:
             topic, key, value, headers, _ = record
             self._topics.setdefault(topic, None)
-            self._batch[self._key(topic, key, value, headers)] = where + _digest(topic, key, value, headers)
+            self._batch[self._key(topic, key, value, headers)] = (
+                where + _digest(topic, key, value, headers) + self._kept(record)
+            )
         if len(self._batch) >= BATCH:
             self._flush()
 
@@ -108,6 +112,10 @@ class Emissions:
         gone = {tp.topic for tp, offset in starts.items() if offset}
         yield from self._missing(gone)
 
+    def _kept(self, record: NewRecord) -> bytes:
+        """What is kept of a record besides its digest."""
+        return b""
+
     def _compared(self, record: Record) -> Unlike | None:
         topic, _, _, _, record_key, value, headers = record
         key = self._key(topic, record_key, value, headers)
@@ -118,9 +126,9 @@ class Emissions:
         if kept == FOUND:
             return None if topic.endswith(LETTERS) else Unlike("twice", topic, key[:16], record, None)
         self._batch[key] = FOUND
-        if kept[12:] == _digest(topic, record_key, value, headers):
+        if kept[12:20] == _digest(topic, record_key, value, headers):
             return None
-        return Unlike("differs", topic, key[:16], record, _place(kept))
+        return Unlike("differs", topic, key[:16], record, _place(kept), kept[20:])
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
         """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""
@@ -128,7 +136,7 @@ class Emissions:
         for key, kept in self._scratch.scan():
             topic = names[key[16:]]
             if kept != FOUND and topic not in gone:
-                yield Unlike("missing", topic, key[:16], None, _place(kept))
+                yield Unlike("missing", topic, key[:16], None, _place(kept), kept[20:])
 
     def _own(self, record: Record) -> bool:
         """Whether this service emitted it."""

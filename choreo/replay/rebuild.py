@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from choreo.errors import DivergenceError
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
@@ -21,6 +20,7 @@ from choreo.service.needs import Needs
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.meta import read_meta
+
 
 class Change(NamedTuple):
     """One entry before and after; None stands for no entry."""
@@ -122,7 +122,7 @@ class Rebuild:
 
     def _written(self, page: Page) -> Redone:
         """The page is redone: put into `scratch` what it came to."""
-        self.task.questions()  # nobody makes them: their answers are in the journal
+        self.latitude.ends(self.task)
         portion = self.task.portion()
         logged = {**portion.logged, **last_page_entry(page.checkpoint)}
         self._scratch.write({**logged, **portion.local})
