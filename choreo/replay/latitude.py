@@ -35,6 +35,10 @@ class Latitude:
         """What is to have its turn before `cause`, which is told `now`, though the journal does not have it."""
         return ()
 
+    def settled(self, task: Task, now: int) -> Iterable[Fired]:
+        """What is to have its turn behind the last page, though the journal does not have it."""
+        return ()
+
     def reads_back(self, task: Task, calls: list[Recorded]) -> None:
         """These are the results of the calls that the next turn makes; those that it takes leave the list."""
         task.recorded = calls

@@ -104,6 +104,15 @@ class Rebuild:
                 return
             self._written(page)
 
+    def settle(self) -> list[NewRecord]:
+        """Behind the last page: what comes then by the code at hand alone. Answers what it published."""
+        for fired in self.latitude.settled(self.task, self.task.now):
+            self._fire(fired)
+        self.latitude.ends(self.task)
+        portion = self.task.portion()
+        self._scratch.write({**portion.logged, **portion.local})
+        return portion.outputs
+
     def close(self) -> None:
         """Release what it reads and what its handlers need."""
         for cursor in self._cursors.values():
@@ -163,10 +172,13 @@ class Rebuild:
     def _meanwhile(self, cause: Cause, now: int) -> Iterator[tuple[int, Cause]]:
         """What comes before this one by the code at hand alone."""
         for fired in self.latitude.before(self.task, cause, now):
-            self.task.read_clock(fired.due)
-            self.latitude.reads_back(self.task, [])
-            self.task.fire(fired.timer, fired.due)
+            self._fire(fired)
             yield self.task.now, fired
+
+    def _fire(self, fired: Fired) -> None:
+        self.task.read_clock(fired.due)
+        self.latitude.reads_back(self.task, [])
+        self.task.fire(fired.timer, fired.due)
 
     def _records(self, topic: str, run: Inputs) -> list[Record]:
         cursor = self._cursors.get(topic)

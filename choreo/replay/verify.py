@@ -16,13 +16,13 @@ from choreo.replay.emissions import Emissions, Place, Told, Unlike, cause_of
 from choreo.replay.emissions import untold as untold_emissions
 from choreo.replay.findings import Difference, Verdict
 from choreo.replay.locate import Suspect, locate
+from choreo.replay.naming import entry_of
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
 from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
-from choreo.state.keys import split_key
 
 Progress = Callable[[int, int, int], None]
 """Told the partition, how many checkpoints of it were redone, and how many there are."""
@@ -109,7 +109,7 @@ class Verification:
             self._verdict.entries += sum(1 for _ in entries(live))
             for key, theirs, ours in compare(live, scratch):
                 if self._counts(segment):
-                    store, parts = split_key(key)
+                    store, parts = entry_of(key)
                     self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
                     if (segment.partition, key) not in self._written:
                         self._suspect(Suspect("entry", segment.partition, None, key, theirs))
