@@ -166,7 +166,10 @@ COMMANDS: Mapping[str, Lazy | Group] = {
     "replay": Group(
         "replay",
         "Read the log again, in a sandbox.",
-        {"verify": Lazy("replay:verify", "Rebuild each service from the log and compare with its stores.")},
+        {
+            "verify": Lazy("replay:verify", "Rebuild each service from the log and compare with its stores."),
+            "shadow": Lazy("shadow:shadow", "Run other code over the log and tell what it does otherwise."),
+        },
     ),
     "schemas": Group(
         "schemas",
