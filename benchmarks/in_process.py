@@ -91,12 +91,12 @@ def handle_all(url: str, count: int) -> dict[str, float]:
     return {"events_s": count / lasted, "cpu_us": used / count * 1e6}
 
 
-def _one_core() -> None:
+def held_to_one_core() -> None:
     """Hold this process to one core, the threads of RocksDB too; where the system can't, the figure is the same."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 if __name__ == "__main__":
-    _one_core()
+    held_to_one_core()
     print(json.dumps(handle_all(sys.argv[1], int(sys.argv[2]))))

@@ -52,6 +52,6 @@ def to_datetime(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
-def iso(moment: datetime, precision: Literal["seconds", "milliseconds"]) -> str:
+def iso(moment: datetime, precision: Literal["seconds", "milliseconds", "microseconds"]) -> str:
     """ISO 8601, of a moment in UTC with a Z at its end."""
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")

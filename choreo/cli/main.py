@@ -167,7 +167,8 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         "replay",
         "Read the log again, in a sandbox.",
         {
-            "verify": Lazy("replay:verify", "Rebuild each service from the log and compare with its stores."),
+            "verify": Lazy("replay:verify", "Redo what each service did and compare: stores, changes, events."),
+            "state": Lazy("replay_state:show_state", "What stores held at any point of the past, and what changed it."),
             "shadow": Lazy("shadow:shadow", "Run other code over the log and tell what it does otherwise."),
         },
     ),

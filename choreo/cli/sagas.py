@@ -11,6 +11,7 @@ from choreo.cli.open_orders import open_orders, order_lines
 from choreo.cli.options import command
 from choreo.cli.output import as_text, as_value
 from choreo.cli.project import Project
+from choreo.cli.saga_at import SagaPast
 from choreo.cli.saga_filters import Filters, counted, filtered, select
 from choreo.cli.saga_nested import Family, line_above
 from choreo.cli.saga_rows import moment_text, one_instance, short_names, span_text
@@ -52,12 +53,18 @@ def list_sagas(project: Project, sagas: Sequence[str], count: bool, filters: Fil
 @command("show")
 @click.argument("instance_id", metavar="ID")
 @click.option("--saga", help="Which saga, where several have this key.")
-def show_saga(project: Project, instance_id: str, saga: str | None) -> None:
+@click.option("--at", "point", metavar="POINT", help="As it stood at a time, TOPIC[PARTITION]@OFFSET or event id.")
+@click.option("--step", is_flag=True, help="All that happened to it up to then, turn by turn.")
+def show_saga(project: Project, instance_id: str, saga: str | None, point: str | None, step: bool) -> None:
     """One instance: its story in one line, its steps with where it stands, its data, and all that happened to it.
 
-    ID is the key, or the beginning of it.
+    ID is the key, or the beginning of it. The past is read from its coordinator's journal: --at and --step need the
+    project with its spec.
     """
     row, history = one_instance(project, instance_id, saga)
+    if point or step:
+        past = SagaPast(project, row)
+        return past.step(point) if step else past.show(point)
     known = KnownSpecs(project)
     spec = known.of(row["digest"])
     with Family(project, known) as family:

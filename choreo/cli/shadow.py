@@ -132,9 +132,8 @@ def _stub(answers: str) -> Stub:
     try:
         known = json.loads(Path(answers).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"--answers {answers} can't be read", why=str(error), hint="an object: name to answer"
-        ) from error
+        why = str(error)
+        raise ConfigError(f"--answers {answers} can't be read", why=why, hint="an object: name to answer") from error
     return _by_name(known)
 
 

@@ -59,7 +59,10 @@ def page_of(report: Report, sides: Shown) -> str:
         body.append(f"<p>{report.consequences:,} further differences stand behind the first of their story.</p>")
     title = escape(f"Shadow run of {report.service}")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{chr(10).join(filter(None, body))}\n</body></html>\n'
+    parts = "\n".join(filter(None, body))
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{parts}\n</body></html>'
+    )
 
 
 def _counts(heading: str, first: str, counts: Counter[Any]) -> str:

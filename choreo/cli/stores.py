@@ -2,19 +2,23 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 from choreo.cli.progress import Progress
 from choreo.clock import SystemClock
+from choreo.errors import StateError
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends, Snapshots
+from choreo.state.lock import DirectoryLock
 from choreo.state.memory import MemoryBackends
 from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
-from choreo.state.rocks import RocksBackends
+from choreo.state.rocks import RocksBackends, glimpse
 
+LOCK_WAIT_S = 2.0
 RESTORE_STEP, WAIT_S = 20_000, 1.0
 """Changelog records applied at once, and how long the first of them is waited for: a transaction may be open."""
 
@@ -60,21 +64,27 @@ class LiveStores:
     """The stores of one service as its workers left them; where none is here, what its changelog says."""
 
     def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
+        """Raises StateInUseError while a worker runs."""
         self._service, self._log, self._progress = service, log, progress
         self._open = ExitStack()
         *places, shared = places_of(state_dir, service.name)
         if any(shared.glob(f"{service.name}-[0-9]*")):
             places.append(shared)  # a program that embeds Choreo keeps all its services in one place
-        self._backends = [self._opened(RocksBackends(place)) for place in places if place.is_dir()]
+        self._places = [place for place in places if place.is_dir()]
+        for place in self._places:
+            self._open.callback(DirectoryLock(place, LOCK_WAIT_S).close)
         self.restored: list[int] = []
         """Partitions that had no store here."""
 
     def __call__(self, partition: int) -> Backend:
-        """The store of one task. Raises StateInUseError while its worker runs."""
+        """The store of one task, to be looked at only."""
         task = f"{self._service.name}-{partition}"
         best: tuple[int, Backend] | None = None
-        for backends in self._backends:
-            backend = backends.open(task)
+        for place in self._places:
+            try:
+                backend = glimpse(place / quote(task, safe=""))
+            except StateError:  # none here, or nothing that can be read: the changelog has it all
+                continue
             self._open.callback(backend.close)
             meta = read_meta(backend)
             if meta is not None and (best is None or meta.checkpoint > best[0]):
@@ -84,10 +94,6 @@ class LiveStores:
     def close(self) -> None:
         """Release them."""
         self._open.close()
-
-    def _opened(self, backends: RocksBackends) -> RocksBackends:
-        self._open.callback(backends.close)
-        return backends
 
     def _from_changelog(self, task: str, partition: int) -> Backend:
         self.restored.append(partition)

@@ -18,7 +18,8 @@ from choreo.events.envelope import HEADER, Ids, derive_id, unpack
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record
 from choreo.replay.deviations import Deviation, Side
-from choreo.replay.emissions import LETTERS, Emissions, Told, cause_of, untold
+from choreo.replay.emissions import LETTERS, Emissions, cause_of
+from choreo.replay.told import Told, untold
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
 from choreo.state.backend import Backend

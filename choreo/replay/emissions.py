@@ -6,7 +6,7 @@ derived. What was published is kept as a digest in a scratch store: a log of any
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -16,11 +16,10 @@ from choreo.events.envelope import HEADER, derive_id
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Headers, NewRecord, Record, TopicPartition
+from choreo.replay.told import Told, untold
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
 from choreo.state.backend import Backend
-
-Told = Callable[[int, int], None]
 
 BATCH = 5_000
 LETTERS = ".dead-letters"
@@ -31,10 +30,6 @@ MOST_MISSED = 8
 _WHOLE = (1 << 64) - 1
 _EVENT_ID, _CAUSED, _CAUSATION = slice(2, 18), 1, slice(26, 42)
 """Where they stand in the packed header (events/envelope.py), and the flag of a causation."""
-
-
-def untold(done: int, total: int) -> None:
-    """Nobody listens."""
 
 
 class Place(NamedTuple):

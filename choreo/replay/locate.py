@@ -22,6 +22,8 @@ class Suspect(NamedTuple):
     key: bytes
     """Of an entry the key, of an event the id."""
     live: bytes | Record | None
+    replayed: bytes | None = None
+    """Of an entry; an event is found again."""
     cause_id: bytes | None = None
     """Of an event that the replay did not emit, what brought it about live."""
 
@@ -42,6 +44,7 @@ def locate(sandbox: Sandbox, suspects: Sequence[Suspect]) -> list[Finding]:
 def _found(sandbox: Sandbox, suspect: Suspect, partition: int, naming: Naming) -> Iterator[Finding]:
     """The last act of the checkpoint (None: of all) that has to do with it: the log tells what was left in the end."""
     last: Act | None = None
+    near: Act | None = None
     count, build = 0, ""
     before = 0 if suspect.checkpoint is None else suspect.checkpoint - 1
     with (
@@ -49,10 +52,15 @@ def _found(sandbox: Sandbox, suspect: Suspect, partition: int, naming: Naming) -
         sandbox.looking(partition, before) as (rebuild, _),
     ):
         for act in rebuild.acts(suspect.checkpoint):
+            build = rebuild.build
             if _concerns(act, suspect, naming):
-                last, count, build = act, count + 1, rebuild.build
-    if last is not None:
-        yield _finding(suspect, partition, last, (count, build), naming)
+                last, count = act, count + 1
+            elif suspect.what != "event" and naming.cause(act.cause).key in _key_texts(suspect.key):
+                near = act
+    # What the replay does not write at all it may write upon an event of that key.
+    blamed = last or near
+    if blamed is not None:
+        yield _finding(suspect, partition, blamed, (count, build), naming)
 
 
 def _concerns(act: Act, suspect: Suspect, naming: Naming) -> bool:
@@ -61,6 +69,10 @@ def _concerns(act: Act, suspect: Suspect, naming: Naming) -> bool:
     if suspect.cause_id is not None:
         return naming.cause_id(act.cause) == suspect.cause_id
     return _emitted(act, suspect.key) is not None
+
+
+def _key_texts(key: bytes) -> list[str]:
+    return [str(part) for part in entry_of(key)[1]]
 
 
 def _emitted(act: Act, event_id: bytes) -> NewRecord | None:
@@ -79,6 +91,6 @@ def _finding(suspect: Suspect, partition: int, act: Act, seen: tuple[int, str], 
     else:
         store, parts = entry_of(suspect.key)
         name = f"{store} {parts[0]!r}" if len(parts) == 1 else f"{store} {parts!r}"
-        handlers, replayed = naming.blamed(act, store), act.changes[suspect.key].after
+        handlers, replayed = naming.blamed(act, store), suspect.replayed
     where = (partition, act.checkpoint, act.now)
     return Finding(suspect.what, name, *where, cause, tuple(handlers), build, suspect.live, replayed, count)

@@ -10,8 +10,8 @@ from choreo.events.envelope import HEADER
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Position, Record, TopicPartition
-from choreo.replay.emissions import Told, untold
 from choreo.replay.pages import Journal
+from choreo.replay.told import Told, untold
 from choreo.runtime.journal import Inputs, Page, Reading
 from choreo.runtime.plan import Plan
 

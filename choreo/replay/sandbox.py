@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
@@ -10,6 +10,7 @@ from choreo.log.interface import Log
 from choreo.replay.naming import Naming
 from choreo.replay.rebuild import Rebuild
 from choreo.replay.starts import Start, Starts, copy_to, opened
+from choreo.replay.told import Told, untold
 from choreo.runtime.plan import plan_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends, Snapshots
@@ -35,6 +36,12 @@ class Sandbox:
     settings: object = None
     snapshots: Callable[[int], Sequence[Snapshots]] = no_snapshots
     scratch: Callable[[], Backends] = MemoryBackends
+    told: Told = untold
+    """Hears how many checkpoints of how many were redone on the way to where one looks."""
+
+    def telling(self, told: Told) -> "Sandbox":
+        """The same, telling somebody else."""
+        return replace(self, told=told)
 
     @property
     def partitions(self) -> int:
@@ -78,10 +85,16 @@ class Sandbox:
         start = self.starts(partition).at_or_before(checkpoint)
         if start is None:
             with self.redoing(partition) as (rebuild, scratch):
-                yield _run(rebuild, checkpoint), scratch
+                yield self._run(rebuild, checkpoint), scratch
             return
         with opened(start) as scratch, self._rebuild(partition, scratch) as rebuild:
-            yield _run(rebuild, checkpoint), scratch
+            yield self._run(rebuild, checkpoint), scratch
+
+    def _run(self, rebuild: Rebuild, until: int) -> Rebuild:
+        start = rebuild.checkpoint
+        for page, _, _ in rebuild.run(until):
+            self.told(page.checkpoint - start, until - start)
+        return rebuild
 
     @contextmanager
     def _rebuild(self, partition: int, scratch: Backend) -> Iterator[Rebuild]:
@@ -90,9 +103,3 @@ class Sandbox:
             yield rebuild
         finally:
             rebuild.close()
-
-
-def _run(rebuild: Rebuild, until: int) -> Rebuild:
-    for _ in rebuild.run(until):
-        pass
-    return rebuild

@@ -21,7 +21,7 @@ from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
 from choreo.replay.contrast import Contrast, Served
 from choreo.replay.deviations import Deviation, Report, Side, Upon, What
-from choreo.replay.emissions import Place, Told, untold
+from choreo.replay.emissions import Place
 from choreo.replay.foresight import Foresight
 from choreo.replay.leeway import Leeway, Stub, away
 from choreo.replay.naming import entry_of
@@ -31,6 +31,7 @@ from choreo.replay.rebuild import Rebuild
 from choreo.replay.recorded import entries_behind
 from choreo.replay.sample import EVERY, Sample
 from choreo.replay.sandbox import Sandbox
+from choreo.replay.told import Told, untold
 from choreo.replay.verify import Progress, compare
 from choreo.replay.verify import untold as untold_checkpoints
 from choreo.runtime.observer import AttemptFailed, Happening, Observer

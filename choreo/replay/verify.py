@@ -12,13 +12,14 @@ from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.replay.changes import Changes, Rewritten
-from choreo.replay.emissions import Emissions, Place, Told, Unlike, cause_of
-from choreo.replay.emissions import untold as untold_emissions
+from choreo.replay.emissions import Emissions, Place, Unlike, cause_of
 from choreo.replay.findings import Difference, Verdict
 from choreo.replay.locate import Suspect, locate
 from choreo.replay.naming import entry_of
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
+from choreo.replay.told import Told
+from choreo.replay.told import untold as untold_emissions
 from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
@@ -112,14 +113,14 @@ class Verification:
                     store, parts = entry_of(key)
                     self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
                     if (segment.partition, key) not in self._written:
-                        self._suspect(Suspect("entry", segment.partition, None, key, theirs))
+                        self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
 
     def _saw_rewritten(self, segment: Segment, one: Rewritten) -> None:
         if self._counts(segment):
             self._verdict.rewritten += 1
             if len(self._written) < MOST_NOTED:
                 self._written.add((segment.partition, one.key))
-            self._suspect(Suspect("write", segment.partition, one.checkpoint, one.key, one.live))
+            self._suspect(Suspect("write", segment.partition, one.checkpoint, one.key, one.live, one.replayed))
 
     def _saw_unlike(self, one: Unlike, segments: Sequence[Segment]) -> None:
         """An event that is on the log otherwise than in the replay, or on one side only."""
@@ -128,7 +129,7 @@ class Verification:
         if not its or self._counts(its[0]):
             self._verdict.unlike += 1
             cause_id = cause_of(one.live) if one.place is None and one.live is not None else None
-            self._suspect(Suspect("event", partition, checkpoint, one.event_id, one.live, cause_id))
+            self._suspect(Suspect("event", partition, checkpoint, one.event_id, one.live, cause_id=cause_id))
 
     def _counts(self, segment: Segment) -> bool:
         """Whether what differs there is a fault; where only other code ran it is none, and counted by itself."""

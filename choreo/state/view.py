@@ -12,6 +12,7 @@ from choreo.state.meta import Facts, fresh_meta, read_meta, wipe_reason
 from choreo.state.restore import Restore
 
 STEP = 20_000
+PUT, DELETED = b"+", b"-"
 
 
 class Layered(Backend):
@@ -19,37 +20,42 @@ class Layered(Backend):
 
     def __init__(self, below: Backend) -> None:
         self._below = below
-        self._over: dict[bytes, bytes | None] = {}
+        self._over = MemoryBackends().open("over")
+        """What was written: PUT and the value, or DELETED."""
 
     def get(self, key: bytes) -> bytes | None:
-        return self._over[key] if key in self._over else self._below.get(key)
+        over = self._over.get(key)
+        if over is None:
+            return self._below.get(key)
+        return None if over == DELETED else over[1:]
 
     def scan(self, prefix: bytes = b"", start: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        least = max(prefix, start or b"")
-        over = sorted(key for key in self._over if key.startswith(prefix) and key >= least)
-        at = 0
-        for key, value in self._below.scan(prefix, start):
-            while at < len(over) and over[at] < key:
-                yield from self._own(over[at])
-                at += 1
-            if key not in self._over:
+        below, over = self._below.scan(prefix, start), self._over.scan(prefix, start)
+        written = next(over, None)
+        for key, value in below:
+            while written is not None and written[0] < key:
+                yield from _put(written)
+                written = next(over, None)
+            if written is None or written[0] != key:
                 yield key, value
-        for key in over[at:]:
-            yield from self._own(key)
-
-    def _own(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
-        value = self._over[key]
-        if value is not None:
-            yield key, value
+        while written is not None:
+            yield from _put(written)
+            written = next(over, None)
 
     def write(self, batch: Mapping[bytes, bytes | None]) -> None:
-        self._over.update(batch)
+        self._over.write({key: DELETED if value is None else PUT + value for key, value in batch.items()})
 
     def wipe(self) -> None:
         raise StateError("a view can't wipe what it looks at")
 
     def close(self) -> None:
         self._below.close()
+
+
+def _put(written: tuple[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    key, value = written
+    if value != DELETED:
+        yield key, value[1:]
 
 
 def view(log: Log, changelog: TopicPartition, store: Backend | None, facts: Facts) -> Backend:

@@ -2,10 +2,17 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+
+def cpu_s() -> float:
+    """Seconds of CPU that the commands have used until now."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def choreo(*words: str, cwd: Path, within_s: float, **environment: str) -> list[Any]:

@@ -1,7 +1,11 @@
 """replay verify: a clean run is clean, and planted faults are found where they are."""
 
+import random
 import time
 from collections.abc import Callable
+from itertools import count
+
+import pytest
 
 from choreo import Context, Service, Store
 from choreo.events.envelope import unpack
@@ -137,23 +141,30 @@ def test_an_event_that_stands_twice_is_found() -> None:
     assert verdict.unlike == 1
 
 
-def test_the_wall_clock_is_found() -> None:
-    """A handler that asks the machine for the time, or for a random number, is named: its replay gives other values."""
+ANSWERS = count(1)
+"""Somebody outside who never says the same twice."""
 
-    class Clocked(Reserve):
+
+@pytest.mark.parametrize("asked", [time.perf_counter, random.random, lambda: float(next(ANSWERS))])
+def test_what_a_replay_can_not_repeat_is_found(asked: Callable[[], float]) -> None:
+    """A handler that asks the machine for the time, a random number or somebody outside by a call that is not recorded is
+    named: its replay gives other values.
+    """
+
+    class Asking(Reserve):
         totals = Store[str, int](default=0)
-        moments = Store[str, float]()
+        answers = Store[str, float]()
 
         def handle(self, event: Placed, ctx: Context) -> Reserved:
-            self.moments[event.order_id] = time.perf_counter()
+            self.answers[event.order_id] = asked()
             return super().handle(event, ctx)
 
-    service = Service("inventory", handlers=[Clocked])
+    service = Service("inventory", handlers=[Asking])
     town = Town(service, partitions=2)
     town.tell(Placed(order_id="o1", pieces=1))
     (finding,) = verdict_of(town, service).findings
-    assert finding.name == "moments 'o1'"
-    assert cause_of(finding) == ("town.Placed", "o1", ("Clocked",))
+    assert finding.name == "answers 'o1'"
+    assert cause_of(finding) == ("town.Placed", "o1", ("Asking",))
 
 
 def test_another_builds_past_is_judged_by_itself() -> None:

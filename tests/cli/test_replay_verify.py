@@ -1,0 +1,91 @@
+"""`choreo replay verify`: what it says of faults that were planted."""
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo.state.rocks import RocksBackends
+from tests.cli.conftest import Choreo
+
+TOML = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n\n[log]\nurl = "embedded:.choreo/log"\n'
+
+
+@pytest.fixture
+def ran(project: Path, choreo: Choreo) -> Path:
+    """Two orders: one is declined, one is paid."""
+    (project / "choreo.toml").write_text(TOML, encoding="utf-8")
+    orders = '{"order_id": "o1", "total": 250}\n{"order_id": "o2", "total": 20}'
+    choreo("emit", "shop.py:OrderPlaced", "-", text=orders)
+    choreo("run", "--until-idle")
+    return project
+
+
+def verdicts(choreo: Choreo, code: int) -> dict[str, dict[str, Any]]:
+    rows = map(json.loads, choreo("replay", "verify", "--json", code=code).stdout.splitlines())
+    return {row["service"]: row for row in rows}
+
+
+def changed(ran: Path, before: str, after: str) -> None:
+    """The project's code is another from here on."""
+    file = ran / "shop.py"
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+    del sys.modules["shop"]
+
+
+def test_a_run_is_clean(ran: Path, choreo: Choreo) -> None:
+    """Every service of a run is redone and compared: its entries and the events that it emitted."""
+    found = verdicts(choreo, 0)
+    assert {name: (row["clean"], row["emissions"]) for name, row in found.items()} == {
+        "inventory": (True, 3),
+        "payments": (True, 2),
+        "saga.order": (True, 8),
+    }
+
+
+def test_a_changed_handler_is_shown_with_its_event_and_both_values(ran: Path, choreo: Choreo) -> None:
+    """A handler that decides otherwise is named, with the event upon which it does and where that lies, and what it
+    emitted then and now.
+    """
+    changed(ran, "order.total < 100 else PaymentDeclined", "order.total < 10 else PaymentDeclined")
+    row = verdicts(choreo, 1)["payments"]
+    (first,) = row["first"]
+    assert (first["what"], first["cause"], first["key"], first["handlers"]) == (
+        "event",
+        "shop.OrderPlaced",
+        "o2",
+        ["TakePayment"],
+    )
+    assert first["place"].startswith("orders[")
+    lines = [line for line in choreo("replay", "verify", code=1).stderr.splitlines() if line.startswith("payments: ")]
+    assert "shop.OrderPlaced 'o2'" in lines[0]
+    assert first["place"] in lines[0]
+    assert "TakePayment emitted another event: shop.PaymentDeclined" in lines[1]
+    assert lines[-1] == "payments: 1 events differ"
+
+
+def test_what_the_code_no_longer_writes_is_found(ran: Path, choreo: Choreo) -> None:
+    """An entry that only the live run wrote is told of with the event upon which it did, and both values."""
+    changed(ran, "        self.reserved[order.order_id] = order\n", "")
+    found = choreo("replay", "verify", code=1)
+    lines = [line for line in found.stderr.splitlines() if line.startswith("inventory: ")]
+    assert "shop.OrderPlaced 'o" in lines[0]
+    assert "ReserveStock wrote another value: reserved 'o" in lines[1]
+    assert lines[2].startswith('inventory:     live {"order_id":"o'), lines
+    assert any("replayed nothing" in line for line in lines)
+
+
+def test_a_store_that_was_changed_by_hand_is_told_from_a_mistake_of_the_code(ran: Path, choreo: Choreo) -> None:
+    """Where the changelog agrees with the replay, it is the store's files that are wrong, and it says so."""
+    with closing(RocksBackends(ran / ".choreo" / "log" / "state" / "inventory")) as backends:
+        for number in range(4):
+            backend = backends.open(f"inventory-{number}")
+            backend.write({key: value[:-1] + b" }" for key, value in backend.scan(b"\x01reserved")})
+    lines = [line for line in choreo("replay", "verify", code=1).stderr.splitlines() if line.startswith("inventory: ")]
+    assert any("changed behind the service's back: reserved 'o2'" in line for line in lines), lines
+    assert lines[-1] == "inventory: 1 entries differ"
