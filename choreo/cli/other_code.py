@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 OURS = "choreo"
 
@@ -36,7 +37,7 @@ def _names_in(root: Path) -> set[str]:
     return {name for name in found if name.isidentifier() and name != OURS}
 
 
-def _taken_out(names: set[str]) -> dict[str, object]:
+def _taken_out(names: set[str]) -> dict[str, ModuleType]:
     """Forget the modules of these packages; answers them."""
     gone = [name for name in sys.modules if name.partition(".")[0] in names]
     return {name: sys.modules.pop(name) for name in gone}

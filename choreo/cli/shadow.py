@@ -20,6 +20,7 @@ from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
 from choreo.cli.shadow_page import page_of
 from choreo.cli.shadow_rows import Shown, report_lines, report_row
+from choreo.cli.store_values import StoreValues
 from choreo.cli.targets import SPEC_SUFFIXES
 from choreo.config.modules import Modules, import_place
 from choreo.errors import ConfigError
@@ -84,7 +85,7 @@ def _run(project: Project, live: Served, first_spec: str | None, wanted: tuple[S
     run.first_spec = first_spec
     with _Shown(project.progress, service.name) as telling:
         report = run.run(Telling(telling.checkpoints, telling.records))
-    return report, Shown(sandbox.codec(), project.registry, sandbox.naming())
+    return report, Shown(sandbox.codec(), project.registry, sandbox.naming(), StoreValues(service))
 
 
 def _named(found: Assembly, name: str) -> Service:

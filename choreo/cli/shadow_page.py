@@ -59,10 +59,8 @@ def page_of(report: Report, sides: Shown) -> str:
         body.append(f"<p>{report.consequences:,} further differences stand behind the first of their story.</p>")
     title = escape(f"Shadow run of {report.service}")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    parts = "\n".join(filter(None, body))
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{parts}\n</body></html>'
-    )
+    top = f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>'
+    return "\n".join([top, "<body>", *filter(None, body), "</body></html>", ""])
 
 
 def _counts(heading: str, first: str, counts: Counter[Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from choreo.cli.output import as_value
 from choreo.cli.records import uuid_text
+from choreo.cli.store_values import StoreValues
 from choreo.clock import iso, to_datetime
 from choreo.errors import ChoreoError
 from choreo.events.bodies import Bodies
@@ -13,7 +14,7 @@ from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.record import Record
 from choreo.replay.deviations import Deviation, Report, Side
-from choreo.replay.findings import shown as stored
+from choreo.replay.leeway import NewCall
 from choreo.replay.naming import Naming
 from choreo.telemetry.privacy import masked, shown
 
@@ -32,15 +33,20 @@ NOTHING = "nothing"
 class Shown:
     """Both sides of a difference as they may be shown."""
 
-    def __init__(self, codec: Codec, registry: Registry, naming: Naming) -> None:
-        self._codec, self._bodies, self.naming = codec, Bodies(registry), naming
+    def __init__(self, codec: Codec, registry: Registry, naming: Naming, values: StoreValues) -> None:
+        self._codec, self._bodies, self.naming, self._values = codec, Bodies(registry), naming, values
 
-    def side(self, side: Side | bytes | None) -> dict[str, object] | str:
+    def of(self, one: Deviation) -> tuple[dict[str, object] | str, dict[str, object] | str]:
+        """Both of them."""
+        return self._side(one.live, one.name), self._side(one.new, one.name)
+
+    def _side(self, side: Side | bytes | None, store: str) -> dict[str, object] | str:
         """An event's fields, or an entry's value."""
         if side is None:
             return NOTHING
         if isinstance(side, bytes):
-            return stored(side)
+            found = self._values.plain(store, side)
+            return found if isinstance(found, dict) else as_value(found)
         record = Record(side.topic, -1, -1, 0, side.key, side.value, side.headers)
         try:
             found = masked(self._codec.event(record))
@@ -76,14 +82,7 @@ def report_row(report: Report, sides: Shown) -> dict[str, Any]:
         "new_calls": dict(seen.new_calls),
         "unanswered_calls": dict(seen.unanswered),
         "dropped_calls": dict(seen.dropped_calls),
-        "calls": [
-            {"name": call.name, "arguments": _arguments(call.arguments), "answered": call.answered}
-            | {
-                "upon": sides.naming.cause(call.cause)._asdict()
-                | {"event_id": uuid_text(sides.naming.cause_id(call.cause))}
-            }
-            for call in seen.shown
-        ],
+        "calls": [_call(call, sides) for call in seen.shown],
         "turns": {"new": seen.new_turns, "lost": seen.lost_turns},
         "unread_topics": list(report.unread),
         "not_compared": list(report.partial),
@@ -128,6 +127,12 @@ def _calls(report: Report, sides: Shown) -> Iterator[str]:
         yield f"{call.name}({', '.join(_arguments(call.arguments))}) upon {upon.name} {upon.key}"
 
 
+def _call(call: NewCall, sides: Shown) -> dict[str, object]:
+    upon = sides.naming.cause(call.cause)
+    row = {"name": call.name, "arguments": _arguments(call.arguments), "answered": call.answered}
+    return row | {"upon": upon._asdict() | {"event_id": uuid_text(upon.event_id)}}
+
+
 def _arguments(arguments: tuple[object, ...]) -> list[str]:
     return [repr(shown(argument)) for argument in arguments]
 
@@ -137,7 +142,7 @@ def _rows(counts: Counter[Any], first: str, second: str) -> list[dict[str, objec
 
 
 def _difference(one: Deviation, stories: int, sides: Shown) -> dict[str, object]:
-    upon = one.upon
+    upon, (live, new) = one.upon, sides.of(one)
     return {
         "what": one.what,
         "name": one.name,
@@ -148,8 +153,8 @@ def _difference(one: Deviation, stories: int, sides: Shown) -> dict[str, object]
         "at": to_datetime(one.at) if one.at else None,
         "fields": list(one.fields),
         "upon": None if upon is None else upon._asdict() | {"event_id": uuid_text(upon.event_id)},
-        "live": sides.side(one.live),
-        "new": sides.side(one.new),
+        "live": live,
+        "new": new,
     }
 
 
@@ -169,7 +174,7 @@ def circumstances(one: Deviation) -> str:
 
 def both(one: Deviation, sides: Shown) -> list[tuple[str, str, str]]:
     """Field by field, live and new, those that differ; the whole where there are no fields on both sides."""
-    live, new = sides.side(one.live), sides.side(one.new)
+    live, new = sides.of(one)
     if isinstance(live, dict) and isinstance(new, dict):
         names = [name for name in {**live, **new} if live.get(name) != new.get(name)]
         hidden = [name for name in one.fields if name not in names]

@@ -45,7 +45,7 @@ class Latitude:
 
     def follows(self, task: Task, step: Fired | Answered) -> bool:
         """Whether this step has its turn."""
-        if isinstance(step, Answered) or step.timer.startswith(RETRY.start) or task.is_due(step.timer, step.due):
+        if isinstance(step, Answered) or step.timer.startswith(RETRY.start) or is_due(task, step.timer, step.due):
             return True
         due = task.entries.timers.due_of(step.timer)
         raise DivergenceError(
@@ -59,3 +59,18 @@ class Latitude:
             at=step,
             hint="the handler has changed",
         )
+
+
+def is_due(task: Task, timer: bytes, due: int) -> bool:
+    """Whether this stands to be fired then; of a parked key, whether its line may be woken."""
+    if not timer.startswith(RETRY.start):
+        return task.entries.timers.due_of(timer) == due
+    key = RETRY.decode(timer)
+    return key in task.flights or task.lines.until(key) == due
+
+
+def due_before(task: Task, moment: int) -> list[tuple[bytes, int]]:
+    """What is due before then (microseconds) and was so at the last portion already, as `fire` takes it, in order."""
+    timers = [(due, timer) for due, timer in task.entries.timers.due_before(moment)]
+    retries = [(until, RETRY.encode(key)) for until, key in task.lines.due_before(moment)]
+    return [(timer, due) for due, timer in sorted(timers + retries)]

@@ -13,7 +13,7 @@ from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.record import Record
 from choreo.replay.foresight import Foresight
-from choreo.replay.latitude import Cause, Latitude
+from choreo.replay.latitude import Cause, Latitude, due_before, is_due
 from choreo.runtime.calls import Recorded, error_from, failure, form_of, result
 from choreo.runtime.journal import Answered, Fired, Page, Step
 from choreo.runtime.task import Task
@@ -125,7 +125,7 @@ class Leeway(Latitude):
                 self._seen.dropped_calls[step.name] += 1
                 return False
             return True
-        if task.is_due(step.timer, step.due):
+        if is_due(task, step.timer, step.due):
             return True
         self._seen.lost_turns += 1
         return False
@@ -150,7 +150,7 @@ class Leeway(Latitude):
             self._go_on(task)
 
     def _first(self, task: Task, moment: int) -> Fired | None:
-        for timer, due in task.due_before(moment):
+        for timer, due in due_before(task, moment):
             if (timer, due) in self._common:
                 continue
             if self._foresight.fires(timer, due, self._checkpoint) or self._foresight.had(timer, due):

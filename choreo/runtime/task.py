@@ -121,21 +121,10 @@ class Task:
         due = self._parking.next_due()
         return None if due > now else (RETRY.encode(self._parking.first_due()), due)
 
-    def due_before(self, moment: int) -> list[tuple[bytes, int]]:
-        """What is due before then (microseconds) and was so at the last portion already, as `fire` takes it, in order.
-
-        For a replay that decides by itself what fires.
-        """
-        timers = [(due, timer) for due, timer in self.entries.timers.due_before(moment)]
-        retries = [(until, RETRY.encode(key)) for until, key in self._parking.due_before(moment)]
-        return [(timer, due) for due, timer in sorted(timers + retries)]
-
-    def is_due(self, timer: bytes, due: int) -> bool:
-        """Whether this stands to be fired then; of a parked key, whether its line may be woken."""
-        if not timer.startswith(RETRY.start):
-            return self.entries.timers.due_of(timer) == due
-        key = RETRY.decode(timer)
-        return key in self.flights or self._parking.until(key) == due
+    @property
+    def lines(self) -> Parking:
+        """What is parked, for a replay that decides by itself what is tried again."""
+        return self._parking
 
     @property
     def quiet(self) -> bool:
