@@ -4,7 +4,7 @@ from collections import Counter
 from html import escape
 from typing import Any
 
-from choreo.cli.shadow_rows import SAID, Shown, both, circumstances, headline
+from choreo.cli.shadow_rows import SAID, Shown, both, circumstances, headline, verdict
 from choreo.replay.deviations import Report
 
 STYLE = """
@@ -26,7 +26,7 @@ td.live { background: var(--live); } td.new { background: var(--new); } code { f
 
 def page_of(report: Report, sides: Shown) -> str:
     """The whole page."""
-    found = "Nothing differs" if report.clean else f"{report.causes:,} stories differ"
+    found = verdict(report)
     body = [
         f"<h1>{escape(report.service)}: {found}</h1>",
         f'<p class="soft">{report.inputs:,} inputs in {report.checkpoints:,} checkpoints of {report.tasks} tasks; '

@@ -93,9 +93,9 @@ def report_row(report: Report, sides: Shown) -> dict[str, Any]:
 
 def report_lines(report: Report, sides: Shown) -> list[str]:
     """The same for people: totals, counts, then the differences to look at first."""
-    seen, same = report.seen, "nothing differs" if report.clean else f"{report.causes:,} stories differ"
+    seen = report.seen
     lines = [
-        f"{report.service}: {same}",
+        f"{report.service}: {verdict(report)}",
         f"  {report.inputs:,} inputs in {report.checkpoints:,} checkpoints of {report.tasks} tasks, "
         f"{report.emissions:,} events, {report.entries:,} entries; {report.us_per_input:.0f} us an input",
     ]
@@ -119,6 +119,15 @@ def report_lines(report: Report, sides: Shown) -> list[str]:
     for one, count in report.most_telling():
         lines += _difference_lines(one, count, sides)
     return lines
+
+
+def verdict(report: Report) -> str:
+    """In a word or two."""
+    if report.clean:
+        return "nothing differs"
+    if not report.causes:
+        return "calls differ"
+    return "1 story differs" if report.causes == 1 else f"{report.causes:,} stories differ"
 
 
 def _calls(report: Report, sides: Shown) -> Iterator[str]:

@@ -96,7 +96,7 @@ class Task:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is in flight, parked or halted: the next input need not look out for others."""
-        return not self.flights and not self._parking.count and self.halted is None
+        return not (self.flights or self._parking.count) and self.halted is None
 
     @property
     def crowded(self) -> bool:
@@ -123,7 +123,7 @@ class Task:
 
     @property
     def lines(self) -> Parking:
-        """What is parked, for a replay that decides by itself what is tried again."""
+        """What is parked: a replay may decide by itself what is tried again."""
         return self._parking
 
     @property
@@ -297,10 +297,9 @@ class Task:
     def _refused(self) -> PublishError | None:
         """Why the input at hand is not to be handled, where what it wants published can't be."""
         error, self._refusal = self._refusal, None
-        if error is None:
-            return None
-        self._page.refused(error)
-        return PublishError(error)
+        if error is not None:
+            self._page.refused(error)
+        return None if error is None else PublishError(error)
 
     def _refuse(self, waiting: Waiting, error: PublishError) -> None:
         given = self._ready(waiting)
