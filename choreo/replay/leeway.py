@@ -34,6 +34,14 @@ def away(asked: Asked) -> Any:
     raise AwayError(f"call {asked.name!r} is not in the journal, and no answer was given for it")
 
 
+Listener = Callable[[Asked, Recorded, Cause | None], None]
+"""Told of each call that is answered from the journal, and upon what it was made."""
+
+
+def unheard(asked: Asked, recorded: Recorded, cause: Cause | None) -> None:
+    """Nobody listens."""
+
+
 class NewCall(NamedTuple):
     """A call that the live run did not make, and what it was made upon."""
 
@@ -76,6 +84,7 @@ class Leeway(Latitude):
     ) -> None:
         self.first_spec: str | None = None
         """The digest of a saga spec that new instances are to follow, whatever was at work live."""
+        self.listener: Listener = unheard
         self._codec, self._foresight, self._seen, self._stub, self._chosen = codec, foresight, seen, stub, chosen
         self._checkpoint = 0
         self._common: set[tuple[bytes, int]] = set()
@@ -124,6 +133,7 @@ class Leeway(Latitude):
             if asked is None or step.key not in task.flights:
                 self._seen.dropped_calls[step.name] += 1
                 return False
+            self.listener(asked, step.recorded, task.flights[step.key].given.waiting.record or step)
             return True
         if is_due(task, step.timer, step.due):
             return True
@@ -178,6 +188,7 @@ class Leeway(Latitude):
         if found is None:
             return self._stood_in(asked)
         recorded = self._calls.pop(found)
+        self.listener(asked, recorded, self._cause)
         if recorded.failed:
             raise error_from(recorded.result)
         return _codec_of(asked).load(recorded.result)

@@ -65,9 +65,9 @@ class Rebuild:
         self._plan = plan_of(service)
         self._log = log
         self._partition = partition
-        self._needs = Needs(service, settings)
+        self.needs = Needs(service, settings)
         codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
-        self.task = Task(self._plan, partition, Entries(scratch), codec, self._needs)
+        self.task = Task(self._plan, partition, Entries(scratch), codec, self.needs)
         self.journal = Journal(log, service.scope, partition)
         self.checkpoint = last_page(scratch)
         """The last one that is redone."""
@@ -118,7 +118,7 @@ class Rebuild:
         for cursor in self._cursors.values():
             cursor.close()
         self._cursors.clear()
-        self._needs.close()
+        self.needs.close()
 
     def _pages(self, until: int | None) -> Iterator[Page]:
         if until is not None and until <= self.checkpoint:

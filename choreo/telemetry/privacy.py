@@ -21,7 +21,7 @@ def without_inputs(text: str) -> str:
 def masked(value: object) -> object:
     """`value` as it may be shown: of events and values, what is marked `Personal` is replaced, however deep it lies."""
     if isinstance(value, BaseModel):
-        hidden = _personal(type(value))
+        hidden = personal_fields(type(value))
         return {name: MASK if name in hidden else masked(part) for name, part in value}
     if isinstance(value, dict):
         return {key: masked(part) for key, part in value.items()}
@@ -37,7 +37,7 @@ class Shown:
         self._model = model
 
     def __repr__(self) -> str:
-        hidden = _personal(type(self._model))
+        hidden = personal_fields(type(self._model))
         parts = [f"{name}={MASK if name in hidden else repr(shown(value))}" for name, value in self._model]
         return f"{type(self._model).__name__}({', '.join(parts)})"
 
@@ -54,7 +54,7 @@ def shown(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _personal(model: type[BaseModel]) -> frozenset[str]:
+def personal_fields(model: type[BaseModel]) -> frozenset[str]:
     """The fields that are marked, directly or inside a union or a container."""
     return frozenset(
         name
