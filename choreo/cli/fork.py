@@ -1,6 +1,7 @@
 """`choreo replay fork`: a story that really happened becomes a test."""
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,7 @@ def fork(project: Project, correlation_id: str, targets: Sequence[str], names: S
     """
     found = assemble(project, targets, project.log)
     own, specs = _cast(found, names)
-    sagas = [
-        service for service in found.services if service.name in found.specs and found.files[service.name] in specs
-    ]
+    sagas = [one for one in found.services if one.name in found.specs and found.files[one.name] in specs]
     with project.progress.of("reading the story", "records") as told:
         history = Archive(project.log, project.registry, [*own, *sagas]).history(correlation_id, told)
     if not any(line.by is None for line in history.lines):
@@ -87,7 +86,8 @@ def _test(own: Sequence[Service], specs: Sequence[Path], history: History, heard
     first = history.lines[0]
     day = iso(to_datetime(first.ids.at), "seconds")
     key = "_".join(str(getattr(first.event, name)) for name in first.event.contract.key)
-    said = re.sub(r"\W+", "_", f"{type(first.event).__name__}_{key}").lower().strip("_")
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(first.event).__name__)
+    said = re.sub(r"\W+", "_", f"{words}_{key}").lower().strip("_")
     ends = ", ".join(f"{name} {status}" for name, _, status in played.sagas) or "no saga"
     lines = [f'"""A story of {day}, as it really went."""', "", *source.imports(), ""]
     lines += [line for text in classes for line in ["", *text.splitlines(), ""]]
@@ -140,8 +140,6 @@ def _service(source: Source, service: Service) -> str:
 
 def _place(service: Service) -> tuple[str, str] | None:
     """The module and the name under which a service is found again."""
-    import sys
-
     for name in dict.fromkeys(handler.__module__ for handler in service.handlers):
         for word, thing in vars(sys.modules[name]).items():
             if thing is service:

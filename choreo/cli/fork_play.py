@@ -33,7 +33,7 @@ class Play:
 
     start: int
     scenes: list[Scene]
-    sagas: list[tuple[str, str, str]]
+    sagas: Sequence[tuple[str, str, str]]
     """Name, key and status of each."""
     stores: list[tuple[Service, Store[Any, Any], dict[Any, Any]]]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 WIDTH, STEP = 100, "    "
 Node = str | tuple[str, list["Node"], str]
-"""Source that stands as it is, or an opening, parts and a closing that are broken into lines where they are too long."""
+"""Source that stands as it is, or an opening, parts and a closing: broken into lines where they are too long."""
 
 
 class Source:
