@@ -26,12 +26,14 @@ from choreo.testing.likeness import Like
 
 
 @command("fork")
-@click.argument("correlation_id")
+@click.argument("story", metavar="ID")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 @click.option("--service", "names", multiple=True, metavar="NAME", help="It alone: what others emit is given to it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there; none = to stdout.")
-def fork(project: Project, correlation_id: str, targets: Sequence[str], names: Sequence[str], out: Path | None) -> None:
-    """Write the story CORRELATION_ID as a test: what came from outside, what services emitted upon it, how it ended.
+def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[str], out: Path | None) -> None:
+    """Write a story as a test: what came from outside, what services emitted upon it, how it ended.
+
+    ID is its correlation id, the beginning of that, the key of a saga in it, or the id of one of its events.
 
     The test passes as it is. Fields marked personal are masked, each value by one mask of its type.
     """
@@ -39,9 +41,11 @@ def fork(project: Project, correlation_id: str, targets: Sequence[str], names: S
     own, specs = _cast(found, names)
     sagas = [one for one in found.services if one.name in found.specs and found.files[one.name] in specs]
     with project.progress.of("reading the story", "records") as told:
-        history = Archive(project.log, project.registry, [*own, *sagas]).history(correlation_id, told)
+        archive = Archive(project.log, project.registry, [*own, *sagas])
+        correlation_id = archive.story(story, told)
+        history = archive.history(correlation_id)
     if not any(line.by is None for line in history.lines):
-        raise ConfigError(f"nothing came from outside in story {correlation_id}", hint="choreo trace shows a story")
+        raise ConfigError(f"nothing came from outside in story {correlation_id}", hint="it began before the log does")
     heard = [one for service in own if service.provide for one in _heard(project, service, correlation_id)]
     masks = Masks([line.event for line in (*history.lines, *history.before)])
     text = _test(own, specs, _masked(history, masks), heard)

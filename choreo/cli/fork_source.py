@@ -38,7 +38,7 @@ class Source:
         for module in sorted(self._imports):
             top = module.partition(".")[0]
             group = 1 if top in ("choreo", "pydantic") else 0 if top in PYTHON else 2
-            groups[group].append(_import(module, sorted(self._imports[module])))
+            groups[group].append(_import(module, sorted(self._imports[module], key=_rank)))
         lines: list[str] = []
         for found in groups.values():
             lines += ["", *found] if lines and found else found
@@ -129,6 +129,11 @@ def _closed(node: Node, closing: str) -> Node:
 def _is_default(model: BaseModel, name: str) -> bool:
     field = type(model).model_fields[name]
     return not field.is_required() and field.get_default(call_default_factory=True) == getattr(model, name)
+
+
+def _rank(word: str) -> tuple[int, str]:
+    """As linters sort names: constants, classes, the rest."""
+    return 0 if word.isupper() and len(word) > 1 else 1 if word[0].isupper() else 2, word.lower()
 
 
 def _import(module: str, words: list[str]) -> str:

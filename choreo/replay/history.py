@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from uuid import UUID
 
 from pydantic import BaseModel
 
-from choreo.errors import DecodeError
+from choreo.errors import ConfigError, DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, derive_id
 from choreo.events.event import Event
@@ -21,6 +22,7 @@ from choreo.saga.lifecycle import SagaChanged
 from choreo.saga.lock_events import LockEvent
 from choreo.service.service import Service
 
+MOST_NAMED = 5
 MOST_EMITTED = 1_000
 """So many events of one handling are tried as the one whose emitter is looked for."""
 
@@ -57,6 +59,29 @@ class Archive:
         sources = {name: source for plan in plans for name, source in plan.sources.items()}
         self._codec = Codec(registry, self._classes, log.cluster_id(), topics=sources)
         self._speakers = [(service.name, one.name) for service in services for one in service.signatures]
+
+    def story(self, wanted: str, told: Told = untold) -> str:
+        """The correlation id that is meant: by itself or its beginning, by the key of a saga or the id of an event.
+
+        Raises ConfigError where nothing or several are.
+        """
+        exact, begun = set[str](), set[str]()
+        for event, ids in self._events(told):
+            keyed = isinstance(event, SagaChanged) and event.key == wanted
+            if keyed or wanted in (ids.correlation_id, str(UUID(bytes=ids.event_id))):
+                exact.add(ids.correlation_id)
+            elif ids.correlation_id.startswith(wanted) and len(begun) < MOST_NAMED:
+                begun.add(ids.correlation_id)
+        if wanted in exact:
+            return wanted
+        found = sorted(exact or begun)
+        if len(found) == 1:
+            return found[0]
+        raise ConfigError(
+            f"{wanted} is in {len(found)} stories" if found else f"there is no story {wanted}",
+            why=", ".join(found[:MOST_NAMED]) or "no event has it as correlation id or id, no saga as key",
+            hint="choreo sagas list names the keys of sagas" if not found else "give a correlation id",
+        )
 
     def history(self, correlation_id: str, told: Told = untold) -> History:
         """All of it; empty where no event has this correlation id."""
