@@ -48,7 +48,7 @@ def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[s
         raise ConfigError(f"nothing came from outside in story {correlation_id}", hint="it began before the log does")
     heard = [one for service in own if service.provide for one in _heard(project, service, correlation_id)]
     masks = Masks([line.event for line in (*history.lines, *history.before)])
-    text = _test(own, specs, _masked(history, masks), heard)
+    text = _test(own, specs, (_masked(history, masks), masks), heard)
     if out is None:
         project.output.line(text.rstrip("\n"))
     else:
@@ -80,12 +80,14 @@ def _masked(history: History, masks: Masks) -> History:
     return History(lines(history.lines), lines(history.before), history.ends, history.commands)
 
 
-def _test(own: Sequence[Service], specs: Sequence[Path], history: History, heard: Sequence[Heard]) -> str:
-    """The whole file."""
+def _test(own: Sequence[Service], specs: Sequence[Path], told: tuple[History, Masks], heard: Sequence[Heard]) -> str:
+    """The whole file. What services made that is personal is left out: no mask would come again."""
+    history, masks = told
     source = Source()
     source.need("choreo.testing", "Scenario")
     fakes, classes = fakes_of(heard, source)
     played = play(own, specs, history, fakes)
+    played.stores = [one for one in played.stores if not masks.reveals(one[2])]
     body = _body(source, own, specs, (history, played, sorted(fakes)))
     first = history.lines[0]
     day = iso(to_datetime(first.ids.at), "seconds")

@@ -21,6 +21,17 @@ class Masks:
     def __len__(self) -> int:
         return len(self._masks)
 
+    def reveals(self, value: object) -> bool:
+        """Whether any of what was masked stands in it as it was, or anything else that is personal."""
+        if isinstance(value, BaseModel):
+            hidden = personal_fields(type(value))
+            return any((name in hidden and part) or self.reveals(part) for name, part in value)
+        if isinstance(value, dict):
+            return any(self.reveals(part) for part in (*value, *value.values()))
+        if isinstance(value, list | tuple | set | frozenset):
+            return any(self.reveals(part) for part in value)
+        return isinstance(value, str) and (str, value) in self._masks
+
     def masked(self, model: M) -> M:
         """The same with masks."""
         hidden = personal_fields(type(model))

@@ -109,14 +109,15 @@ def test_stories_of_real_orders_become_tests(
     orders: tuple[Path, dict[str, str]], choreo: Choreo, kind: str, service: str, before: str, after: str
 ) -> None:
     """An order that arrived, one that was out of stock, one that was cancelled after it was paid and one that is late:
-    each file passes with the shop's code, times kept and the customer's address masked, and fails where a handler says
+    each file passes with the shop's code, times kept and without the customer's address, and fails where a handler says
     something else.
     """
     place, keys = orders
     file = place / f"test_{kind}.py"
     choreo("replay", "fork", keys[kind], "demo", "--log", f"embedded:{place / 'log'}", "--out", str(file))
     text = file.read_text(encoding="utf-8")
-    assert "email-1@example.org" in text
+    assert "@" not in text  # the world makes the address up: no mask would come again, so nothing is said of it
+    assert "email" not in text
     assert "story.after(" in text
     assert ("OrderOverdue" in text) == (kind == "waiting")
     code = place / f"code-{kind}"
