@@ -75,7 +75,7 @@ def test_stories_of_the_starter_become_tests(theatre: Path, choreo: Choreo) -> N
 
 SHOP = [
     ("completed", "payments", 'state="taken"', 'state="asked"'),
-    ("compensated", "inventory", "return StockRejected(", "return None and StockRejected("),
+    ("compensated", "inventory", "reason=reason), *self", 'reason="other"), *self'),
     ("cancelled", "payments", "amount=after.amount)", "amount=NOTHING)"),
     ("waiting", "orders", "return OrderOverdue(", "return None and OrderOverdue("),
 ]
