@@ -99,7 +99,8 @@ class Contrast(Emissions):
             return f"an event on {side.topic}"
 
     def _kept(self, record: NewRecord) -> bytes:
-        return marshal.dumps(_packed(record))
+        topic, key, value, headers, _ = record
+        return marshal.dumps((topic, key, value, tuple(headers)))
 
     def _own(self, record: Record) -> bool:
         if record.topic.startswith(f"{self._service.scope}."):

@@ -150,13 +150,17 @@ class Rebuild:
                 records = self._records(page.topics[step.topic], step)
                 for number, record in enumerate(records, 1):
                     if latitude.takes(record):
-                        yield from self._meanwhile(record, now)
+                        for fired in latitude.before(task, record, now):
+                            self._fire(fired)
+                            yield task.now, fired
                         task.read_clock(now)
                         latitude.reads_back(task, calls if number == len(records) else [])
                         task.take(record)
                         yield task.now, record
             elif isinstance(step, Answered | Fired):
-                yield from self._meanwhile(step, now)
+                for fired in latitude.before(task, step, now):
+                    self._fire(fired)
+                    yield task.now, fired
                 task.read_clock(now)
                 if latitude.follows(task, step):
                     latitude.reads_back(task, calls)
@@ -168,12 +172,6 @@ class Rebuild:
             if calls:
                 latitude.left(calls, step)
         task.read_clock(now)
-
-    def _meanwhile(self, cause: Cause, now: int) -> Iterator[tuple[int, Cause]]:
-        """What comes before this one by the code at hand alone."""
-        for fired in self.latitude.before(self.task, cause, now):
-            self._fire(fired)
-            yield self.task.now, fired
 
     def _fire(self, fired: Fired) -> None:
         self.task.read_clock(fired.due)

@@ -87,8 +87,8 @@ class Shadow:
         self._plan = plan_of(sandbox.service)
         self._codec = Codec(self._registry, self._plan.classes, self._log.cluster_id(), topics=self._plan.sources)
         self._report = Report(sandbox.service.name)
-        self._taken: dict[TopicPartition, tuple[int, int]] = {}
-        """The first and the last offset of each input that was handled."""
+        self._spans: dict[int, dict[str, list[int]]] = {}
+        """The first and the last offset that were come to of each input, by task; -1 for none."""
         self._from, self._until = 1 << 62, 0
         """Between which moments the tasks were at work."""
 
@@ -184,16 +184,19 @@ class Shadow:
 
     def _chooser(self, partition: int) -> Callable[[Record], bool]:
         """Which inputs the new code handles; notes how far it came."""
-        routes, sample, taken, codec = self._plan.routes, self._window.sample, self._taken, self._codec
-        places = {topic: TopicPartition(topic, partition) for topic in routes}
+        sample, codec, everything = self._window.sample, self._codec, self._window.sample.everything
+        spans = {topic: [-1, -1] for topic in self._plan.routes}
+        self._spans[partition] = spans
 
         def chosen(record: Record) -> bool:
-            place = places.get(record.topic)
-            if place is None:
+            topic, _, offset, _, _, _, _ = record
+            span = spans.get(topic)
+            if span is None:
                 return False
-            known = taken.get(place)
-            taken[place] = (record.offset if known is None else known[0], record.offset)
-            return sample.everything or sample.takes(_story(record, codec))
+            if span[0] < 0:
+                span[0] = offset
+            span[1] = offset
+            return everything or sample.takes(_story(record, codec))
 
         return chosen
 
@@ -220,7 +223,7 @@ class Shadow:
         known = self._log.topics()
         places = [
             TopicPartition(topic, n)
-            for topic in dict.fromkeys([*self._plan.topics, *(place.topic for place in self._taken)])
+            for topic in self._plan.topics
             if topic in known
             for n in range(known[topic].partitions)
         ]
@@ -281,8 +284,8 @@ class Shadow:
             return self._from <= one.at <= self._until and self._window.sample.knows(one.story)
         topic, _, rest = cause[3].partition("[")
         partition, offset = map(int, rest.split("]@"))
-        span = self._taken.get(TopicPartition(topic, partition))
-        return span is not None and span[0] <= offset <= span[1] and self._window.sample.knows(one.story)
+        first, last = self._spans.get(partition, {}).get(topic, (-1, -1))
+        return 0 <= first <= offset <= last and self._window.sample.knows(one.story)
 
 
 def _by_story(room: Backend) -> Iterator[Deviation]:
