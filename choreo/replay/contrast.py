@@ -7,7 +7,7 @@ the second of its handler is no difference. Everything goes through scratch stor
 
 import json
 import marshal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +18,7 @@ from choreo.events.envelope import HEADER, Ids, derive_id, unpack
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record
 from choreo.replay.deviations import Deviation, Side
-from choreo.replay.emissions import LETTERS, Emissions, cause_of
+from choreo.replay.emissions import BATCH, FOUND, LETTERS, Emissions, Place, Unlike, cause_of
 from choreo.replay.told import Told, untold
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
@@ -55,22 +55,27 @@ class Contrast(Emissions):
         self._topics |= dict.fromkeys(live.topics)
         self._names = live.emitted | {event.contract.full_name for event in service.emitted}
         self._name_of: dict[bytes, bool] = {}
+        self._room: Backend = scratch
+        self._noted: dict[bytes, bytes | None] = {}
+        """What is not the same on both sides, and how much that is so far."""
+        self._count = 0
 
     def unlike(self, log: Log, room: Backend, told: Told = untold) -> int:
         """Put what is not the same on both sides into `room`, by its cause; answers how much that is."""
-        batch: dict[bytes, bytes | None] = {}
-        count = 0
-        for one in self.compare(log, told):
-            live: Any = None if one.live is None else _packed(one.live)
-            new: Any = None if not one.kept else marshal.loads(one.kept)
-            upon = _upon(Side(*(live or new)))
-            batch[upon + count.to_bytes(8, "big")] = marshal.dumps((one.event_id, live, new))
-            count += 1
-            if len(batch) >= 1000:
-                room.write(batch)
-                batch = {}
-        room.write(batch)
-        return count
+        self._room = room
+        for _ in self.compare(log, told):
+            raise AssertionError("what differs goes to the room")
+        room.write(self._noted)
+        return self._count
+
+    def published(self, place: Place, outputs: list[NewRecord]) -> None:
+        self.count += len(outputs)
+        for topic, key, value, headers, _ in outputs:
+            self._topics.setdefault(topic, None)
+            whole = marshal.dumps((topic, key, value, tuple(headers)))
+            self._batch[self._key(topic, key, value, headers)] = whole
+        if len(self._batch) >= BATCH:
+            self._flush()
 
     def deviations(self, room: Backend) -> Iterator[tuple[bytes, Deviation]]:
         """What differs, cause by cause, each with the id of its cause."""
@@ -98,12 +103,36 @@ class Contrast(Emissions):
         except (DecodeError, UnknownSchemaError):
             return f"an event on {side.topic}"
 
-    def _kept(self, record: NewRecord) -> bytes:
-        topic, key, value, headers, _ = record
-        return marshal.dumps((topic, key, value, tuple(headers)))
+    def _compared(self, record: Record) -> None:
+        key = self._key(record.topic, record.key, record.value, record.headers)
+        kept = self._batch[key] if key in self._batch else self._scratch.get(key)
+        if kept == FOUND:
+            return
+        live = _packed(record)
+        new: Any = None if kept is None else marshal.loads(kept)
+        if kept is not None:
+            self._batch[key] = FOUND
+        same = not self._own(record) if new is None else _bare(live) == _bare(new)
+        if not same:
+            self._note(key[:16], live, new)
+
+    def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
+        for key, kept in self._scratch.scan():
+            if kept != FOUND and (new := marshal.loads(kept))[0] not in gone:
+                self._note(key[:16], None, new)
+        return iter(())
+
+    def _note(self, event_id: bytes, live: Any, new: Any) -> None:
+        upon = _upon(Side(*(live or new)))
+        self._noted[upon + self._count.to_bytes(8, "big")] = marshal.dumps((event_id, live, new))
+        self._count += 1
+        if len(self._noted) >= BATCH:
+            self._room.write(self._noted)
+            self._noted = {}
 
     def _own(self, record: Record) -> bool:
-        if record.topic.startswith(f"{self._service.scope}."):
+        scope = self._service.scope
+        if record.topic == f"{scope}{LETTERS}" or record.topic.startswith(f"{scope}.by-"):
             return True
         cause = cause_of(record)
         if cause is None or not self._may_be_own(record):
@@ -193,6 +222,14 @@ class Contrast(Emissions):
 def _packed(record: Record | NewRecord) -> Any:
     headers = tuple((name, bytes(value)) for name, value in record.headers)
     return record.topic, record.key, record.value, headers
+
+
+def _bare(packed: Any) -> Any:
+    """What must be the same on both sides: of a dead letter not what its error says, it may name a place in memory."""
+    topic, key, value, headers = packed
+    if topic.endswith(LETTERS):
+        headers = tuple(pair for pair in headers if pair[0] != DEAD_LETTER)
+    return key, value, headers
 
 
 def _upon(side: Side) -> bytes:

@@ -52,8 +52,6 @@ class Unlike(NamedTuple):
     """None where it is missing on the log."""
     place: Place | None
     """Where the replay published it; None where it did not."""
-    kept: bytes = b""
-    """What was kept of it."""
 
 
 class Emissions:
@@ -78,9 +76,7 @@ class Emissions:
         for record in outputs:
             topic, key, value, headers, _ = record
             self._topics.setdefault(topic, None)
-            self._batch[self._key(topic, key, value, headers)] = (
-                where + _digest(topic, key, value, headers) + self._kept(record)
-            )
+            self._batch[self._key(topic, key, value, headers)] = where + _digest(topic, key, value, headers)
         if len(self._batch) >= BATCH:
             self._flush()
 
@@ -107,10 +103,6 @@ class Emissions:
         gone = {tp.topic for tp, offset in starts.items() if offset}
         yield from self._missing(gone)
 
-    def _kept(self, record: NewRecord) -> bytes:
-        """What is kept of a record besides its digest."""
-        return b""
-
     def _compared(self, record: Record) -> Unlike | None:
         topic, _, _, _, record_key, value, headers = record
         key = self._key(topic, record_key, value, headers)
@@ -121,9 +113,9 @@ class Emissions:
         if kept == FOUND:
             return None if topic.endswith(LETTERS) else Unlike("twice", topic, key[:16], record, None)
         self._batch[key] = FOUND
-        if kept[12:20] == _digest(topic, record_key, value, headers):
+        if kept[12:] == _digest(topic, record_key, value, headers):
             return None
-        return Unlike("differs", topic, key[:16], record, _place(kept), kept[20:])
+        return Unlike("differs", topic, key[:16], record, _place(kept))
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
         """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""
@@ -131,7 +123,7 @@ class Emissions:
         for key, kept in self._scratch.scan():
             topic = names[key[16:]]
             if kept != FOUND and topic not in gone:
-                yield Unlike("missing", topic, key[:16], None, _place(kept), kept[20:])
+                yield Unlike("missing", topic, key[:16], None, _place(kept))
 
     def _own(self, record: Record) -> bool:
         """Whether this service emitted it."""
