@@ -23,7 +23,8 @@ ChoreoError
 │   ├── FencedError             another writer took over this transactional id: make a new writer
 │   ├── UnknownTopicError
 │   ├── PartitionCountError
-│   └── NotAuthorizedError
+│   ├── NotAuthorizedError
+│   └── ArchiveError            an archive that is damaged, or is none of this log
 ├── StateError                  the state directory or a store
 │   ├── StateInUseError         another process has it open
 │   ├── StaleStateError         the store may be older than the tombstones of its changelog: wipe and restore
@@ -153,6 +154,10 @@ class PartitionCountError(LogError):
 
 class NotAuthorizedError(LogError):
     """The log refuses this to these credentials."""
+
+
+class ArchiveError(LogError):
+    """An archive that is damaged, or that does not go with this log."""
 
 
 class StateError(ChoreoError):

@@ -1,91 +1,82 @@
-"""`choreo dead-letters`: what could not be handled, and why; its bytes lie on the log as they came."""
+"""`choreo dead-letters list | show`: what could not be handled, why, and what has become of it."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import click
 
+from choreo.cli.letters import STATES, Desk, Wanted, row_of
 from choreo.cli.options import command
 from choreo.cli.output import as_text
 from choreo.cli.project import Project
-from choreo.cli.records import Bodies, one_of, read_to_end, uuid_text
-from choreo.clock import to_datetime
-from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaError
-from choreo.events.codec import Codec
-from choreo.record import Record
-from choreo.resilience.dead_letter import read as read_dead_letter
-from choreo.resilience.dead_letter import whole
+from choreo.cli.record_filters import RecordFilters, filtered
+from choreo.errors import ConfigError, DecodeError, UnknownSchemaError
+from choreo.replay.letters import Letter
+from choreo.replay.redrive import obstacle
 
-SUFFIX = ".dead-letters"
-COLUMNS = ["id", "service", "event", "key", "door", "cause", "attempts", "at", "origin"]
+COLUMNS = ["id", "service", "event", "key", "door", "cause", "attempts", "at", "state", "origin"]
+LISTING = "choreo dead-letters list"
 
 
 @command("list")
 @click.argument("services", nargs=-1, metavar="[SERVICE...]")
-def list_dead_letters(project: Project, services: Sequence[str]) -> None:
-    """Every dead letter of these services (none = all): which event, why, from where."""
-    rows = [row for row, _ in dead_letters(project, services)]
-    project.output.listing(rows, COLUMNS, empty="no dead letters")
+@click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="Only these: open are nobody's yet.")
+@filtered
+def list_dead_letters(project: Project, services: Sequence[str], states: Sequence[str], filters: RecordFilters) -> None:
+    """Every dead letter of these services (none = all): which event, why, from where, what has become of it.
+
+    TIMEs are about when its service gave up. Conditions speak of event.FIELD, name, id, correlation_id, key, at, topic,
+    letter.service, letter.door, letter.cause, letter.error, letter.attempts, letter.handler and letter.state.
+    """
+    desk = Desk(project)
+    wanted = Wanted(desk.contents, filters, (), states)
+    with desk.reading(desk.services(services)) as letters:
+        found = islice(filter(wanted.takes, letters), filters.limit)
+        project.output.listing((row_of(one, desk.contents) for one in found), COLUMNS, empty="no dead letters")
+    wanted.require_sense(LISTING)
 
 
 @command("show")
 @click.argument("letter_id", metavar="ID")
 def show_dead_letter(project: Project, letter_id: str) -> None:
-    """One dead letter with its cause and what it held. ID is the event's id, or the beginning of it."""
-    found = {row["id"]: (row, record) for row, record in dead_letters(project, [])}
-    row, record = found[one_of(found, letter_id, "dead letters", "choreo dead-letters list")]
+    """One dead letter with its cause and what it held. ID is the event's id, or the beginning of it, or its position.
+
+    Of several with this id the last is shown. Personal fields are masked.
+    """
+    desk = Desk(project)
+    letter = one_letter(desk, letter_id)
+    row = row_of(letter, desk.contents)
     try:
-        body: object = Bodies(project.registry).read(record)
+        body: dict[str, Any] | None = desk.contents.shown(letter.record)
     except (DecodeError, UnknownSchemaError):
         body = None
-    whole = row | {"body": body, "value": record.value.hex() if record.value else None}
-    lines = [f"{name:<12} {as_text(value)}" for name, value in row.items()]
-    lines += [f"{name:<12} {as_text(value)}" for name, value in body.items()] if isinstance(body, dict) else []
-    lines += [] if isinstance(body, dict) else [f"{'value':<12} {whole['value']}"]
+    value = letter.record.value.hex() if letter.record.value is not None and body is None else None
+    can_not = obstacle(letter, desk.topics())
+    whole = row | {"body": body, "value": value, "bytes": len(letter.record.value or b""), "cannot_redrive": can_not}
+    lines = [f"{name:<12} {as_text(cell)}" for name, cell in row.items() if cell is not None]
+    lines += [f"{name:<12} {as_text(cell)}" for name, cell in (body or {}).items()]
+    lines += [] if body is not None else [f"{'value':<12} {as_text(value)}"]
+    lines += [f"{'stays here':<12} {can_not}"] if can_not else []
     project.output.thing(whole, lines)
 
 
-def dead_letters(project: Project, services: Sequence[str]) -> Iterator[tuple[dict[str, Any], Record]]:
-    """Each dead letter of these services (none = all) as a row, and its record."""
-    topics = [name for name in sorted(project.log.topics()) if name.endswith(SUFFIX)]
-    known = {name.removeprefix("choreo.").removesuffix(SUFFIX): name for name in topics}
-    for service in services:
-        if service not in known:
-            raise ConfigError(
-                f"service {service} has no dead-letter topic", hint=f"known: {', '.join(known) or 'none'}"
-            )
-    codec, bodies = Codec(project.registry, (), project.log.cluster_id()), Bodies(project.registry)
-    wanted = [known[service] for service in services] or topics
-    with project.progress.of("dead letters", "records") as reached:
-        for record in whole(read_to_end(project.log, wanted, reached)):
-            yield _row(record, codec, bodies), record
+def one_letter(desk: Desk, letter_id: str, states: Sequence[str] = ()) -> Letter:
+    """The last letter of this id. Raises ConfigError where there is none, or where it is the beginning of several."""
+    wanted, found = Wanted(desk.contents, RecordFilters(), (letter_id,), states), None
+    with desk.reading(desk.services(())) as letters:
+        for letter in filter(wanted.takes, letters):
+            found = letter
+    wanted.require_sense(LISTING)
+    if found is None:
+        raise ConfigError(f"there is no dead letter {letter_id}", hint=LISTING)
+    return found
 
 
-def _row(record: Record, codec: Codec, bodies: Bodies) -> dict[str, Any]:
-    try:
-        event_id = uuid_text(codec.ids(record).event_id)
-    except DecodeError:
-        event_id = None
-    row: dict[str, Any] = {"id": event_id or str(record.position), "event": _name(bodies, record), "key": record.key}
-    try:
-        letter = read_dead_letter(record)
-    except ChoreoError as error:
-        return row | {"cause": error.message, "origin": str(record.position)}
-    return row | {
-        "service": letter.service,
-        "handler": letter.handler,
-        "door": letter.door,
-        "cause": letter.cause,
-        "error": letter.error,
-        "attempts": letter.attempts,
-        "at": to_datetime(letter.at),
-        "origin": str(letter.origin),
-        "position": str(record.position),
-    }
-
-
-def _name(bodies: Bodies, record: Record) -> str | None:
-    try:
-        return bodies.name(record)
-    except (DecodeError, UnknownSchemaError):
-        return None
+def open_rows(project: Project, services: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The dead letters of these services of which nothing has become yet, as rows."""
+    desk = Desk(project)
+    with desk.reading(services) as letters:
+        for letter in letters:
+            if letter.standing.outcome == "open":
+                yield row_of(letter, desk.contents)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from choreo.cli.assembly import Assembly
-from choreo.cli.dead_letters import dead_letters
+from choreo.cli.dead_letters import open_rows
 from choreo.cli.lag import lag_of
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies
@@ -67,7 +67,7 @@ class Emitters:
             lag = sum(task["lag"] for task in lag_of(self._project.log, plan, topics))
         letters: list[dict[str, Any]] = []
         if f"{scope}.dead-letters" in topics:
-            letters = [row for row, _ in dead_letters(self._project, [service])]
+            letters = list(open_rows(self._project, [service]))
         own = (row for row in letters if row["key"] == key and "at" in row)
         return Emitter(service, lag, self._failing(service, key), max(own, key=lambda row: row["at"], default=None))
 

@@ -5,10 +5,13 @@ from typing import Any
 
 from choreo.cli.output import as_value
 from choreo.cli.records import Bodies, uuid_text
+from choreo.cli.store_values import StoreValues
 from choreo.clock import iso, to_datetime
 from choreo.errors import DecodeError, UnknownSchemaError
+from choreo.events.registry import Registry
 from choreo.record import NewRecord, Record
-from choreo.replay.findings import Finding, shown
+from choreo.replay.findings import Difference, Finding
+from choreo.service.service import Service
 
 SAID = {
     "entry": "the store has another value than the log: it was changed behind the service's back",
@@ -18,7 +21,52 @@ SAID = {
 NOTHING = "nothing"
 
 
-def finding_row(finding: Finding, bodies: Bodies) -> dict[str, Any]:
+class Values:
+    """What a verification found of one service, for people: personal fields are masked."""
+
+    def __init__(self, service: Service, registry: Registry) -> None:
+        self._stores, self._bodies = StoreValues(service), Bodies(registry)
+
+    def plain(self, finding: Finding, value: bytes | Record | NewRecord | None) -> Any:
+        """A store's value, or an event as its fields; how it lies on the log where it can't be read."""
+        if value is None:
+            return NOTHING
+        if isinstance(value, bytes):
+            return self._stores.plain(finding.name.partition(" ")[0], value)
+        try:
+            return self._bodies.shown(_record(value))
+        except (DecodeError, UnknownSchemaError):
+            return (value.value or b"").hex()
+
+    def differing(self, finding: Finding) -> set[str] | None:
+        """The fields of two events that are not the same, masked or not; None where these are not two events."""
+        live, replayed = finding.live, finding.replayed
+        if live is None or replayed is None or isinstance(live, bytes) or isinstance(replayed, bytes):
+            return None
+        try:
+            mine, theirs = self._bodies.read(_record(live)), self._bodies.read(_record(replayed))
+        except (DecodeError, UnknownSchemaError):
+            return None
+        return {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
+
+    def difference(self, one: Difference) -> dict[str, Any]:
+        """An entry that differs, for programs."""
+        return {
+            "partition": one.partition,
+            "store": one.store,
+            "key": self._stores.parts(one.store, one.key),
+            "live": self._stores.plain(one.store, one.live),
+            "replayed": self._stores.plain(one.store, one.replayed),
+        }
+
+    def line(self, one: Difference) -> str:
+        """The same for people."""
+        row = self.difference(one)
+        live, replayed = (NOTHING if row[side] is None else as_value(row[side]) for side in ("live", "replayed"))
+        return f"{one.store} {row['key']!r} in task {one.partition}: live {live}, replayed {replayed}"
+
+
+def finding_row(finding: Finding, values: Values) -> dict[str, Any]:
     """A finding for programs."""
     cause = finding.cause
     return {
@@ -33,12 +81,12 @@ def finding_row(finding: Finding, bodies: Bodies) -> dict[str, Any]:
         "key": cause.key,
         "place": cause.place,
         "handlers": list(finding.handlers),
-        "live": _plain(finding.live, bodies),
-        "replayed": _plain(finding.replayed, bodies),
+        "live": values.plain(finding, finding.live),
+        "replayed": values.plain(finding, finding.replayed),
     }
 
 
-def finding_lines(finding: Finding, bodies: Bodies) -> Iterator[str]:
+def finding_lines(finding: Finding, values: Values) -> Iterator[str]:
     """A finding for people: when, upon what, in which handler; then what was done and what should have been."""
     cause = finding.cause
     who = f"{cause.name} {cause.key!r}"
@@ -50,24 +98,21 @@ def finding_lines(finding: Finding, bodies: Bodies) -> Iterator[str]:
     yield f"  {handlers} {SAID[finding.what]}: {finding.name} ({where})"
     if finding.among > 1 and finding.what == "write":
         yield f"  {finding.among} inputs of that checkpoint wrote it; this is the last of them"
-    live, replayed = _plain(finding.live, bodies), _plain(finding.replayed, bodies)
+    live, replayed = values.plain(finding, finding.live), values.plain(finding, finding.replayed)
     if isinstance(live, Mapping) and isinstance(replayed, Mapping):
-        for name in [*live, *(name for name in replayed if name not in live)]:
-            if live.get(name) != replayed.get(name):
+        every = [*live, *(name for name in replayed if name not in live)]
+        differing = values.differing(finding)
+        if differing is None:
+            differing = {name for name in every if live.get(name) != replayed.get(name)}
+        for name in every:
+            if name in differing:
                 yield f"    {name}: live {as_value(live.get(name))}, replayed {as_value(replayed.get(name))}"
-        return
+        if differing:  # else it is masked
+            return
     yield f"    live {as_value(live)}"
     yield f"    replayed {as_value(replayed)}"
 
 
-def _plain(value: bytes | Record | NewRecord | None, bodies: Bodies) -> Any:
-    """A store's value as text, an event as its fields; how they lie on the log where they can't be read."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, bytes):
-        return shown(value)
-    known = value if isinstance(value, Record) else Record(value.topic, -1, -1, 0, *value[1:4])
-    try:
-        return bodies.read(known)
-    except (DecodeError, UnknownSchemaError):
-        return (value.value or b"").hex()
+def _record(value: Record | NewRecord) -> Record:
+    """As it would lie on the log."""
+    return value if isinstance(value, Record) else Record(value.topic, -1, -1, 0, *value[1:4])

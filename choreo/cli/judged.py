@@ -7,8 +7,11 @@ from typing import Any
 from choreo.cli.project import Project
 from choreo.cli.saga_answers import MappingFile
 from choreo.cli.saga_past import Pasts
+from choreo.cli.saga_specs import project_parts
 from choreo.cli.saga_view import SagaView
+from choreo.errors import ConfigError
 from choreo.events.event import Event
+from choreo.saga.coordinator import Coordinator
 from choreo.saga.instance import Instance
 from choreo.saga.migration import UNCLEAR, Answers, Verdict, Versions, classify
 from choreo.saga.refold import History
@@ -23,6 +26,22 @@ class Known:
     service: Service
     specs: Mapping[str, Spec]
     events: Mapping[str, type[Event]]
+
+
+def known_here(project: Project, saga: str, digest: str) -> Known:
+    """The coordinator of a saga that follows, or followed, the spec with this digest. Raises ConfigError where the
+    project here, and the samples, have none.
+    """
+    parts = project_parts(project, digest)
+    for service in parts.services if parts else ():
+        coordinators = [one for one in service.handlers if issubclass(one, Coordinator)]
+        if service.name == f"saga.{saga}" and coordinators:
+            return Known(service, coordinators[0].specs, coordinators[0].catalogue)
+    raise ConfigError(
+        f"the project here has no saga {saga}",
+        why="where a saga stands is worked out by its specs and events",
+        hint="run it in the directory of the project, with sagas = ... in choreo.toml",
+    )
 
 
 @dataclass(frozen=True)

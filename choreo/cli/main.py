@@ -90,9 +90,11 @@ class Root(Group):
 
 def answer_to(error: ChoreoError, verbose: bool) -> int:
     """Print it for the person at the console, with `verbose` where it was raised too; answers the exit code."""
+    from choreo.telemetry.privacy import without_inputs  # only where something is wrong: it is not light
+
     if verbose:
-        traceback.print_exception(error)
-    click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo(without_inputs("".join(traceback.format_exception(error))), err=True, nl=False)
+    click.echo(without_inputs(f"{type(error).__name__}: {error}"), err=True)
     return code_of(error)
 
 
@@ -109,6 +111,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
     "run": Lazy("run:run", "Run services and saga coordinators: TARGET..., none = the whole project."),
     "demo": Lazy("demo:demo", "Run a sample: the shop with its order saga, or purchase orders."),
     "emit": Lazy("emit:emit", "Put events on the log: an event class and its fields, or JSON lines from stdin."),
+    "trace": Lazy("trace:trace", "One whole story: what caused what, who handled it, what went wrong."),
     "check": Lazy("check:check", "Read services, specs, schemas and settings together; say what does not fit."),
     "simulate": Lazy("simulate:simulate", "Run a simulation: seed after seed of crashes, delays and duplicates."),
     "doctor": Lazy("doctor:doctor", "Look at this machine, the log and the registry; say what to do."),
@@ -139,6 +142,7 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "cancel": Lazy("mend:cancel_saga", "Undo sagas, also where their spec knows no cancellation."),
             "answer": Lazy("mend:answer_step", "Emit the event that a step, or a question to people, waits for."),
             "migrate": Lazy("migrate:migrate_sagas", "Take sagas under way over to another version of their spec."),
+            "conformance": Lazy("conformance:conformance", "What really happened, against what the spec says."),
             "schema": Lazy("editors:show_spec_schema", "The JSON Schema of a spec, for editors."),
         },
     ),
@@ -161,6 +165,19 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         {
             "list": Lazy("dead_letters:list_dead_letters", "Every dead letter: which event, why, when."),
             "show": Lazy("dead_letters:show_dead_letter", "One dead letter, with its cause and what it held."),
+            "redrive": Lazy("redrive:redrive_letters", "Put dead letters where they came from once more, in order."),
+            "edit": Lazy("edit:edit_letter", "Change the event of a dead letter, then redrive it."),
+            "drop": Lazy("redrive:drop_letters", "Say that dead letters need nobody's attention."),
+        },
+    ),
+    "parked": Group(
+        "parked",
+        "Keys whose later events wait behind one that failed.",
+        {
+            "list": Lazy("parked:list_parked", "Every key that waits: behind which event, until when."),
+            "show": Lazy("parked:show_parked", "What waits for one key, in order."),
+            "release": Lazy("parked:release_keys", "Let keys go on with the event that was given up."),
+            "drop": Lazy("parked:drop_keys", "Let keys go on without the event that was given up."),
         },
     ),
     "replay": Group(
@@ -171,6 +188,20 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "state": Lazy("replay_state:show_state", "What stores held at any point of the past, and what changed it."),
             "fork": Lazy("fork:fork", "Write a story that really happened as a test."),
             "shadow": Lazy("shadow:shadow", "Run other code over the log and tell what it does otherwise."),
+            "emit": Lazy("emit_again:emit_again", "Selected records once more, to their topic or to another."),
+            "rebuild": Lazy("rebuild:rebuild", "Make a service's stores anew from the log, in place of its own."),
+        },
+    ),
+    "archives": Group(
+        "archives",
+        "Topics in files, kept after retention has deleted them.",
+        {
+            "write": Lazy(
+                "archives:write_archive", "Write what is new on the log: TOPIC..., none = all that a replay needs."
+            ),
+            "list": Lazy("archives:list_archive", "Every topic of an archive: how far it goes, and what it lacks."),
+            "show": Lazy("archives:show_archive", "The files of one topic; --check reads every byte of them."),
+            "restore": Lazy("archives:restore_archive", "Put topics of an archive on a log that does not have them."),
         },
     ),
     "schemas": Group(

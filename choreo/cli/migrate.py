@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from choreo.cli.judged import Judged, Known, judged_by
+from choreo.cli.judged import Judged, Known, judged_by, known_here
 from choreo.cli.mend import confirm, send_orders
 from choreo.cli.migrated import Given, Taken, see_through
 from choreo.cli.options import command
@@ -17,9 +17,7 @@ from choreo.cli.project import Project
 from choreo.cli.saga_answers import MappingFile, read_mapping
 from choreo.cli.saga_filters import OPEN, Filters, filtered, micros_of, select
 from choreo.cli.saga_rows import lifecycle_topic
-from choreo.cli.saga_specs import project_parts
 from choreo.errors import ConfigError
-from choreo.saga.coordinator import Coordinator
 from choreo.saga.migration import Question
 from choreo.saga.rules import Spec
 from choreo.saga.shelf import shelf
@@ -118,16 +116,7 @@ def _known(project: Project, saga: str) -> Known:
     last = next((one.digest for one in reversed(shelf(project.log, saga))), "")
     if not last and lifecycle_topic(saga) in project.log.topics():
         raise ConfigError(f"no version of saga {saga} is deployed", at=project.log.url, hint="choreo sagas deploy")
-    parts = project_parts(project, last)
-    for service in parts.services if parts else ():
-        coordinators = [one for one in service.handlers if issubclass(one, Coordinator)]
-        if service.name == f"saga.{saga}" and coordinators:
-            return Known(service, coordinators[0].specs, coordinators[0].catalogue)
-    raise ConfigError(
-        f"the project here has no saga {saga}",
-        why="where a saga stands is worked out by its specs and events",
-        hint="run it in the directory of the project, with sagas = ... in choreo.toml",
-    )
+    return known_here(project, saga, last)
 
 
 def _deployed(project: Project, saga: str, version: int, known: Known) -> Spec:

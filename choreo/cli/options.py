@@ -14,6 +14,7 @@ AnyCommand = TypeVar("AnyCommand", bound=click.Command)
 
 COMMON = (
     click.Option(["--log", "log_url"], metavar="URL", help="memory:, embedded:DIR or kafka://HOST:PORT,..."),
+    click.Option(["--archive", "archive_dir"], metavar="DIR", help="What the log no longer has is read from there."),
     click.Option(
         ["--registry", "registry_url"], metavar="URL", help="The schema registry: memory:, dir:DIR or https://HOST."
     ),
@@ -51,7 +52,11 @@ def command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
 def _project(common: dict[str, Any]) -> "Project":
     from choreo.cli.project import Asked, open_project  # reading settings is for commands, not for --help
 
-    flags = {"log.url": common["log_url"], "registry.url": common["registry_url"]}
+    flags = {
+        "log.url": common["log_url"],
+        "log.archive": common["archive_dir"],
+        "registry.url": common["registry_url"],
+    }
     return open_project(
         Asked(
             {name: value for name, value in flags.items() if value},

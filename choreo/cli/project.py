@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from choreo.events.registry import Registry
     from choreo.log.interface import Log
 
-SPELLING = {"log.url": "--log", "registry.url": "--registry"}
+SPELLING = {"log.url": "--log", "log.archive": "--archive", "registry.url": "--registry"}
 
 
 class Project:
@@ -39,6 +39,19 @@ class Project:
         from choreo.log.open import open_log
 
         return self._open.enter_context(open_log(self.config.log.url, config=self.config.kafka))
+
+    @cached_property
+    def past(self) -> "Log":
+        """The log with its archive before it, to read only; without an archive in the settings, the log itself.
+
+        Raises ArchiveError besides.
+        """
+        if not self.config.log.archive:
+            return self.log
+        from choreo.replay.archive import Archive
+        from choreo.replay.archived_log import ArchivedLog
+
+        return ArchivedLog(self.log, Archive(Path(self.config.log.archive)))
 
     @cached_property
     def registry(self) -> "Registry":

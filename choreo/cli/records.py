@@ -1,15 +1,19 @@
-"""Reads topics to their ends; ids as people write them."""
+"""Reads topics to their ends, and shows records whose classes are not loaded: the registry knows their schemas."""
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 from uuid import UUID
 
 from choreo.cli.progress import Told, untold
 from choreo.errors import ConfigError
-from choreo.events.bodies import Bodies as Bodies
+from choreo.events.bodies import FRAME as FRAME
+from choreo.events.bodies import MAGIC as MAGIC
+from choreo.events.bodies import Bodies as PlainBodies
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
+from choreo.telemetry.privacy import masked_as
 
 
 def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterator[Record]:
@@ -23,6 +27,14 @@ def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterato
         yield from records
         left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
         told(total - sum(left.values()), total)
+
+
+class Bodies(PlainBodies):
+    """Bodies of records as plain values, by the schema that they were written with; masked where they are shown."""
+
+    def shown(self, record: Record) -> dict[str, Any]:
+        """The same, what the schema marks as personal masked."""
+        return dict(masked_as(self.schema(record), self.read(record)))
 
 
 def uuid_text(value: bytes | None) -> str | None:

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from typing import Any, Self
 
 import click
 
 from choreo.cli.assembly import assemble
-from choreo.cli.findings import finding_lines, finding_row
+from choreo.cli.findings import Values, finding_lines, finding_row
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.progress import Progress, Told, untold
 from choreo.cli.project import Project
-from choreo.cli.records import Bodies
 from choreo.cli.sandbox import sandbox_of
 from choreo.cli.stores import LiveStores
 from choreo.replay.findings import Verdict
@@ -32,25 +30,26 @@ def verify(project: Project, targets: Sequence[str]) -> int:
 
     The services must stand still. Exit code 1 where anything differs; the first difference is shown with its cause.
     """
-    known = project.log.topics()
+    known = project.past.topics()
     verdicts: list[Verdict] = []
-    for service in assemble(project, targets, project.log).services:
+    found: list[Values] = []
+    for service in assemble(project, targets, project.past).services:
         if f"{service.scope}.journal" not in known:
-            note(f"{service.name} has never run on {project.log.url}")
+            note(f"{service.name} has never run on {project.past.url}")
             continue
         with (
             closing(LiveStores(project.config.state_dir(), service, project.log, project.progress)) as live,
             _Redone(project.progress, service.name) as redone,
         ):
-            sandbox = sandbox_of(project, service, project.log)
+            sandbox = sandbox_of(project, service, project.past)
             verdicts.append(Verification(sandbox, live).run(redone, redone.emissions))
+            found.append(Values(service, project.registry))
             if live.restored:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
-    bodies = Bodies(project.registry)
-    rows = [_row(verdict, bodies) for verdict in verdicts]
+    rows = [_row(verdict, values) for verdict, values in zip(verdicts, found, strict=True)]
     project.output.listing(rows, COLUMNS, empty="nothing has run on this log")
-    for verdict in verdicts:
-        for line in _lines(verdict, bodies):
+    for verdict, values in zip(verdicts, found, strict=True):
+        for line in _lines(verdict, values):
             note(f"{verdict.service}: {line}")
     return 0 if all(verdict.clean for verdict in verdicts) else FOUND
 
@@ -87,7 +86,7 @@ class _Redone:
         self._shown.close()
 
 
-def _row(verdict: Verdict, bodies: Bodies) -> dict[str, Any]:
+def _row(verdict: Verdict, values: Values) -> dict[str, Any]:
     return {
         "service": verdict.service,
         "verdict": "clean" if verdict.clean else "DIFFERS",
@@ -100,24 +99,27 @@ def _row(verdict: Verdict, bodies: Bodies) -> dict[str, Any]:
         "builds": sorted(verdict.builds),
         "differences": len(verdict.differences) + verdict.unlike + verdict.rewritten + len(verdict.divergences),
         "older_builds": verdict.older,
-        "first": [finding_row(finding, bodies) for finding in verdict.findings],
-        "found": [asdict(difference) for difference in verdict.differences[:SHOWN_DIFFERENCES]],
+        "erased": verdict.erased,
+        "first": [finding_row(finding, values) for finding in verdict.findings],
+        "found": [values.difference(difference) for difference in verdict.differences[:SHOWN_DIFFERENCES]],
         "divergences": verdict.divergences,
     }
 
 
-def _lines(verdict: Verdict, bodies: Bodies) -> list[str]:
+def _lines(verdict: Verdict, values: Values) -> list[str]:
     """What is not clean, the first difference of each kind with its cause."""
     lines = list(verdict.divergences)
     for finding in verdict.findings:
-        lines += finding_lines(finding, bodies)
-    lines += map(str, verdict.differences[:SHOWN_DIFFERENCES])
+        lines += finding_lines(finding, values)
+    lines += map(values.line, verdict.differences[:SHOWN_DIFFERENCES])
     counts = [
         (len(verdict.differences), "entries differ"),
         (verdict.rewritten, "changes to entries differ"),
         (verdict.unlike, "events differ"),
     ]
     lines += [", ".join(f"{count:,} {what}" for count, what in counts if count)] if any(n for n, _ in counts) else []
+    if verdict.erased:
+        lines.append(f"{verdict.erased:,} entries differ only in what was erased since")
     if verdict.older:
         lines.append(f"{verdict.older:,} differences where other code ran: not held against the code at hand")
     return lines

@@ -1,7 +1,7 @@
 """`choreo replay state`: what the stores of a service held at any point of its past, and what changed them."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -58,15 +58,15 @@ def show_state(project: Project, service_name: str, targets: Sequence[str], **as
 
     Read from the log and the nearest snapshot; nothing live is touched. TARGET says where the service's code is.
     """
-    services = assemble(project, targets, project.log).services
-    sandbox = sandbox_of(project, service_in(services, service_name, project.log), project.log)
-    _check(sandbox, asked["store"], project.log.url)
+    services = assemble(project, targets, project.past).services
+    sandbox = sandbox_of(project, service_in(services, service_name, project.past), project.past)
+    _check(sandbox, asked["store"], project.past.url)
     wanted = Wanted(asked["store"], asked["key"])
     texts = [asked["at"]] if asked["at"] else list(asked["diff"] or ())
     if asked["at"] and asked["diff"]:
         raise ConfigError("--at and --diff exclude each other", hint="--diff POINT POINT by itself")
     points = [point_of(project, sandbox, text) for text in texts] or [NOW]
-    tasks = partitions_of(project.log, sandbox, points)
+    tasks = partitions_of(project.past, sandbox, points)
     if wanted.key is not None:
         home = partition_of(wanted.key.encode(), sandbox.partitions)
         tasks = [number for number in tasks if number == home] or tasks
@@ -107,7 +107,11 @@ def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Po
             for key, data in entries(backend):
                 store, parts = place_of(key)
                 if wanted.takes(store, parts):
-                    row = {"store": store, "key": key_text(parts), "value": values.plain(store, data)}
+                    row = {
+                        "store": store,
+                        "key": key_text(values.parts(store, parts)),
+                        "value": values.plain(store, data),
+                    }
                     rows.append(row | {"task": number})
     rows.sort(key=lambda row: (row["store"], row["key"]))
     project.output.listing(rows, ["store", "key", "value", "task"], empty="no entries then")
@@ -134,20 +138,30 @@ def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Poin
     """Every change to what is wanted, by time, each below what brought it about."""
     telling = Telling(sandbox)
     found = 0
-    every = [((act.now, number, act) for act in Past(sandbox, number).acts(point)) for number in tasks]
-    with project.progress.of(sandbox.service.name, "inputs and timers") as told:
-        for done, (_, number, act) in enumerate(heapq.merge(*every, key=lambda one: one[:2]), 1):
-            told(done)
-            changed = [key for key in act.changes if wanted.takes(*place_of(key))]
-            rows = [telling.change(number, act, key, *act.changes[key]) for key in changed]
-            for count, row in enumerate(rows):
-                lines = [telling.head(act)] if not count else []
-                lines += [f"    {row['store']} {row['key']}: {as_value(row['before'])} -> {as_value(row['after'])}"]
-                lines += telling.emission_lines(act) if count == len(rows) - 1 else []
-                project.output.thing(row, lines)
-            found += len(rows)
+    for number, act in acts_by_time(project, sandbox, tasks, point):
+        changed = [key for key in act.changes if wanted.takes(*place_of(key))]
+        rows = [telling.change(number, act, key, *act.changes[key]) for key in changed]
+        for count, row in enumerate(rows):
+            lines = [telling.head(act)] if not count else []
+            lines += [f"    {row['store']} {row['key']}: {as_value(row['before'])} -> {as_value(row['after'])}"]
+            lines += telling.emission_lines(act) if count == len(rows) - 1 else []
+            project.output.thing(row, lines)
+        found += len(rows)
     if not found:
         note("nothing changed until then")
+
+
+def acts_by_time(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point) -> Iterator[tuple[int, Act]]:
+    """Everything that these tasks did up to a point, each with the number of its task."""
+    pasts = {number: Past(sandbox, number) for number in tasks}
+    total = sum(past.checkpoints(point) for past in pasts.values())
+    every = [((act.now, number, act) for act in past.acts(point)) for number, past in pasts.items()]
+    reached: dict[int, int] = {}
+    with project.progress.of(sandbox.service.name, "checkpoints") as told:
+        for _, number, act in heapq.merge(*every, key=lambda one: one[:2]):
+            reached[number] = act.checkpoint
+            told(min(sum(reached.values()), total), total)
+            yield number, act
 
 
 class Telling:
@@ -174,7 +188,7 @@ class Telling:
             "task": task,
             "handlers": self._naming.blamed(act, store),
             "store": store,
-            "key": key_text(parts),
+            "key": key_text(self._values.parts(store, parts)),
             "before": self._values.plain(store, before),
             "after": self._values.plain(store, after),
             "emitted": self.emitted(act),

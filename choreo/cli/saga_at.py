@@ -6,7 +6,8 @@ from typing import Any
 from choreo.cli.output import as_value, note
 from choreo.cli.points import point_of
 from choreo.cli.project import Project
-from choreo.cli.replay_state import NOW, Telling, service_in
+from choreo.cli.replay_state import NOW, Telling, acts_by_time, service_in
+from choreo.cli.saga_privacy import shown_instance
 from choreo.cli.saga_rows import short_names
 from choreo.cli.saga_specs import KnownSpecs, project_parts
 from choreo.cli.saga_steps import data_of, diagram
@@ -34,8 +35,8 @@ class SagaPast:
                 why="no project here has its spec",
                 hint="run it in the directory of the project",
             )
-        service = service_in(parts.services, f"saga.{self._saga}", project.log)
-        self._sandbox = sandbox_of(project, service, project.log)
+        service = service_in(parts.services, f"saga.{self._saga}", project.past)
+        self._sandbox = sandbox_of(project, service, project.past)
         keys, self._values = Coordinator.instances.codecs()
         self._entry = keys.encode(self._key)
         self._known = KnownSpecs(project)
@@ -52,7 +53,8 @@ class SagaPast:
             note(f"{self._saga} {self._key} had not started then")
             return
         row = self._row(instance)
-        spec, data = self._known.of(instance.digest), data_of(instance)
+        spec = self._known.of(instance.digest)
+        data = data_of(shown_instance(instance, spec, self._known.schemas(spec)))
         lines = [str(row["explanation"]), *diagram(row, spec)]
         lines += [f"  waits for {', '.join(short_names(row['waits_for']))}"] if row["waits_for"] else []
         lines += [f"  {name} = {as_value(value)}" for name, value in data.items()]
@@ -62,11 +64,9 @@ class SagaPast:
         """All that happened to it up to this point, turn by turn: upon what, and where it stood then."""
         point = point_of(self._project, self._sandbox, text) if text else NOW
         telling = Telling(self._sandbox)
-        with self._project.progress.of(f"{self._saga} {self._key}", "inputs and timers") as told:
-            for done, act in enumerate(Past(self._sandbox, self._task(point)).acts(point), 1):
-                told(done)
-                if self._entry in act.changes:
-                    self._project.output.thing(*self._turn(act, telling))
+        for _, act in acts_by_time(self._project, self._sandbox, [self._task(point)], point):
+            if self._entry in act.changes:
+                self._project.output.thing(*self._turn(act, telling))
 
     def _turn(self, act: Act, telling: Telling) -> tuple[dict[str, Any], list[str]]:
         change = act.changes[self._entry]

@@ -33,7 +33,7 @@ def instances(project: Project, sagas: Iterable[str]) -> list[dict[str, Any]]:
     """How every instance stands, by saga and key."""
     told: dict[tuple[str, bytes | None], list[Record]] = {}
     with project.progress.of("sagas", "records") as reached:
-        for record in read_to_end(project.log, lifecycle_topics(project, sagas), reached):
+        for record in read_to_end(project.past, lifecycle_topics(project, sagas), reached):
             told.setdefault((record.topic, record.key), []).append(record)
     reading = _Reading(project)
     rows = [row for records in told.values() if (row := next(reading.rows(reversed(records)), None)) is not None]
@@ -65,7 +65,7 @@ def _of_key(project: Project, topics: Iterable[str], key: str) -> dict[Name, lis
     for topic in topics:
         with SagaView(project, saga_of(topic)) as seen:
             instance = seen.instance(key)
-        if instance is not None and (told := _told_since(project.log, topic, instance)):
+        if instance is not None and (told := _told_since(project.past, topic, instance)):
             found[Name(instance.saga, key)] = told
     return found
 
@@ -86,7 +86,7 @@ def _beginning_with(project: Project, topics: Iterable[str], start: str) -> dict
     """What is told of every instance; the records of those only whose key begins like this."""
     found: dict[Name, list[Record]] = {}
     with project.progress.of("sagas", "records") as reached:
-        for record in read_to_end(project.log, topics, reached):
+        for record in read_to_end(project.past, topics, reached):
             key = (record.key or b"").decode("utf-8", "backslashreplace")
             told = found.setdefault(Name(saga_of(record.topic), key), [])
             if key.startswith(start):
@@ -109,11 +109,11 @@ def sagas_on(log: Log) -> list[str]:
 
 
 def lifecycle_topics(project: Project, sagas: Iterable[str]) -> list[str]:
-    chosen, every = list(sagas), sagas_on(project.log)
+    chosen, every = list(sagas), sagas_on(project.past)
     for saga in chosen:
         if saga not in every:
             known = ", ".join(every) or "none"
-            raise ConfigError(f"there is no saga {saga} on the log", at=project.log.url, hint=f"known: {known}")
+            raise ConfigError(f"there is no saga {saga} on the log", at=project.past.url, hint=f"known: {known}")
     return [lifecycle_topic(saga) for saga in chosen] or sorted(map(lifecycle_topic, every))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.project import Project
+from choreo.cli.saga_privacy import EventSchemas
 from choreo.cli.targets import SAMPLE_PURCHASING, SAMPLE_SHOP
 from choreo.errors import ChoreoError
 from choreo.events.event import Event
@@ -76,6 +77,10 @@ class KnownSpecs:
                 if issubclass(handler, Coordinator) and spec.digest in handler.specs:
                     return handler.catalogue
         return {}
+
+    def schemas(self, spec: Spec | None) -> EventSchemas:
+        """The schemas of the events that the spec speaks of, and of those that the registry has."""
+        return EventSchemas(self._project.registry, self.catalogue(spec) if spec else {})
 
     def variables(self, spec: Spec) -> Mapping[str, ValueType]:
         """What expressions about its instances may name, with their types."""

@@ -14,6 +14,7 @@ from choreo.cli.project import Project
 from choreo.cli.saga_at import SagaPast
 from choreo.cli.saga_filters import Filters, counted, filtered, select
 from choreo.cli.saga_nested import Family, line_above
+from choreo.cli.saga_privacy import shown_instance
 from choreo.cli.saga_rows import moment_text, one_instance, short_names, span_text
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_steps import data_of, diagram, remaining
@@ -77,7 +78,7 @@ def show_saga(project: Project, instance_id: str, saga: str | None, point: str |
         f"  {one['step']} is saga {one['saga']} {one['key']}, {one['explanation'] or 'not started'}" for one in below
     ]
     lines += [f"  waits for {as_text(short_names(row['waits_for']))}"] if row["waits_for"] else []
-    data = data_of(instance) if instance else {}
+    data = data_of(shown_instance(instance, spec, known.schemas(spec))) if instance else {}
     lines += [f"  {name} = {as_value(value)}" for name, value in data.items()]
     lines += [f"  {moment_text(past['at'])}  {change}" for past in history for change in past["change"]]
     orders = open_orders(project, row["saga"], row["key"])

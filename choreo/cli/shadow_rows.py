@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from choreo.cli.output import as_value
-from choreo.cli.records import uuid_text
+from choreo.cli.records import Bodies, uuid_text
 from choreo.cli.store_values import StoreValues
 from choreo.clock import iso, to_datetime
 from choreo.errors import ChoreoError
-from choreo.events.bodies import Bodies
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.record import Record
@@ -54,7 +53,7 @@ class Shown:
         except (ChoreoError, ValueError):
             pass
         try:
-            return self._bodies.read(record)
+            return self._bodies.shown(record)
         except ChoreoError:
             return f"{len(side.value or b''):,} bytes that can't be read here"
 

@@ -33,6 +33,14 @@ def places_of(state_dir: Path, service: str) -> list[Path]:
     return [place_of(state_dir, service), *sorted(state_dir.glob(f"{service}@*")), state_dir]
 
 
+def owned_places(state_dir: Path, service: str) -> list[Path]:
+    """Those of them that are there; the shared one only where it holds something of this service."""
+    *places, shared = places_of(state_dir, service)
+    if any(shared.glob(f"{service}-[0-9]*")):
+        places.append(shared)  # a program that embeds Choreo keeps all its services in one place
+    return [place for place in places if place.is_dir()]
+
+
 class ProjectBackends(Backends):
     """The stores of many services, for a process that runs all; each lies where `choreo run SERVICE` finds it."""
 
@@ -67,10 +75,7 @@ class LiveStores:
         """Raises StateInUseError while a worker runs."""
         self._service, self._log, self._progress = service, log, progress
         self._open = ExitStack()
-        *places, shared = places_of(state_dir, service.name)
-        if any(shared.glob(f"{service.name}-[0-9]*")):
-            places.append(shared)  # a program that embeds Choreo keeps all its services in one place
-        self._places = [place for place in places if place.is_dir()]
+        self._places = owned_places(state_dir, service.name)
         for place in self._places:
             self._open.callback(DirectoryLock(place, LOCK_WAIT_S).close)
         self.restored: list[int] = []

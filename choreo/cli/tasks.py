@@ -11,6 +11,7 @@ import click
 from choreo.cli.options import command
 from choreo.cli.output import as_text, note
 from choreo.cli.project import Project
+from choreo.cli.saga_privacy import EventSchemas, shown_fields, shown_instance
 from choreo.cli.saga_rows import lifecycle_topics, moment_text, one_instance, saga_of, short_names
 from choreo.cli.saga_specs import KnownSpecs
 from choreo.cli.saga_view import SagaView
@@ -21,7 +22,7 @@ from choreo.saga.draft import Draft
 from choreo.saga.form import Entry, fault_of, form_of, schema_of
 from choreo.saga.instance import IN_FLIGHT, Instance
 from choreo.saga.items import with_items
-from choreo.saga.people import Question, filled, questions_of
+from choreo.saga.people import Question, filled, question_text, questions_of
 from choreo.saga.rules import Spec, Step
 
 COLUMNS = ["saga", "key", "step", "role", "question", "since", "due", "decisions"]
@@ -79,14 +80,16 @@ def show_form(project: Project, step: str, instance_id: str, saga: str | None) -
             f"the spec of saga {row['saga']} {row['key']} can't be read here",
             hint="run it in the directory of the project, with sagas = ... in choreo.toml",
         )
-    question = next((one for one in questions_of(asking.spec, asking.instance) if one.step == step), None)
+    schemas = EventSchemas(project.registry, asking.catalogue)
+    questions = _shown(asking.spec, asking.instance, schemas)
+    question = next((one for one in questions if one.step == step), None)
     if question is None:
         raise _not_asked(asking, step)
     lines = [f"{question.saga} {question.key}, step {step}: {question.role}", f"  {question.text}"]
     lines.append(f"  since {moment_text(to_datetime(question.since))}, {_until(question)}")
     decisions: list[dict[str, Any]] = []
     for event in question.decisions:
-        own = asking.filled(step, event)
+        own = shown_fields(schemas, [event], asking.filled(step, event))
         lines += _form_lines(asking.catalogue[event], own)
         decisions.append({"event": event, "filled": own, "schema": schema_of(asking.catalogue[event], own)})
     lines.append(f'choreo sagas answer {step} EVENT {question.key} --role {question.role} --why "..." FIELD=VALUE ...')
@@ -144,11 +147,19 @@ def _questions(project: Project, sagas: Sequence[str]) -> Iterator[Question]:
             for instance in seen.instances():
                 spec = None if instance.ended else known.of(instance.digest)
                 if spec is not None:
-                    yield from questions_of(spec, instance)
+                    yield from _shown(spec, instance, known.schemas(spec))
                 elif not instance.ended:
                     left_out += 1
     if left_out:
         note(f"left out {left_out} sagas whose specs can't be read here: run it in the directory of the project")
+
+
+def _shown(spec: Spec, instance: Instance, schemas: EventSchemas) -> Iterator[Question]:
+    """What people are asked, without what is personal."""
+    shown = shown_instance(instance, spec, schemas)
+    steps = with_items(spec, shown.steps).by_name
+    for one in questions_of(spec, instance):
+        yield one._replace(text=question_text(Draft(spec, shown, one.since), steps[one.step]))
 
 
 def _asking(project: Project, saga: str, key: str) -> Asking | None:

@@ -19,6 +19,7 @@ INTERNAL = {
     "lifecycle": "lifecycle",
     "commands": "commands",
     "specs": "saga specs",
+    "operations": "operations",
 }
 FOUND = 1
 

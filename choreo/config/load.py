@@ -14,6 +14,7 @@ from choreo.errors import ConfigError
 TRUE, FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 WITH_PATH = {
     "log.url",
+    "log.archive",
     "registry.url",
     "registry.ca",
     "registry.client_certificate",

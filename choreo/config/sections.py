@@ -38,9 +38,12 @@ class ProjectSection:
 
 @dataclass(frozen=True)
 class LogSection:
-    """Which log: memory:, embedded:DIR or kafka://HOST:PORT,..."""
+    """Which log: memory:, embedded:DIR or kafka://HOST:PORT,... `archive`: the directory of what retention has taken
+    from it, which is read with it.
+    """
 
     url: str = "embedded:.choreo/log"
+    archive: str = ""
 
 
 @dataclass(frozen=True)

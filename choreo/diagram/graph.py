@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 BoxKind = Literal["step", "pivot", "undo", "event", "end", "service", "topic", "saga"]
 ArrowKind = Literal["forward", "undo", "cancel"]
+Seen = Literal["", "seen", "never", "undeclared"]
+"""Of a picture of what happened: declared and seen, declared and never seen, seen and not declared."""
 
 
 class Box(NamedTuple):
@@ -13,6 +15,7 @@ class Box(NamedTuple):
     name: str
     lines: tuple[str, ...]
     kind: BoxKind
+    seen: Seen = ""
 
 
 class Arrow(NamedTuple):
@@ -22,6 +25,7 @@ class Arrow(NamedTuple):
     to: str
     lines: tuple[str, ...] = ()
     kind: ArrowKind = "forward"
+    seen: Seen = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,13 @@ SHAPES = {
     "saga": ('[["', '"]]'),
 }
 
+STYLES = {
+    "seen": "stroke:#2e7d32,stroke-width:2px",
+    "never": "stroke:#9aa5b1,stroke-dasharray:4 4",
+    "undeclared": "stroke:#c62828,stroke-width:2px,stroke-dasharray:2 3",
+}
+"""How a picture of what happened tells apart what was declared, and what was seen."""
+
 
 def as_flowchart(graph: Graph) -> str:
     """The flowchart. The same graph always gives the same text."""
@@ -23,6 +30,11 @@ def as_flowchart(graph: Graph) -> str:
         line = "-->" if arrow.kind == "forward" else "-.->"
         label = f'|"{_text(arrow.lines)}"|' if arrow.lines else ""
         drawn.append(f"    {names[arrow.source]} {line}{label} {names[arrow.to]}")
+    for seen, style in STYLES.items():
+        boxes = ",".join(names[box.name] for box in graph.boxes if box.seen == seen)
+        arrows = ",".join(str(number) for number, arrow in enumerate(graph.arrows) if arrow.seen == seen)
+        drawn += [f"    classDef {seen} {style}", f"    class {boxes} {seen}"] if boxes else []
+        drawn += [f"    linkStyle {arrows} {style}"] if arrows else []
     return "\n".join(drawn) + "\n"
 
 

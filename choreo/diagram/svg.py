@@ -16,6 +16,12 @@ text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1f2933;text-anchor:mi
 .arrow path{fill:none;stroke:#52606d;stroke-width:1.2}
 .arrow.undo path,.arrow.cancel path{stroke:#b44d12;stroke-dasharray:5 3}
 .arrow rect{fill:#fff;stroke:none}"""
+SEEN_STYLE = """
+.box.seen rect,.arrow.seen path{stroke:#2e7d32;stroke-width:2}
+.box.never rect,.arrow.never path{stroke:#9aa5b1;stroke-width:1.2;stroke-dasharray:4 4}.never text{fill:#7b8794}
+.box.undeclared rect,.arrow.undeclared path{stroke:#c62828;stroke-width:2;stroke-dasharray:2 3}
+.arrow rect{stroke:none!important}"""
+"""Of a picture of what happened only."""
 ROUND = {"event": 14, "end": 14, "topic": 6, "step": 3, "pivot": 3, "undo": 3, "service": 3, "saga": 3}
 
 
@@ -27,7 +33,7 @@ def as_svg(graph: Graph) -> str:
     drawn = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" role="img">',
-        f"<title>{escape(graph.title)}</title><style>{STYLE}</style>",
+        f"<title>{escape(graph.title)}</title><style>{STYLE}{_more_style(graph)}</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
         'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="#52606d"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
@@ -39,12 +45,22 @@ def as_svg(graph: Graph) -> str:
     return "\n".join([*drawn, "</g>", "</svg>"]) + "\n"
 
 
+def _more_style(graph: Graph) -> str:
+    marked = any(box.seen for box in graph.boxes) or any(arrow.seen for arrow in graph.arrows)
+    return SEEN_STYLE if marked else ""
+
+
+def _classes(kind: str, seen: str) -> str:
+    return f"{kind} {seen}" if seen else kind
+
+
 def _box(box: Box, spot: Spot) -> str:
     rect = (
         f'<rect x="{spot.x - spot.width / 2:.1f}" y="{spot.y - spot.height / 2:.1f}" width="{spot.width:.1f}" '
         f'height="{spot.height:.1f}" rx="{ROUND[box.kind]}"/>'
     )
-    return f'<g class="box {box.kind}" data-name="{escape(box.name)}">{rect}{_text(box.lines, spot)}</g>'
+    classes = _classes(box.kind, box.seen)
+    return f'<g class="box {classes}" data-name="{escape(box.name)}">{rect}{_text(box.lines, spot)}</g>'
 
 
 def _arrow(graph: Graph, layout: Layout, way: Way) -> str:
@@ -66,8 +82,9 @@ def _arrow(graph: Graph, layout: Layout, way: Way) -> str:
             f'width="{spot.width:.1f}" height="{spot.height:.1f}"/>'
         )
         label = back + _text(arrow.lines, spot)
+    classes = _classes(arrow.kind, arrow.seen)
     return (
-        f'<g class="arrow {arrow.kind}" data-from="{escape(arrow.source)}" data-to="{escape(arrow.to)}">'
+        f'<g class="arrow {classes}" data-from="{escape(arrow.source)}" data-to="{escape(arrow.to)}">'
         f'<path d="{path}" marker-end="url(#tip)"/>{label}</g>'
     )
 

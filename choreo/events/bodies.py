@@ -24,15 +24,21 @@ class Bodies:
         if value is None or len(value) < FRAME or value[0] != MAGIC:
             raise DecodeError("the body is not in Confluent's framing", at=record.position)
         schema_id = int.from_bytes(value[1:FRAME], "big")
-        if schema_id not in self._schemas:
-            self._schemas[schema_id] = self._registry.schema(schema_id)
+        schema = self.schema(record)
         try:
             if schema_id not in self._readers:
-                self._readers[schema_id] = Reader(self._schemas[schema_id])
+                self._readers[schema_id] = Reader(schema)
             body: dict[str, Any] = self._readers[schema_id].body(value, FRAME)
         except Exception as error:
             raise DecodeError(f"the body does not fit schema {schema_id}: {error}", at=record.position) from error
         return body
+
+    def schema(self, record: Record) -> Any:
+        """The schema that a record in the frame was written with. Raises UnknownSchemaError."""
+        schema_id = int.from_bytes((record.value or b"")[1:FRAME], "big")
+        if schema_id not in self._schemas:
+            self._schemas[schema_id] = self._registry.schema(schema_id)
+        return self._schemas[schema_id]
 
     def name(self, record: Record) -> str:
         """The full name of a record's event; raises UnknownSchemaError and DecodeError."""

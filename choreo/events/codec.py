@@ -1,6 +1,7 @@
 """Events to records and back: Confluent framing, Avro bodies, ids in headers. The hot path of every worker.
 
 Whatever can't be read is a DecodeError that names the position; whatever can't be written is a PublishError.
+What of an event was erased is taken out of it here, and nowhere else (`Unseal`).
 """
 
 import json
@@ -23,7 +24,9 @@ from choreo.events.body_writer import WriteBody
 from choreo.events.body_writer import writer_of as body_writer_of
 from choreo.events.datums import Convert
 from choreo.events.envelope import HEADER, Envelope, Ids, emitted_at, foreign_ids, unpack
+from choreo.events.erasure import with_erased
 from choreo.events.event import Event, key_reader
+from choreo.events.fields import ERASED
 from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, headers_of, is_foreign, writer_of
 from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
@@ -36,6 +39,12 @@ _FRAME = 5
 """Bytes before the Avro body: magic byte 0, then the schema id."""
 
 
+Unseal = Callable[[Record, type[Event], dict[str, Any]], Mapping[str, Any]]
+"""Answers fields in place of those of a body that was just read, ERASED for one whose subject was erased; empty where
+all is as it was read. By wire names.
+"""
+
+
 class _Reading(NamedTuple):
     """How the bodies of one schema id become events of one class; worked out once."""
 
@@ -44,6 +53,8 @@ class _Reading(NamedTuple):
     read: ReadBody
     validate: Callable[..., Any]
     from_datum: Convert | None
+    unsealed: Callable[..., Any]
+    """In place of `validate` where something was erased."""
 
 
 class _Writing(NamedTuple):
@@ -59,6 +70,7 @@ class _Writing(NamedTuple):
 class Codec:
     """Encodes any event; decodes those of `classes`.
 
+    `unseal`, once it is set, is asked about every body; `erased` counts the fields that it answered as erased.
     `cluster_id` goes into the ids of records that carry none. `topics` says of a topic that holds another's records
     (a re-keyed input, a topic with an environment's prefix) which one its events belong to.
     """
@@ -72,6 +84,8 @@ class Codec:
         topics: Mapping[str, str] | None = None,
     ) -> None:
         self._registry, self._cluster_id, self._topics = registry, cluster_id, dict(topics or {})
+        self.unseal: Unseal | None = None
+        self.erased = 0
         self._by_name: dict[str, type[Event]] = {}
         self._foreign: dict[str, ForeignTopic] = {}
         self._readings: dict[bytes, _Reading | None] = {}
@@ -159,7 +173,7 @@ class Codec:
         reading = self._reading(record)
         if reading is None or reading.cls not in classes:
             return None, None
-        return reading.cls, _event(record, reading)
+        return reading.cls, self._event(record, reading)
 
     def event(self, record: Record) -> Event:
         """The event of a record. Raises DecodeError where its body is cut short, goes on too long or is not valid."""
@@ -168,11 +182,25 @@ class Codec:
         reading = self._reading(record)
         if reading is None:
             raise broken(record, "its type is none that this codec knows")
-        return _event(record, reading)
+        return self._event(record, reading)
 
     def decode(self, record: Record) -> Envelope[Event]:
         """An event with its ids. Raises DecodeError."""
         return Envelope(self.event(record), self.ids(record))
+
+    def _event(self, record: Record, reading: _Reading) -> Event:
+        cls, _, read, validate, from_datum, _ = reading
+        try:
+            datum: Any = read(record.value, _FRAME)  # type: ignore[arg-type]  # its frame has been read
+            body = datum if from_datum is None else from_datum(datum)
+            if self.unseal is not None and (instead := self.unseal(record, cls, body)):
+                body, validate = {**body, **instead}, reading.unsealed
+                self.erased += sum(value is ERASED for value in instead.values())
+            event: Event = validate(body, extra="ignore")
+        except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
+            why = f"it is no {cls.contract.full_name}"
+            raise because(broken(record, why, f"{type(error).__name__}: {error}"), error)
+        return event
 
     def _add(self, cls: type[Event]) -> None:
         contract = cls.contract
@@ -238,9 +266,11 @@ class Codec:
                 )
             from_datum = shape_of(cls).from_datum
             validate: Callable[..., Any] = cls.__pydantic_validator__.validate_python
+            unsealed: Callable[..., Any] = with_erased(cls)
             while (newer := self._lifts.get(cls)) is not None:
-                cls, validate = newer, lifting(cls, newer, validate)
-            return _Reading(cls, cls.contract.topic, read, validate, from_datum)
+                validate, unsealed = lifting(cls, newer, validate), lifting(cls, newer, unsealed)
+                cls = newer
+            return _Reading(cls, cls.contract.topic, read, validate, from_datum, unsealed)
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
@@ -291,16 +321,6 @@ def _way_to_write(cls: type[Event], frame: bytes) -> WriteBody:
     """How the bodies of a class are written, after their frame."""
     shape = shape_of(cls)
     return body_writer_of(shape.avro, shape, frame)
-
-
-def _event(record: Record, reading: _Reading) -> Event:
-    cls, _, read, validate, from_datum = reading
-    try:
-        datum: Any = read(record.value, _FRAME)  # type: ignore[arg-type]  # its frame has been read
-        event: Event = validate(datum if from_datum is None else from_datum(datum), extra="ignore")
-    except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
-        raise because(broken(record, f"it is no {cls.contract.full_name}", f"{type(error).__name__}: {error}"), error)
-    return event
 
 
 def _validated(record: Record, taken: Taken | None) -> Event:

@@ -3,7 +3,8 @@
 Layout, big endian, version 1:
 
     u8   version, 1
-    u8   flags: 1 causation, 2 request, 4 attempt, 8 saga, 16 key id, 32 cancelled; other bits: a later version
+    u8   flags: 1 causation, 2 request, 4 attempt, 8 saga, 16 key id, 32 cancelled, 64 again; the last bit: a later
+         version
     16 B event_id
     i64  at: when it was emitted, microseconds since 1970, UTC
     then, each only where its flag is set, in this order:
@@ -12,6 +13,7 @@ Layout, big endian, version 1:
     u16  attempt (absent: 1)
     text saga name, u32 saga version, text saga step (65535 as its length: no step)
     text key id
+    16 B operation, u8 wish, text service: again, see `Again` (a wish is its place in WISHES, from 0; no service: all)
     last, up to the end: correlation_id, UTF-8
 
 A text is a u16 length in bytes, then UTF-8. Headers in plain text (`choreo-event-id` ...) are in `plain.py`.
@@ -22,7 +24,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha1
 from struct import Struct
 from struct import error as StructError
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from choreo.errors import DecodeError, PublishError, because
@@ -34,8 +36,8 @@ HEADER = "choreo"
 VERSION = 1
 ATTEMPT_MAX = 0xFFFF
 
-_CAUSATION, _REQUEST, _ATTEMPT, _SAGA, _KEY, _CANCELLED = 1, 2, 4, 8, 16, 32
-_ALL = _CAUSATION | _REQUEST | _ATTEMPT | _SAGA | _KEY | _CANCELLED
+_CAUSATION, _REQUEST, _ATTEMPT, _SAGA, _KEY, _CANCELLED, _AGAIN = 1, 2, 4, 8, 16, 32, 64
+_ALL = _CAUSATION | _REQUEST | _ATTEMPT | _SAGA | _KEY | _CANCELLED | _AGAIN
 _HEAD = Struct(">BB16sq")
 _CAUSED = Struct(">BB16sq16s")
 _AT = Struct(">q")
@@ -52,6 +54,28 @@ _UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
 E = TypeVar("E", bound=Event, covariant=True)
 
 
+Wish = Literal["handle", "drop", "replace"]
+WISHES: tuple[Wish, ...] = ("handle", "drop", "replace")
+
+
+class Again(NamedTuple):
+    """The mark of a record that an operator put on the log once more, and that is no news.
+
+    `operation` is the id of the event that tells who did it and why (16 bytes). Of the services only `only` is meant,
+    where it is not empty: the others pass over the record. Where the same event waits for an operator at the head of
+    its key's line, this record takes its place; with the wish `replace` the place of its cause, which it was made from;
+    with `drop` that one leaves the line, and nothing is handled.
+    """
+
+    operation: bytes
+    only: str = ""
+    wish: Wish = "handle"
+
+    def meant_for(self, service: str) -> bool:
+        """Whether a service is to look at the record at all."""
+        return self.only in ("", service)
+
+
 class Ids(NamedTuple):
     """The ids of one event: those of bytes have 16; `at` is in microseconds since 1970; the first attempt is 1."""
 
@@ -64,6 +88,7 @@ class Ids(NamedTuple):
     cancelled: bool = False
     saga: SagaMark | None = None
     key_id: str | None = None
+    again: Again | None = None
 
 
 class Envelope(NamedTuple, Generic[E]):
@@ -75,11 +100,12 @@ class Envelope(NamedTuple, Generic[E]):
 
 def pack(ids: Ids) -> bytes:
     """The packed header. Raises PublishError for an id that the layout can't hold."""
-    event_id, correlation_id, causation_id, request_id, attempt, at, cancelled, saga, key_id = ids
+    event_id, correlation_id, causation_id, request_id, attempt, at, cancelled, saga, key_id, again = ids
     try:
         if len(event_id) != 16:
             raise ValueError(f"event_id has {len(event_id)} bytes, not 16")
-        if request_id is None and attempt == 1 and not cancelled and saga is None and key_id is None:
+        plain = request_id is None and attempt == 1 and not cancelled and saga is None and key_id is None
+        if plain and again is None:
             if causation_id is None:
                 return _HEAD.pack(VERSION, 0, event_id, at) + correlation_id.encode()
             if len(causation_id) == 16:
@@ -99,9 +125,9 @@ def unpack(data: bytes) -> Ids:
                 hint="update this worker, or find out who else writes this header",
             )
         if flags == 0:
-            return of_fields(Ids, (event_id, data[26:].decode(), None, None, 1, at, False, None, None))
+            return of_fields(Ids, (event_id, data[26:].decode(), None, None, 1, at, False, None, None, None))
         if flags == _CAUSATION and len(data) >= 42:
-            return of_fields(Ids, (event_id, data[42:].decode(), data[26:42], None, 1, at, False, None, None))
+            return of_fields(Ids, (event_id, data[42:].decode(), data[26:42], None, 1, at, False, None, None, None))
         return _unpack_rest(data, flags, event_id, at)
     except (StructError, ValueError, TypeError) as error:
         raise because(
@@ -119,6 +145,15 @@ def emitted_at(data: bytes) -> int:
         at: int = _AT.unpack_from(data, _HEAD.size - _AT.size)[0]
         return at
     return unpack(data).at
+
+
+def correlation_in(data: bytes) -> bytes:
+    """The correlation id (UTF-8) of a packed header, without the other ids. Raises DecodeError as `unpack` does."""
+    if len(data) >= _HEAD.size and data[0] == VERSION and not data[1] & (_SAGA | _KEY | _AGAIN) and not data[1] & ~_ALL:
+        flags = data[1]
+        ids = 16 * (flags & _CAUSATION) + 8 * (flags & _REQUEST)
+        return data[_HEAD.size + ids + (2 if flags & _ATTEMPT else 0) :]
+    return unpack(data).correlation_id.encode()
 
 
 def derive_id(parent: bytes, service: str, handler: str, index: int) -> bytes:
@@ -147,9 +182,9 @@ def _uuid8(data: bytes) -> bytes:
 
 def caused_by(parent: Ids, event_id: bytes, at: int) -> Ids:
     """The ids of an event that `parent` caused: in the same story, and emitted after it (`at`: microseconds)."""
-    _, story, _, _, _, before, _, _, _ = parent
+    _, story, _, _, _, before, _, _, _, _ = parent
     at = at if at > before else before + 1
-    return of_fields(Ids, (event_id, story, parent[0], None, 1, at, False, None, None))
+    return of_fields(Ids, (event_id, story, parent[0], None, 1, at, False, None, None, None))
 
 
 def foreign_ids(cluster_id: str, record: Record) -> Ids:
@@ -160,7 +195,7 @@ def foreign_ids(cluster_id: str, record: Record) -> Ids:
     event_id = (int.from_bytes(digest.digest()[:16], "big") & _UUID_FREE | _UUID_5).to_bytes(16, "big")
     text = event_id.hex()
     text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    return of_fields(Ids, (event_id, text, None, None, 1, max(timestamp_ms, 0) * 1000, False, None, None))
+    return of_fields(Ids, (event_id, text, None, None, 1, max(timestamp_ms, 0) * 1000, False, None, None, None))
 
 
 @lru_cache(maxsize=4096)
@@ -188,6 +223,9 @@ def _pack_all(ids: Ids) -> bytes:
         tail += _text(ids.key_id)
     if ids.cancelled:
         flags |= _CANCELLED
+    if ids.again is not None:
+        flags |= _AGAIN
+        tail += _packed_again(ids.again)
     return _HEAD.pack(VERSION, flags, ids.event_id, ids.at) + tail + ids.correlation_id.encode()
 
 
@@ -209,8 +247,25 @@ def _unpack_rest(data: bytes, flags: int, event_id: bytes, at: int) -> Ids:
         saga = SagaMark(name=name or "", version=version, step=step)
     if flags & _KEY:
         key_id, offset = _read_text(data, offset)
+    again = None
+    if flags & _AGAIN:
+        again, offset = _read_again(data, offset)
     correlation_id = data[offset:].decode()
-    return Ids(event_id, correlation_id, wide[0], wide[1], attempt, at, bool(flags & _CANCELLED), saga, key_id)
+    return Ids(event_id, correlation_id, wide[0], wide[1], attempt, at, bool(flags & _CANCELLED), saga, key_id, again)
+
+
+def _packed_again(again: Again) -> bytes:
+    if len(again.operation) != 16:
+        raise ValueError(f"the id of an operation has {len(again.operation)} bytes, not 16")
+    return again.operation + bytes((WISHES.index(again.wish),)) + _text(again.only)
+
+
+def _read_again(data: bytes, offset: int) -> tuple[Again, int]:
+    operation, wish = _take(data, offset, 16), _take(data, offset + 16, 1)[0]
+    if wish >= len(WISHES):
+        raise ValueError(f"its wish is {wish}, which this version does not know")
+    only, offset = _read_text(data, offset + 17)
+    return Again(operation, only or "", WISHES[wish]), offset
 
 
 def _text(text: str) -> bytes:

@@ -19,6 +19,15 @@ class PersonalMark:
     """Personal data: masked on screens, erased with its subject."""
 
 
+class Erased(str):
+    """What is left of a personal field once its subject was erased: a text that says so, whatever the field's type."""
+
+    __slots__ = ()
+
+
+ERASED = Erased("erased")
+
+
 class Formerly:
     """Earlier names of a field (Avro aliases): bodies written under them are still read."""
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import DecodeError, because
 from choreo.events.cloudevents import CloudEvents
-from choreo.events.envelope import FOREIGN, Ids
+from choreo.events.envelope import FOREIGN, HEADER, WISHES, Again, Ids, pack
 from choreo.events.saga_mark import SagaMark
 from choreo.events.wire import Wire
 from choreo.record import Headers
@@ -18,6 +18,8 @@ _FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 """The years 1 to 9999."""
 _MILLIS_DIGITS = 11
 """Shorter digits are a date as ISO 8601 writes it without hyphens, or a time before the spring of 1970."""
+_ID_WORDS = ("event-id", "correlation-id", "causation-id", "request-id", "attempt", "at", "cancelled", "saga", "key-id")
+_ID_HEADERS = {f"choreo-{word}" for word in (*_ID_WORDS, "again")}
 
 
 def plain_headers(ids: Ids) -> Headers:
@@ -32,8 +34,18 @@ def plain_headers(ids: Ids) -> Headers:
         "cancelled": "true" if ids.cancelled else None,
         "saga": ids.saga.model_dump_json() if ids.saga else None,
         "key-id": ids.key_id,
+        "again": _again_text(ids.again) if ids.again else None,
     }
     return tuple((f"choreo-{name}", text.encode()) for name, text in said.items() if text is not None)
+
+
+def headers_again(headers: Headers, ids: Ids) -> Headers:
+    """The headers of a record that is put on the log once more under these ids: packed where they were packed, else in
+    text, also for a record that had none; whatever else it carries stays.
+    """
+    if any(name == HEADER for name, _ in headers):
+        return ((HEADER, pack(ids)), *(pair for pair in headers if pair[0] != HEADER))
+    return (*(pair for pair in headers if pair[0] not in _ID_HEADERS), *plain_headers(ids))
 
 
 def cloud_attributes(cloud: CloudEvents, content_type: str, ids: Ids, key: bytes | None) -> dict[str, str]:
@@ -112,7 +124,23 @@ def _told_ids(told: Mapping[str, str], given: Ids) -> Ids:
         cancelled=told.get("choreo-cancelled") == "true",
         saga=SagaMark.model_validate_json(saga) if saga else None,
         key_id=told.get("choreo-key-id"),
+        again=_told_again(told["choreo-again"]) if "choreo-again" in told else None,
     )
+
+
+def _again_text(again: Again) -> str:
+    """The id of the operation; then, where there is more to say, the wish and the service that is meant."""
+    operation = str(UUID(bytes=again.operation))
+    return operation if again == Again(again.operation) else f"{operation} {again.wish} {again.only}"
+
+
+def _told_again(text: str) -> Again:
+    operation, _, rest = text.partition(" ")
+    wish, _, only = rest.partition(" ")
+    for known in WISHES:
+        if known == (wish or "handle"):
+            return Again(UUID(operation).bytes, only, known)
+    raise ValueError(f"choreo-again: {wish!r} is none of {', '.join(WISHES)}")
 
 
 def _uuid(text: str, source: str) -> UUID:

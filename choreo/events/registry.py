@@ -91,6 +91,10 @@ class Registry(ABC):
         """Register on purpose, whether or not `register` may: the same id each time. Raises SchemaError."""
         return self.register(subject, schema)
 
+    def keep(self, schema_id: int, subject: str, schema: dict[str, Any]) -> bool:
+        """Know a schema by the id that another registry gave it; False where ids are this registry's own."""
+        return False
+
     def subjects(self) -> Sequence[str]:
         """Every subject, in order."""
         return sorted(set(self.ids().values()))
@@ -119,6 +123,9 @@ class MemoryRegistry(Registry):
                 return schema_id
         raise _full(subject)
 
+    def keep(self, schema_id: int, subject: str, schema: dict[str, Any]) -> bool:
+        return _same(self._entries.setdefault(schema_id, (subject, schema)), subject, schema)
+
     def schema(self, schema_id: int) -> dict[str, Any]:
         if schema_id not in self._entries:
             raise _unknown(schema_id, "the registry in memory")
@@ -139,11 +146,20 @@ class DirectoryRegistry(Registry):
         for schema_id in _candidates(subject, schema):
             known = self._entry(schema_id)
             if known is None:
+                kept = self.find(subject, schema)  # by the id of another registry: `keep`
+                if kept is not None:
+                    return kept
                 self._create(schema_id, subject, schema)
                 known = self._entry(schema_id)
             if known is not None and _same(known, subject, schema):
                 return schema_id
         raise _full(subject)
+
+    def keep(self, schema_id: int, subject: str, schema: dict[str, Any]) -> bool:
+        if self._entry(schema_id) is None:
+            self._create(schema_id, subject, schema)
+        known = self._entry(schema_id)
+        return known is not None and _same(known, subject, schema)
 
     def schema(self, schema_id: int) -> dict[str, Any]:
         entry = self._entry(schema_id)

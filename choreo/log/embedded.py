@@ -1,10 +1,11 @@
 """The embedded log: durable, on one machine, kept in a directory. Its layout is in `embedded_store.py`.
 
 One process owns the directory. It serves appends on a local socket (`embedded_socket.py`); other processes append
-there and read through a RocksDB secondary (`embedded_client.py`). Everything is kept for ever: there is no retention.
+there and read through a RocksDB secondary (`embedded_client.py`). Everything is kept for ever: there is no retention;
+a partition that was restored may begin later than at 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from choreo.clock import Clock
@@ -14,7 +15,7 @@ from choreo.log.embedded_store import LogStore, committed_entry, end_key, end_va
 from choreo.log.feed import Partition
 from choreo.log.interface import Topic, TopicSpec
 from choreo.log.local import GroupOffsets, LocalLog, Routed
-from choreo.record import Record
+from choreo.record import NewRecord, Record
 
 
 class StoredPartition(Partition):
@@ -26,7 +27,9 @@ class StoredPartition(Partition):
         super().__init__(topic, number)
         self.topic_number = topic_number
         self._store = store
+        self.start = store.start(topic_number, number)
         self.end, _ = store.end(topic_number, number)
+        self.end = max(self.start, self.end)
 
     def read(self, offset: int, limit: int) -> tuple[list[Record], int]:
         if offset >= self.end:
@@ -37,15 +40,16 @@ class StoredPartition(Partition):
 
     def offset_at(self, timestamp_ms: int) -> int:
         # Timestamps never fall within a log (`EmbeddedLog` sees to it), so the place can be found by halving.
-        first, last = 0, self.end
+        first, last = self.start, self.end
         while first < last:
             middle = (first + last) // 2
-            found = self._store.timestamp_from(self.topic_number, self.number, middle)
-            if found is None or found >= timestamp_ms:
+            found = self._store.first_from(self.topic_number, self.number, middle)
+            if found is None or found[1] >= timestamp_ms:
                 last = middle
             else:
-                first = middle + 1
-        return first
+                first = found[0] + 1
+        found = self._store.first_from(self.topic_number, self.number, first)
+        return self.end if found is None else found[0]  # a restored partition has gaps
 
 
 class EmbeddedLog(LocalLog):
@@ -70,6 +74,10 @@ class EmbeddedLog(LocalLog):
     def cluster_id(self) -> str:
         return self._cluster
 
+    def config(self, topic: str) -> Mapping[str, str]:
+        with self.changed:
+            return dict(self._store.topics()[self._topic(topic).name].config)
+
     def close(self) -> None:
         with self.changed:
             if self._closed:
@@ -86,6 +94,41 @@ class EmbeddedLog(LocalLog):
         stored = self._store.make_topic(spec, self._numbers)
         partitions = [StoredPartition(self._store, spec.name, stored.number, n) for n in range(spec.partitions)]
         return stored.topic, partitions
+
+    def _make_again(
+        self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]
+    ) -> tuple[Topic, Sequence[Partition]]:
+        self._load()
+        self._numbers += 1
+        stored = self._store.make_again(topic, config, self._numbers, starts)
+        partitions = [StoredPartition(self._store, topic.name, stored.number, n) for n in range(topic.partitions)]
+        return stored.topic, partitions
+
+    def _keep_where(self, records: Sequence[tuple[Partition, Record]], ends: Mapping[Partition, int]) -> None:
+        entries: dict[bytes, bytes] = {}
+        stamp = max([self._last_ms, *(record.timestamp_ms for _, record in records)])
+        for partition, (_, number, offset, timestamp_ms, key, value, headers) in records:
+            assert isinstance(partition, StoredPartition)
+            # Kafka tells a header without a value from one of no bytes, this layout does not.
+            marks = [(name, mark or b"") for name, mark in headers]
+            entries[record_key(partition.topic_number, number, offset)] = pack(
+                NewRecord(partition.topic, key, value, marks), timestamp_ms
+            )
+        for partition, end in ends.items():
+            assert isinstance(partition, StoredPartition)
+            entries[end_key(partition.topic_number, partition.number)] = end_value(end, stamp)
+        try:
+            self._store.write(entries)
+        except ChoreoError:
+            self._stale = True
+            raise
+        self._last_ms = stamp
+        for partition, end in ends.items():
+            partition.end = end
+
+    def _become(self, cluster_id: str) -> None:
+        self._store.become(cluster_id)
+        self._cluster = cluster_id
 
     def _keep(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
         self._load()

@@ -1,4 +1,4 @@
-"""An embedded log that another process owns: reads here, appends there; no groups and no transactions."""
+"""An embedded log that another process owns: reads here, appends and commits records there; no groups."""
 
 import shutil
 import tempfile
@@ -11,8 +11,9 @@ from choreo.errors import StateInUseError
 from choreo.log.embedded import StoredPartition
 from choreo.log.embedded_socket import ask, fields_of
 from choreo.log.embedded_store import LogStore, StoredTopic
+from choreo.log.embedded_writer import ClientWriter
 from choreo.log.feed import Feed
-from choreo.log.interface import Listener, Log, Member, Membership, Reader, Topic, TopicSpec, Writer
+from choreo.log.interface import Listener, Log, Member, Membership, Reader, Restorer, Topic, TopicSpec, Writer
 from choreo.log.local import unknown_topic
 from choreo.record import NewRecord, Position, Record, TopicPartition
 
@@ -41,6 +42,15 @@ class EmbeddedClient(Log):
     def topics(self) -> Mapping[str, Topic]:
         return {name: stored.topic for name, stored in self._topics().items()}
 
+    def config(self, topic: str) -> Mapping[str, str]:
+        stored = self._topics().get(topic)
+        if stored is None:
+            raise unknown_topic(topic)
+        return dict(stored.config)
+
+    def restorer(self, cluster_id: str) -> Restorer:
+        raise self._refusal("restore")
+
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
         ask(self._directory, "create_topics", topics=[[s.name, s.partitions, dict(s.config)] for s in specs])
 
@@ -51,7 +61,7 @@ class EmbeddedClient(Log):
         return [Position(*position) for position in answer["positions"]]
 
     def writer(self, transactional_id: str) -> Writer:
-        raise self._refusal(f"transactions of {transactional_id}")
+        return ClientWriter(self._directory, transactional_id)
 
     def join(self, membership: Membership, listener: Listener) -> Member:
         raise self._refusal(f"members of {membership.group}")
@@ -60,7 +70,7 @@ class EmbeddedClient(Log):
         return FollowingReader(self, {self.partition(name): offset for name, offset in start.items()})
 
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return {self.partition(name).name: 0 for name in partitions}
+        return {name: self.partition(name).start for name in partitions}
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         with self.changed:
@@ -112,7 +122,7 @@ class EmbeddedClient(Log):
     def _refusal(self, what: str) -> StateInUseError:
         return StateInUseError(
             f"another process owns {self._directory}: no {what} here",
-            why="the embedded log has one process that runs services; others read and append",
+            why="the embedded log has one process that runs services; others read, append and commit records",
             hint="stop that process first; for several processes use kafka://",
         )
 

@@ -3,7 +3,10 @@
 One JSON object a line each way, bytes as base64; the owner's address stands in `serve.json`.
 `{"v": 1, "token": ..., "do": "append", "records": [[topic, key, value, [[name, value]], partition]]}` is answered by
 `{"positions": [[topic, partition, offset]]}`, `{"do": "create_topics", "topics": [[name, partitions, config]]}` by `{}`
-and a failure by `{"error": {...}}`.
+and a failure by `{"error": {...}}`. `{"do": "writer", "id": ...}` is answered by `{"number": n}`. Under that number
+`{"do": "commit", "id": ..., "number": n, "records": [[...], ...]}` commits records of several appends in one
+transaction: `{"offsets": [...]}` has the last offset of each append. `{"do": "check", "id": ..., "number": n}` fails
+where that writer is fenced.
 """
 
 import json
@@ -15,12 +18,13 @@ import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Protocol
 
 from choreo import errors
-from choreo.log.interface import TopicSpec
+from choreo.log.interface import TopicSpec, Writer
 from choreo.record import NewRecord, Position
 
 ADDRESS = "serve.json"
@@ -37,9 +41,13 @@ class Appendable(Protocol):
 
     def create_topics(self, specs: Iterable[TopicSpec]) -> None: ...
 
+    def writer(self, transactional_id: str) -> Writer: ...
+
 
 class AppendServer:
-    """Serves appends for other processes of this user, on a thread of its own, until it is closed."""
+    """Serves appends and transactions of records for other processes of this user, on a thread of its own, until it is
+    closed.
+    """
 
     def __init__(self, log: Appendable, directory: Path) -> None:
         self._log = log
@@ -48,6 +56,9 @@ class AppendServer:
         self._closing = threading.Event()
         self._folder: Path | None = None
         self._connections: set[socket.socket] = set()
+        self._writers: dict[str, tuple[int, Writer]] = {}
+        """The last writer of another process by its transactional id, and the number under which it is known."""
+        self._numbers = count(1)
         self._socket = self._listen()
         self._thread = threading.Thread(target=self._accept, name="choreo-log-server", daemon=True)
         self._thread.start()
@@ -120,6 +131,12 @@ class AppendServer:
             if asked["do"] == "create_topics":
                 self._log.create_topics([TopicSpec(*topic) for topic in asked["topics"]])
                 return {}
+            if asked["do"] == "writer":
+                number = next(self._numbers)
+                self._writers[asked["id"]] = number, self._log.writer(asked["id"])
+                return {"number": number}
+            if asked["do"] in ("check", "commit"):
+                return self._committed(asked["id"], asked["number"], asked.get("records", []))
             return {"positions": self._log.append([_record(fields) for fields in asked["records"]])}
         except errors.ChoreoError as error:
             where = None if error.at is None else str(error.at)
@@ -127,6 +144,23 @@ class AppendServer:
             return {"error": {"type": type(error).__name__, **fields}}
         except (ValueError, KeyError, TypeError) as error:
             return {"error": {"type": "LogError", "message": f"the request can't be read: {error}"}}
+
+    def _committed(self, transactional_id: str, number: int, batches: Sequence[list[Any]]) -> dict[str, Any]:
+        """Commit these records as one transaction of another process; without any, only see that it may."""
+        known, writer = self._writers.get(transactional_id, (0, None))
+        if writer is None or known != number:
+            raise errors.FencedError(
+                f"another writer took over the transactional id {transactional_id}",
+                why="it is a later one, or the process that owns the log has started anew",
+                hint="give the command again",
+            )
+        transaction = writer.begin()
+        try:
+            receipts = [transaction.append([_record(fields) for fields in batch]) for batch in batches]
+            transaction.commit()
+        finally:
+            transaction.abort()
+        return {"offsets": [receipt.offset for receipt in receipts]}
 
 
 def ask(directory: Path, do: str, **asked: Any) -> dict[str, Any]:

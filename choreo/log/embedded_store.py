@@ -8,6 +8,7 @@ Big-endian; every value begins with a version byte (1). Topics have numbers, so 
 | `c` | cluster id |
 | `t` topic name | `>II16s` number, partitions, topic id; then the config as JSON |
 | `e` `>II` topic number, partition | `>Qq` end offset, timestamp of the last record (ms) |
+| `s` `>II` topic number, partition | `>q` the first offset, where it is not 0: of a log that was restored |
 | `r` `>IIQ` topic number, partition, offset | `>qiiH` timestamp (ms), key size, value size (-1: none), number of headers; key; value; then for each header `>HI` name size, value size; name; value |
 | `g` group 0 topic 0 `>I` partition | `>q` the offset that the group committed |
 """  # noqa: E501 - a table row has no place to break
@@ -102,10 +103,26 @@ class LogStore:
 
     def make_topic(self, spec: TopicSpec, number: int) -> StoredTopic:
         """Keep a new topic under this number."""
-        topic_id = uuid4()
-        value = _TOPIC.pack(1, number, spec.partitions, topic_id.bytes) + json.dumps(dict(spec.config)).encode()
-        self.write({b"t" + spec.name.encode(): value})
-        return StoredTopic(Topic(spec.name, spec.partitions, str(topic_id)), number, dict(spec.config))
+        return self.make_again(Topic(spec.name, spec.partitions, ""), spec.config, number, {})
+
+    def make_again(
+        self, topic: Topic, config: Mapping[str, str], number: int, starts: Mapping[int, int]
+    ) -> StoredTopic:
+        """Keep a topic under its own id, a new one where that is empty; its partitions begin at `starts`, or 0."""
+        topic_id = UUID(topic.topic_id) if topic.topic_id else uuid4()
+        value = _TOPIC.pack(1, number, topic.partitions, topic_id.bytes) + json.dumps(dict(config)).encode()
+        begins = {_PREFIX.pack(b"s", number, n): _COMMITTED.pack(1, start) for n, start in starts.items() if start}
+        self.write({b"t" + topic.name.encode(): value} | begins)
+        return StoredTopic(topic._replace(topic_id=str(topic_id)), number, dict(config))
+
+    def become(self, cluster_id: str) -> None:
+        """Keep another cluster id."""
+        self.write({b"c": VERSION + cluster_id.encode()})
+
+    def start(self, number: int, partition: int) -> int:
+        """The first offset of a partition."""
+        value = self.db.get(_PREFIX.pack(b"s", number, partition))
+        return 0 if value is None else int(_COMMITTED.unpack(value)[1])
 
     def end(self, number: int, partition: int) -> tuple[int, int]:
         """The end offset of a partition, and the timestamp of its last record (ms)."""
@@ -135,11 +152,12 @@ class LogStore:
                 break
         return records
 
-    def timestamp_from(self, number: int, partition: int, offset: int) -> int | None:
-        """The timestamp (ms) of the first record at or after `offset`; None where there is none."""
+    def first_from(self, number: int, partition: int, offset: int) -> tuple[int, int] | None:
+        """Offset and timestamp (ms) of the first record at or after `offset`; None where there is none."""
         prefix = _PREFIX.pack(b"r", number, partition)
         for key, value in islice(self._from(prefix + _OFFSET.pack(offset)), 1):
-            return int(_RECORD.unpack_from(value)[1]) if key.startswith(prefix) else None
+            found = int.from_bytes(key[9:], "big"), int(_RECORD.unpack_from(value)[1])
+            return found if key.startswith(prefix) else None
         return None
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:

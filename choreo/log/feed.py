@@ -13,13 +13,13 @@ from choreo.record import Record, TopicPartition
 class Partition(ABC):
     """One ordered sequence of records, all of them committed. Its caller holds the log's lock."""
 
-    __slots__ = ("end", "name", "number", "topic", "watchers")
+    __slots__ = ("end", "name", "number", "start", "topic", "watchers")
 
     def __init__(self, topic: str, number: int) -> None:
         self.topic = topic
         self.number = number
         self.name = TopicPartition(topic, number)
-        self.end = 0
+        self.start = self.end = 0
         self.watchers: list[Cursor] = []
 
     @abstractmethod

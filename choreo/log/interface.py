@@ -162,6 +162,26 @@ class Writer(ABC):
     def close(self) -> None: ...
 
 
+class Restorer(ABC):
+    """Fills topics that nobody else writes with records that lay on another log: same bytes, same timestamps."""
+
+    keeps_offsets: bool
+    """Whether records come to lie where they lay. Where not, those of a partition are numbered anew, from 0 on."""
+
+    @abstractmethod
+    def make(self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]) -> None:
+        """Make a topic; one that is there is left as it is. Where offsets are kept, partition n begins at starts[n],
+        and an id that is not empty is kept too. Raises PartitionCountError.
+        """
+
+    @abstractmethod
+    def write(self, records: Sequence[Record], ends: Mapping[TopicPartition, int]) -> None:
+        """Add records at the ends of their partitions, in order; durable and visible on return.
+
+        Where offsets are kept, these partitions end at `ends` then. A crash leaves a beginning of it, or nothing.
+        """
+
+
 class Log(ABC):
     """The durable, ordered, partitioned truth."""
 
@@ -174,6 +194,10 @@ class Log(ABC):
     @abstractmethod
     def topics(self) -> Mapping[str, Topic]:
         """All topics, by name."""
+
+    @abstractmethod
+    def config(self, topic: str) -> Mapping[str, str]:
+        """Kafka's own topic keys that were set for this topic. Raises UnknownTopicError."""
 
     @abstractmethod
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
@@ -211,6 +235,14 @@ class Log(ABC):
     @abstractmethod
     def offsets_at(self, partitions: Iterable[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
         """The first offset whose timestamp is at or after `timestamp_ms`; the end where there is none."""
+
+    @abstractmethod
+    def restorer(self, cluster_id: str) -> Restorer:
+        """Takes back what was archived from the log `cluster_id`.
+
+        A log that keeps offsets is that log from the first topic on, by its id too: ids that were made from positions
+        stay what they were. Raises LogError where it is another one that has topics already.
+        """
 
     @abstractmethod
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:

@@ -17,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from choreo.errors import LogError
-from choreo.log.interface import Listener, Log, Member, Membership, Reader, Topic, TopicSpec, Writer
+from choreo.log.interface import Listener, Log, Member, Membership, Reader, Restorer, Topic, TopicSpec, Writer
 from choreo.log.kafka_errors import Heard, as_choreo, clients_log, seam
 from choreo.log.kafka_fetch import Fetch
 from choreo.log.kafka_groups import KafkaGroups
@@ -67,8 +67,23 @@ class KafkaLog(Log):
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
         self._topics.create(specs)
 
+    def config(self, topic: str) -> Mapping[str, str]:
+        return self._topics.config(topic)
+
+    def restorer(self, cluster_id: str) -> Restorer:
+        return KafkaRestorer(self)
+
     def append(self, records: Sequence[NewRecord]) -> list[Position]:
-        routed = self._topics.route(records)
+        return self.deliver(self._topics.route(records))
+
+    def append_again(self, records: Sequence[Record]) -> None:
+        """Append records to their partitions, with their timestamps."""
+        again = [NewRecord(one.topic, one.key, one.value, one.headers, one.partition) for one in records]
+        stamps = [max(one.timestamp_ms, 0) for one in records]  # below zero: it has none; 0 here: the time of writing
+        self.deliver([(*to[:6], at, to[7]) for to, at in zip(self._topics.route(again), stamps, strict=True)])
+
+    def deliver(self, routed: Sequence[Produce]) -> list[Position]:
+        """Send these and wait until each is written; answers where. Raises LogError where one could not be."""
         offsets: list[tuple[int, int] | None] = [None] * len(routed)
         errors: list[KafkaError] = []
 
@@ -89,9 +104,10 @@ class KafkaLog(Log):
                 self._producer = None
         if errors:
             written = sum(at is not None for at in offsets)
-            doing = f"appending ({written} of {len(records)} records were written)"
+            doing = f"appending ({written} of {len(routed)} records were written)"
             raise as_choreo(errors[0], doing)
-        return [Position(each.topic, *at) for each, at in zip(records, offsets, strict=True) if at is not None]
+        plain = Names(self._settings.prefix).plain
+        return [Position(plain(to[0]), *at) for to, at in zip(routed, offsets, strict=True) if at is not None]
 
     def writer(self, transactional_id: str) -> Writer:
         return KafkaWriter(self._settings, self._topics, transactional_id)
@@ -138,6 +154,21 @@ class KafkaLog(Log):
         return self._producer
 
 
+class KafkaRestorer(Restorer):
+    """Appends to empty topics. Nobody can write at a chosen offset of Kafka: the n-th record comes to lie at n."""
+
+    keeps_offsets = False
+
+    def __init__(self, log: KafkaLog) -> None:
+        self._log = log
+
+    def make(self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]) -> None:
+        self._log.create_topics([TopicSpec(topic.name, topic.partitions, config)])
+
+    def write(self, records: Sequence[Record], ends: Mapping[TopicPartition, int]) -> None:
+        self._log.append_again(records)
+
+
 class KafkaReader(Reader):
     """A consumer with given partitions, outside of any group."""
 
@@ -167,9 +198,9 @@ class KafkaReader(Reader):
 
 
 def _produce(producer: Producer, arguments: Produce, delivered: Delivered) -> None:
-    topic, value, key, number, *_, headers = arguments
+    topic, value, key, number, _, _, stamp, headers = arguments
     while True:
         try:
-            return producer.produce(topic, value, key, number, on_delivery=delivered, headers=headers)
+            return producer.produce(topic, value, key, number, on_delivery=delivered, timestamp=stamp, headers=headers)
         except BufferError:
             producer.poll(0.1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, sleep
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource  # type: ignore[attr-defined]  # no __all__
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogUnavailableError, NotAuthorizedError, UnknownTopicError
@@ -92,6 +92,16 @@ class KafkaTopics:
                 hint="grant CREATE on the cluster, or have them made as `choreo topics plan` prints them",
             )
         self._wait_until_visible(wanted)
+
+    def config(self, topic: str) -> Mapping[str, str]:
+        """The keys that were set for this topic alone. Raises UnknownTopicError."""
+        full, _ = self.look_up(topic)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, full)
+        with seam(f"asking for the settings of topic {topic}", heard=self._heard):
+            asked = self.admin.describe_configs([resource], request_timeout=ADMIN_TIMEOUT_S)
+            entries = asked[resource].result()
+        own = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+        return {name: str(entry.value) for name, entry in entries.items() if entry.source == own}
 
     def count(self, topic: str) -> int:
         """Partitions of a topic. Raises UnknownTopicError."""

@@ -28,6 +28,7 @@ from choreo.log.interface import (
     Membership,
     Reader,
     Receipt,
+    Restorer,
     Topic,
     TopicSpec,
     Transaction,
@@ -35,7 +36,7 @@ from choreo.log.interface import (
 )
 from choreo.log.local_member import LocalMember
 from choreo.log.partitioner import partition_of
-from choreo.record import NewRecord, Position, TopicPartition
+from choreo.record import NewRecord, Position, Record, TopicPartition
 
 Routed = list[tuple[Partition, NewRecord]]
 GroupOffsets = Mapping[str, Mapping[TopicPartition, int]]
@@ -70,6 +71,20 @@ class LocalLog(Log):
     @abstractmethod
     def _make(self, spec: TopicSpec) -> tuple[Topic, Sequence[Partition]]:
         """Keep a new topic. The lock is held."""
+
+    @abstractmethod
+    def _make_again(
+        self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]
+    ) -> tuple[Topic, Sequence[Partition]]:
+        """Keep a topic that was on another log; an empty id stands for a new one. The lock is held."""
+
+    @abstractmethod
+    def _keep_where(self, records: Sequence[tuple[Partition, Record]], ends: Mapping[Partition, int]) -> None:
+        """Keep records at their own offsets, and where their partitions end then, all or none. The lock is held."""
+
+    @abstractmethod
+    def _become(self, cluster_id: str) -> None:
+        """Have this id from now on. The lock is held."""
 
     def topics(self) -> Mapping[str, Topic]:
         return dict(self._topics)
@@ -111,8 +126,39 @@ class LocalLog(Log):
     def reader(self, start: Mapping[TopicPartition, int]) -> Reader:
         return FeedReader(self.changed, {self.partition(name): offset for name, offset in start.items()})
 
+    def restorer(self, cluster_id: str) -> Restorer:
+        if self.topics() and self.cluster_id() != cluster_id:
+            raise another_log(self.url, cluster_id)
+        return LocalRestorer(self, cluster_id)
+
+    def become(self, cluster_id: str) -> None:
+        """Be the log of this id. Raises LogError where it is another one that has topics already."""
+        with self.changed:
+            if self.cluster_id() != cluster_id:
+                if self._topics:
+                    raise another_log(self.url, cluster_id)
+                self._become(cluster_id)
+
+    def make_again(self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]) -> None:
+        """Make a topic that was on another log, if it is not there."""
+        with self.changed:
+            there = self._topics.get(topic.name)
+            if there is None:
+                self._topics[topic.name], self._partitions[topic.name] = self._make_again(topic, config, starts)
+            else:
+                expect_count(there, TopicSpec(topic.name, topic.partitions))
+
+    def keep_where(self, records: Sequence[Record], ends: Mapping[TopicPartition, int]) -> None:
+        """Keep records at their own offsets, and wake whoever reads their partitions."""
+        with self.changed:
+            placed = [(self.partition(record.topic_partition), record) for record in records]
+            self._keep_where(placed, {self.partition(name): end for name, end in ends.items()})
+            for name in ends:
+                self.partition(name).wake()
+            self.changed.notify_all()
+
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return {self.partition(name).name: 0 for name in partitions}
+        return {name: self.partition(name).start for name in partitions}
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         with self.lock:
@@ -181,6 +227,22 @@ class LocalLog(Log):
         if topic is None:
             raise unknown_topic(name)
         return topic
+
+
+class LocalRestorer(Restorer):
+    """Puts records where they lay."""
+
+    keeps_offsets = True
+
+    def __init__(self, log: LocalLog, cluster_id: str) -> None:
+        self._log, self._cluster_id = log, cluster_id
+
+    def make(self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]) -> None:
+        self._log.become(self._cluster_id)
+        self._log.make_again(topic, config, starts)
+
+    def write(self, records: Sequence[Record], ends: Mapping[TopicPartition, int]) -> None:
+        self._log.keep_where(records, ends)
 
 
 class LocalWriter(Writer):
@@ -272,6 +334,16 @@ def too_large(topic: str, size: int) -> RecordTooLargeError:
         at=topic,
         why=f"key, value and headers may have {MAX_RECORD_BYTES:,} bytes together",
         hint="keep large contents elsewhere and send their address",
+    )
+
+
+def another_log(url: str, cluster_id: str) -> LogError:
+    """The error for a restore into a log that is not empty."""
+    return LogError(
+        "this log has topics of its own",
+        at=url,
+        why=f"what was archived from log {cluster_id} keeps its offsets and its id, which needs a log of its own",
+        hint="restore into an empty one: --log embedded:NEW_DIR",
     )
 
 

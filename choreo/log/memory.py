@@ -1,7 +1,7 @@
 """The log in memory: for simulation and unit tests. Gone when its object is."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from choreo.clock import Clock
@@ -43,6 +43,7 @@ class MemoryLog(LocalLog):
     def __init__(self, clock: Clock | None = None, cluster: str | None = None) -> None:
         super().__init__("memory:", clock)
         self._cluster = cluster or f"memory-{uuid4()}"
+        self._configs: dict[str, Mapping[str, str]] = {}
 
     def cluster_id(self) -> str:
         return self._cluster
@@ -50,10 +51,33 @@ class MemoryLog(LocalLog):
     def close(self) -> None:
         """Nothing to release: the records stay as long as the object does."""
 
+    def config(self, topic: str) -> Mapping[str, str]:
+        return dict(self._configs[self._topic(topic).name])
+
+    def _become(self, cluster_id: str) -> None:
+        self._cluster = cluster_id
+
     def _make(self, spec: TopicSpec) -> tuple[Topic, Sequence[Partition]]:
         topic_id = uuid5(NAMESPACE_URL, f"{self._cluster}/{spec.name}")
         topic = Topic(spec.name, spec.partitions, str(topic_id))
+        self._configs[spec.name] = dict(spec.config)
         return topic, [MemoryPartition(spec.name, number) for number in range(spec.partitions)]
+
+    def _make_again(
+        self, topic: Topic, config: Mapping[str, str], starts: Mapping[int, int]
+    ) -> tuple[Topic, Sequence[Partition]]:
+        made, partitions = self._make(TopicSpec(topic.name, topic.partitions, config))
+        for partition in partitions:
+            partition.start = partition.end = starts.get(partition.number, 0)
+        return (topic if topic.topic_id else made._replace(topic_id=str(uuid4()))), partitions
+
+    def _keep_where(self, records: Sequence[tuple[Partition, Record]], ends: Mapping[Partition, int]) -> None:
+        for partition, record in records:
+            assert isinstance(partition, MemoryPartition)
+            partition.offsets.append(record.offset)
+            partition.records.append(record)
+        for partition, end in ends.items():
+            partition.end = end
 
     def _keep(self, routed: Routed, offsets: GroupOffsets, transactional: bool) -> list[int]:
         stamp = self.clock.now() // 1000

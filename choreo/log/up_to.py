@@ -21,13 +21,15 @@ def read_up_to(
     waiting = {tp: ends[tp] for tp, offset in start.items() if offset < ends[tp]}
     if not waiting:
         return
-    silence = Silence(log)
+    silence, started = Silence(log), len(waiting)
     with log.reader({tp: start[tp] for tp in waiting}) as reader:
         while waiting:
             before = {tp: reader.position(tp) for tp in waiting}
             records = reader.read(silence.wait_s, limit)
             reached = {tp: reader.position(tp) for tp in waiting}
-            yield [record for record in records if record.offset < ends[record.topic_partition]], reached
+            if len(waiting) < started or any(offset > ends[tp] for tp, offset in reached.items()):
+                records = [record for record in records if record.offset < ends[record.topic_partition]]
+            yield records, reached
             waiting = {tp: end for tp, end in waiting.items() if reached[tp] < end}
             if waiting and reached == before and silence.heard({tp: reached[tp] for tp in waiting}):
                 return

@@ -10,7 +10,10 @@ from typing import NamedTuple
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.replay.cursor import Cursor
+from choreo.replay.likeness import Compare, Likeness, exactly
 from choreo.runtime.journal import LAST_PAGE, page_number
+from choreo.state.changelog import is_note
+from choreo.state.rebuilt import REBUILT
 
 Entries = Mapping[bytes, bytes | None]
 
@@ -29,8 +32,12 @@ class Rewritten(NamedTuple):
 class Changes:
     """Goes along with a replay of what stands behind checkpoint `after`: on the changelog, from offset `start` on."""
 
-    def __init__(self, log: Log, changelog: TopicPartition, start: int = 0, after: int = 0) -> None:
-        self._cursor = Cursor(log, changelog, start)
+    def __init__(
+        self, log: Log, changelog: TopicPartition, start: int = 0, after: int = 0, alike: Compare = exactly
+    ) -> None:
+        self._cursor = Cursor(log, changelog, start) if changelog.topic in log.topics() else None
+        """None where there is no changelog: an archive need not have it."""
+        self._alike = alike
         self._last = after
         """The last checkpoint that was compared."""
         self._ours: dict[bytes, list[bytes | None]] = {}
@@ -49,7 +56,7 @@ class Changes:
         whole = number == self._last + 1 == checkpoint
         ours, self._ours, self._next, self._last = self._ours, {}, None, number
         for key, live in theirs.items():
-            if live not in ours.get(key, ()):
+            if not any(live == one or self._same(key, live, one) for one in ours.get(key, ())):
                 yield Rewritten(checkpoint, key, live, ours[key][-1] if key in ours else None, True)
         if whole:
             for key, values in ours.items():
@@ -57,14 +64,22 @@ class Changes:
                     yield Rewritten(checkpoint, key, None, values[-1], False)
 
     def close(self) -> None:
-        self._cursor.close()
+        if self._cursor is not None:
+            self._cursor.close()
+
+    def _same(self, key: bytes, live: bytes | None, replayed: bytes | None) -> bool:
+        both = live is not None and replayed is not None
+        return both and self._alike(key, live or b"", replayed or b"") is not Likeness.OTHER
 
     def _read(self) -> tuple[int, dict[bytes, bytes | None]] | None:
         """The entries up to the next number that is left; None at the end."""
         found: dict[bytes, bytes | None] = {}
-        while (record := self._cursor.next()) is not None:
+        while self._cursor is not None and (record := self._cursor.next()) is not None:
             key, value = record.key or b"", record.value
-            found[key] = value
+            if key == REBUILT:
+                found.clear()  # all of it was put there anew, by no checkpoint
+            elif not is_note(key):
+                found[key] = value
             if key == LAST_PAGE and value is not None:
                 return page_number(value), found
         return None

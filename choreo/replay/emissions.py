@@ -3,6 +3,9 @@
 An event's id says who emitted it: it is derived from its cause, the service, the handler and a count. So every event of
 the replay is looked for by its id; and one on the log that the replay lacks is the service's own where its id can be
 derived. What was published is kept as a digest in a scratch store: a log of any length takes no memory.
+
+What an operator put on the log again was published by nobody; and whoever handled it again published what follows from
+it again, under the same ids.
 """
 
 import json
@@ -12,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
-from choreo.events.envelope import HEADER, derive_id
+from choreo.events.envelope import HEADER, derive_id, unpack
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Headers, NewRecord, Record, TopicPartition
@@ -28,8 +31,12 @@ FOUND = b""
 MOST_MISSED = 8
 """An event is looked for among so many that a handler may have emitted, and so many more where it emitted all those."""
 _WHOLE = (1 << 64) - 1
-_EVENT_ID, _CAUSED, _CAUSATION = slice(2, 18), 1, slice(26, 42)
-"""Where they stand in the packed header (events/envelope.py), and the flag of a causation."""
+_EVENT_ID, _CAUSED, _CAUSATION, _AGAIN = slice(2, 18), 1, slice(26, 42), 64
+"""Where they stand in the packed header (events/envelope.py), and the flags of a causation and of the mark `again`."""
+_NUMBER = slice(16, 18)
+"""Where the number of its topic stands in a key."""
+_PUBLISHED = 20
+"""Bytes that are kept of each record that was published: partition, checkpoint, digest."""
 
 
 class Place(NamedTuple):
@@ -55,9 +62,13 @@ class Unlike(NamedTuple):
 
 
 class Emissions:
-    """All that one service published, over all its tasks. `scratch` is empty; `codec` knows the service's events."""
+    """All that one service published, over all its tasks. `scratch` is empty; `codec` knows the service's events.
 
-    def __init__(self, service: Service, codec: Codec, scratch: Backend) -> None:
+    `repeated`: whether operators have put anything on this log again, so that an id may have been published twice.
+    """
+
+    def __init__(self, service: Service, codec: Codec, scratch: Backend, *, repeated: bool = False) -> None:
+        self._repeated = repeated
         self.count = 0
         """How many records the replay published."""
         self._service, self._codec, self._scratch = service, codec, scratch
@@ -76,7 +87,9 @@ class Emissions:
         for record in outputs:
             topic, key, value, headers, _ = record
             self._topics.setdefault(topic, None)
-            self._batch[self._key(topic, key, value, headers)] = where + _digest(topic, key, value, headers)
+            name = self._key(topic, key, value, headers)
+            before = (self._batch.get(name) or self._scratch.get(name) or b"") if self._repeated else b""
+            self._batch[name] = before + where + _digest(topic, key, value, headers)
         if len(self._batch) >= BATCH:
             self._flush()
 
@@ -109,25 +122,29 @@ class Emissions:
         found = key in self._batch
         kept = self._batch[key] if found else self._scratch.get(key)
         if kept is None:
-            return Unlike("unexpected", topic, key[:16], record, None) if self._own(record) else None
+            unexpected = not _put_again(headers) and self._own(record)
+            return Unlike("unexpected", topic, key[:16], record, None) if unexpected else None
         if kept == FOUND:
             return None if topic.endswith(LETTERS) else Unlike("twice", topic, key[:16], record, None)
-        self._batch[key] = FOUND
-        if kept[12:] == _digest(topic, record_key, value, headers):
-            return None
-        return Unlike("differs", topic, key[:16], record, _place(kept))
+        digest = _digest(topic, record_key, value, headers)
+        each = list(_each(kept))
+        same = next((one for one in each if one[12:] == digest), None)
+        each.remove(same or each[0])
+        self._batch[key] = b"".join(each) or FOUND
+        return None if same else Unlike("differs", topic, key[:16], record, _place(kept))
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
         """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""
         names = {number: topic for topic, number in self._numbers.items()}
         for key, kept in self._scratch.scan():
-            topic = names[key[16:]]
-            if kept != FOUND and topic not in gone:
-                yield Unlike("missing", topic, key[:16], None, _place(kept))
+            topic = names[key[_NUMBER]]
+            if topic not in gone:
+                yield from (Unlike("missing", topic, key[:16], None, _place(one)) for one in _each(kept))
 
     def _own(self, record: Record) -> bool:
         """Whether this service emitted it."""
-        if record.topic.startswith(f"{self._service.scope}."):
+        scope = self._service.scope
+        if record.topic == f"{scope}{LETTERS}" or record.topic.startswith(f"{scope}.by-"):
             return True
         cause = cause_of(record)
         try:
@@ -155,7 +172,9 @@ class Emissions:
         return event_id in self._unexpected or next(self._scratch.scan(event_id), None) is not None
 
     def _key(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-        """Its event's id and the number of its topic: a relayed event has the same id on several."""
+        """Its event's id and the number of its topic: a relayed event has the same id on several. And its mark, where
+        it was put on the log again: of such only a relay publishes any.
+        """
         number = self._numbers.get(topic)
         if number is None:
             number = self._numbers[topic] = len(self._numbers).to_bytes(2, "big")
@@ -164,7 +183,8 @@ class Emissions:
                 return _short(_letter(key, packed)) + number
         for name, packed in headers:
             if name == HEADER:
-                return packed[_EVENT_ID] + number
+                mark = _short(repr(unpack(packed).again)) if packed[1] & _AGAIN else b""
+                return packed[_EVENT_ID] + number + mark
         return _short(repr((key, value, list(headers)))) + number
 
     def _flush(self) -> None:
@@ -177,6 +197,17 @@ def cause_of(record: Record) -> bytes | None:
     """The causation_id in the packed header of a record; None where there is none."""
     header = dict(record.headers).get(HEADER, b"")
     return header[_CAUSATION] if len(header) >= _CAUSATION.stop and header[1] & _CAUSED else None
+
+
+def _put_again(headers: Headers) -> bool:
+    """Whether a record bears the mark of an operator, packed or in text."""
+    packed = dict(headers).get(HEADER, b"\0\0")
+    return bool(packed[1] & _AGAIN) or any(name == "choreo-again" for name, _ in headers)
+
+
+def _each(kept: bytes) -> Iterator[bytes]:
+    """What is kept of each record that was published under one key."""
+    return (kept[start : start + _PUBLISHED] for start in range(0, len(kept), _PUBLISHED))
 
 
 def _short(text: str) -> bytes:

@@ -60,7 +60,11 @@ class Verdict:
     differences: list[Difference] = field(default_factory=list)
     """Entries of the stores."""
     older: int = 0
-    """What differs where only another build ran than the code at hand: no fault of this one."""
+    """What differs where only another build ran than the code at hand, or of which the stores were rebuilt since: no
+    fault of this one.
+    """
+    erased: int = 0
+    """Entries that differ only in what was erased since."""
     unlike: int = 0
     """Events that are not on the log as the replay published them."""
     rewritten: int = 0

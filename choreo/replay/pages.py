@@ -7,7 +7,7 @@ from choreo.errors import DivergenceError
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.replay.cursor import Cursor
-from choreo.runtime.journal import Page, read_pages
+from choreo.runtime.journal import Page, Reading, read_pages
 
 Sought = Callable[[Page], bool | None]
 """Whether a page lies behind what is sought; None where it does not say. Once true it is true for all later pages."""
@@ -68,3 +68,8 @@ class Journal:
     def _read(self, offset: int) -> Iterator[Page]:
         with closing(Cursor(self._log, self.place, offset)) as cursor:
             yield from read_pages(cursor.rest())
+
+
+def last_reading(page: Page) -> int:
+    """What its task's clock said last (microseconds)."""
+    return max((step.now for step in page.steps if isinstance(step, Reading)), default=0)

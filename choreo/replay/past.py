@@ -49,6 +49,11 @@ class Past:
                 else:
                     behind = act.takes(since)
 
+    def checkpoints(self, point: Point) -> int:
+        """How many checkpoints there are up to a point, as far as that is known without going there."""
+        checkpoint = checkpoint_before(self._journal, point)
+        return self._journal.last() if checkpoint is None else checkpoint + 1
+
     def between(self, first: Point, last: Point) -> list[Turn]:
         """The entries that differ at two points, in key order."""
         turns: dict[bytes, Turn] = {}

@@ -10,9 +10,9 @@ from choreo.events.envelope import HEADER
 from choreo.log.interface import Log
 from choreo.log.up_to import read_up_to
 from choreo.record import Position, Record, TopicPartition
-from choreo.replay.pages import Journal
+from choreo.replay.pages import Journal, last_reading
 from choreo.replay.told import Told, untold
-from choreo.runtime.journal import Inputs, Page, Reading
+from choreo.runtime.journal import Inputs, Page
 from choreo.runtime.plan import Plan
 
 _EVENT_ID = slice(2, 18)
@@ -35,7 +35,7 @@ Point = Moment | Position
 def checkpoint_before(journal: Journal, point: Point) -> int | None:
     """The last checkpoint that lies wholly before or at the point; None where it lies behind all of them."""
     if isinstance(point, Moment):
-        first = journal.first(lambda page: _last_reading(page) > point.now)
+        first = journal.first(lambda page: last_reading(page) > point.now)
     else:
         first = journal.first(lambda page: _reaches(page, point))
     return None if first is None else first - 1
@@ -77,10 +77,6 @@ def _id_of(record: Record, codec: Codec) -> bytes | None:
         if name == HEADER:
             return packed[_EVENT_ID]
     return codec.ids(record).event_id
-
-
-def _last_reading(page: Page) -> int:
-    return max((step.now for step in page.steps if isinstance(step, Reading)), default=0)
 
 
 def _runs(page: Page, topic: str) -> Iterator[Inputs]:

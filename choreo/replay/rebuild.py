@@ -66,8 +66,9 @@ class Rebuild:
         self._log = log
         self._partition = partition
         self.needs = Needs(service, settings)
-        codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
-        self.task = Task(self._plan, partition, Entries(scratch), codec, self.needs)
+        self.codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
+        """Counts the fields that it met erased."""
+        self.task = Task(self._plan, partition, Entries(scratch), self.codec, self.needs)
         self.journal = Journal(log, service.scope, partition)
         self.checkpoint = last_page(scratch)
         """The last one that is redone."""
@@ -112,6 +113,13 @@ class Rebuild:
         portion = self.task.portion()
         self._scratch.write({**portion.logged, **portion.local})
         return portion.outputs
+
+    def look_again(self) -> None:
+        """See what has come to the log since."""
+        self.journal = Journal(self._log, self._plan.service.scope, self._partition)
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._cursors.clear()
 
     def close(self) -> None:
         """Release what it reads and what its handlers need."""

@@ -14,16 +14,19 @@ from choreo.record import TopicPartition
 from choreo.replay.changes import Changes, Rewritten
 from choreo.replay.emissions import Emissions, Place, Unlike, cause_of
 from choreo.replay.findings import Difference, Verdict
+from choreo.replay.likeness import Compare, Likeness, comparison
 from choreo.replay.locate import Suspect, locate
 from choreo.replay.naming import entry_of
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
 from choreo.replay.told import Told
 from choreo.replay.told import untold as untold_emissions
+from choreo.resilience.operations import TOPIC as OPERATIONS
 from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
+from choreo.state.rebuilt import RebuiltTo, rebuilt_to
 
 Progress = Callable[[int, int, int], None]
 """Told the partition, how many checkpoints of it were redone, and how many there are."""
@@ -59,6 +62,10 @@ class Verification:
         self._build = build_of(sandbox.service)
         self._verdict = Verdict(sandbox.service.name)
         self._suspects: list[Suspect] = []
+        self._rebuilt: dict[int, RebuiltTo] = {}
+        """How far the stores of each task were rebuilt."""
+        self._erased = 0
+        """Fields that the replay of the task at hand met erased."""
         self._written: set[tuple[int, bytes]] = set()
         """Entries that a checkpoint wrote otherwise: that they differ in the end needs no cause of its own."""
 
@@ -71,7 +78,8 @@ class Verification:
         verdict.partitions = sandbox.partitions
         backends = sandbox.scratch()
         try:
-            emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"))
+            repeated = OPERATIONS in sandbox.log.topics()
+            emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"), repeated=repeated)
             segments = [one for number in range(verdict.partitions) for one in segments_of(sandbox, number)]
             for segment in segments:
                 self._redo(segment, emissions, progress)
@@ -87,36 +95,43 @@ class Verification:
     def _redo(self, segment: Segment, emissions: Emissions, progress: Progress) -> None:
         sandbox, verdict, partition = self._sandbox, self._verdict, segment.partition
         place = TopicPartition(f"{sandbox.service.scope}.changelog", partition)
-        changes = Changes(sandbox.log, place, segment.changelog_offset, segment.after)
-        try:
-            with sandbox.redoing(partition, segment.start) as (rebuild, scratch):
-                for done, (page, logged, outputs) in enumerate(rebuild.run(segment.last), 1):
-                    verdict.checkpoints += 1
-                    verdict.builds.add(page.build)
-                    emissions.published(Place(partition, page.checkpoint), outputs)
-                    for rewritten in changes.redone(page.checkpoint, logged):
-                        self._saw_rewritten(segment, rewritten)
-                    progress(partition, segment.after + done, segment.last)
-                verdict.inputs += rebuild.task.handled
-                self._compare(segment, scratch)
-        except DivergenceError as error:
-            verdict.divergences.append(str(error))
-        finally:
-            changes.close()
-
-    def _compare(self, segment: Segment, scratch: Backend) -> None:
-        """The stores in the end."""
         with segment.left(self._live) as live:
-            self._verdict.entries += sum(1 for _ in entries(live))
-            for key, theirs, ours in compare(live, scratch):
-                if self._counts(segment):
-                    store, parts = entry_of(key)
-                    self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
-                    if (segment.partition, key) not in self._written:
-                        self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
+            self._rebuilt[partition] = rebuilt_to(live)
+            alike = comparison(sandbox.service, live, lambda: self._erased > 0)
+            changes = Changes(sandbox.log, place, segment.changelog_offset, segment.after, alike)
+            try:
+                with sandbox.redoing(partition, segment.start) as (rebuild, scratch):
+                    for done, (page, logged, outputs) in enumerate(rebuild.run(segment.last), 1):
+                        verdict.checkpoints += 1
+                        verdict.builds.add(page.build)
+                        emissions.published(Place(partition, page.checkpoint), outputs)
+                        self._erased = rebuild.codec.erased
+                        for rewritten in changes.redone(page.checkpoint, logged):
+                            self._saw_rewritten(segment, rewritten)
+                        progress(partition, segment.after + done, segment.last)
+                    verdict.inputs += rebuild.task.handled
+                    self._compare(segment, live, scratch, alike)
+            except DivergenceError as error:
+                verdict.divergences.append(str(error))
+            finally:
+                changes.close()
+
+    def _compare(self, segment: Segment, live: Backend, scratch: Backend, alike: Compare) -> None:
+        """The stores in the end."""
+        self._verdict.entries += sum(1 for _ in entries(live))
+        for key, theirs, ours in compare(live, scratch):
+            likeness = alike(key, theirs, ours) if theirs is not None and ours is not None else Likeness.OTHER
+            self._verdict.erased += likeness is Likeness.ERASED
+            if likeness is Likeness.OTHER and self._counts(segment):
+                store, parts = entry_of(key)
+                self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
+                if (segment.partition, key) not in self._written:
+                    self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
 
     def _saw_rewritten(self, segment: Segment, one: Rewritten) -> None:
-        if self._counts(segment):
+        if one.checkpoint <= self._rebuilt[segment.partition].checkpoint:
+            self._verdict.older += 1
+        elif self._counts(segment):
             self._verdict.rewritten += 1
             if len(self._written) < MOST_NOTED:
                 self._written.add((segment.partition, one.key))
@@ -125,11 +140,21 @@ class Verification:
     def _saw_unlike(self, one: Unlike, segments: Sequence[Segment]) -> None:
         """An event that is on the log otherwise than in the replay, or on one side only."""
         partition, checkpoint = one.place or (None, None)
+        if self._was_rebuilt(one):
+            self._verdict.older += 1
+            return
         its = [s for s in segments if s.partition == partition and s.after < (checkpoint or 0) <= s.last]
         if not its or self._counts(its[0]):
             self._verdict.unlike += 1
             cause_id = cause_of(one.live) if one.place is None and one.live is not None else None
             self._suspect(Suspect("event", partition, checkpoint, one.event_id, one.live, cause_id=cause_id))
+
+    def _was_rebuilt(self, one: Unlike) -> bool:
+        """Whether it was emitted, or not, before the stores of its task were rebuilt by other code."""
+        if one.place is not None:
+            return one.place.checkpoint <= self._rebuilt[one.place.partition].checkpoint
+        when = None if one.live is None else self._sandbox.codec().emitted_at(one.live)
+        return when is not None and when <= min(to.now for to in self._rebuilt.values())
 
     def _counts(self, segment: Segment) -> bool:
         """Whether what differs there is a fault; where only other code ran it is none, and counted by itself."""

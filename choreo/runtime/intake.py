@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from choreo.errors import DecodeError
+from choreo.errors import DecodeError, PublishError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, derive_id
 from choreo.events.event import Event, key_reader, key_text
@@ -55,7 +55,7 @@ class Intake:
         """What answers a timer, and how its key is read: by its name, as far as one has come."""
 
     def ready(self, waiting: Waiting) -> Input | None:
-        """What to run for it; None where nothing answers it.
+        """What to run for it; None where nothing answers it, or where an operator meant another service.
 
         Raises DecodeError for a record that is no event, or another's; PublishError where the event's own key is none.
         """
@@ -67,10 +67,29 @@ class Intake:
         if kind is None or event is None:
             return None
         ids = self._codec.ids(record)
+        if ids[9] is not None and not ids[9].meant_for(self._plan.service.name):
+            return None
         invocations, plain, key = ways[kind]
         if key is not None and (its := key(event)) != record.key:
             raise _found_elsewhere(record, event, its)
         return of_fields(Input, (record.key or b"", ids, (event,), invocations, waiting, plain))
+
+    def seen(self, waiting: Waiting) -> Input | None:
+        """What it is, for somebody who only looks; None where it can't be read."""
+        try:
+            return self.ready(waiting)
+        except (DecodeError, PublishError):
+            return None
+
+    def concerned(self, record: Record) -> bool:
+        """Whether a record that is no event is this service's affair: not where an operator meant it for another, nor
+        where what waits of it is to be dropped.
+        """
+        try:
+            again = self._codec.ids(record).again
+        except DecodeError:
+            return True
+        return again is None or (again.meant_for(self._plan.service.name) and again.wish != "drop")
 
     def answers(self, record: Record) -> bool:
         """Whether anybody answers it; a record that is no event is answered by a dead letter."""
@@ -110,6 +129,7 @@ class Intake:
             cancelled=False,
             saga=None,
             key_id=None,
+            again=None,
         )
         plain = not invocation.method.asynchronous
         return Input(codec.first_part_text(key), ids, (key,), (invocation,), waiting, plain)

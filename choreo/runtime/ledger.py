@@ -96,7 +96,13 @@ class Ledger:
 
 
 def _relayed(record: Record, ids: Ids, topic: str, key: bytes) -> NewRecord:
-    """The record as it is, ids and bytes, under another key; the one that it had may hold a field of the event."""
+    """The record as it is, ids and bytes, under another key; the one that it had may hold a field of the event.
+
+    What was put on the log again for this relay alone is meant for the service that reads what it relays.
+    """
+    if ids.again is not None and ids.again.only:
+        reader = topic.removeprefix("choreo.").partition(".by-")[0]
+        ids = ids._replace(again=ids.again._replace(only=reader))
     headers = [(HEADER, pack(ids)), *(pair for pair in record.headers if pair[0] != HEADER)]
     if record.key not in (None, key) and all(name != ORIGINAL_KEY for name, _ in headers):
         headers.append((ORIGINAL_KEY, record.key or b""))

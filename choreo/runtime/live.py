@@ -26,6 +26,8 @@ class LiveTask:
     meta: TaskMeta
     committed: dict[TopicPartition, int]
     """The next offset of each input, as the group has it once the last checkpoint stands."""
+    news: dict[bytes, bytes]
+    """Entries that its first checkpoint writes: what is new of the shapes of its stores."""
     announced: bool = False
     """Whether the group knows these offsets: an input without one would look like a first start."""
     paused: bool = False
@@ -43,6 +45,11 @@ class LiveTask:
     def sated(self) -> bool:
         """Whether so much is at hand that the log should keep the rest: calls may be slower than reading."""
         return self.inputs.count >= (FEW_AT_HAND if self.paused else MOST_AT_HAND)
+
+    def tell_news(self) -> None:
+        """Put what is new since it was opened before its next checkpoint."""
+        for key, data in self.news.items():
+            self.task.entries.put(key, data)
 
     def offsets(self) -> dict[TopicPartition, int]:
         """What a checkpoint commits: every input, moved or not."""
@@ -98,6 +105,8 @@ class LiveTask:
     def rewind(self) -> dict[TopicPartition, int]:
         """Forget everything since the last checkpoint; answers from where to read again."""
         self.task.reset()
+        if not self.announced:
+            self.tell_news()
         self.inputs.clear()
         self.due = 0
         return dict(self.committed)

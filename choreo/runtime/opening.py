@@ -12,6 +12,7 @@ from choreo.runtime.live import LiveTask
 from choreo.runtime.observer import Restored, Restoring, StoreWiped
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import Plan
+from choreo.runtime.shapes import news_of, refuse_unfinished
 from choreo.runtime.snapshots import forget_snapshots
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
@@ -48,6 +49,11 @@ class Opening:
             self._backend.wipe()
             forget_snapshots(site.backends.snapshots(f"{plan.service.name}-{partition}"))
             meta = None
+        try:
+            news_of(plan.service, partition, self._backend)  # a store that is refused need not be brought up to date
+        except Exception:
+            self._backend.close()
+            raise
         self._fresh = fresh_meta(facts, options.build)
         self._clock = site.clock
         self._specs = options.specs
@@ -73,7 +79,9 @@ class Opening:
         return self._restore.progress
 
     def finish(self, codec: Codec, needs: Needs, polled: Positions) -> LiveTask:
-        """The task, ready for input."""
+        """The task, ready for input. Raises StartError where its stores hold what this code can't read."""
+        refuse_unfinished(self._plan.service.name, self.partition, self._backend)
+        news = news_of(self._plan.service, self.partition, self._backend)
         task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
         task.observe(self._observer)
         meta = read_meta(self._backend) or self._fresh
@@ -85,7 +93,9 @@ class Opening:
         inputs = Inputs(sorted(self.offsets), codec, polled, task.answers)
         for record, poll in self.early:
             inputs.feed(record, poll)
-        return LiveTask(task, inputs, meta, dict(self.offsets))
+        live = LiveTask(task, inputs, meta, dict(self.offsets), news)
+        live.tell_news()
+        return live
 
     def close(self) -> None:
         self._restore.close()

@@ -19,8 +19,8 @@ from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.ledger import Ledger
 from choreo.runtime.observer import Observer
-from choreo.runtime.overtaking import asks_to_undo, overtakes, takes_back
-from choreo.runtime.parking import RETRY, Parking, Place, Waiting
+from choreo.runtime.overtaking import Precedence
+from choreo.runtime.parking import RETRY, Parking, Waiting
 from choreo.runtime.plan import Plan
 from choreo.service.calls import PlainCall
 from choreo.service.needs import Needs
@@ -78,6 +78,7 @@ class Task:
         """Those that fly nothing; a plain handling ends before another begins, so it takes the last of them."""
         self._most_flights = max((s.handler.concurrency for s in plan.service.signatures), default=1)
         self._parking = Parking(entries)
+        self._precedence = Precedence(self._parking, self._intake.seen)
         self._page = PageWriter(plan.topics)
         self._ledger = Ledger(plan.service, partition, entries)
         self._questions: list[Question] = []
@@ -236,6 +237,7 @@ class Task:
         self._questions.clear()
         self._moved_flights.clear()
         self._parking = Parking(self.entries)
+        self._precedence = Precedence(self._parking, self._intake.seen)
 
     def _ready(self, waiting: Waiting) -> Input | None:
         """What to run for it; None where nothing answers it, or where it became a dead letter."""
@@ -243,56 +245,30 @@ class Task:
             return self._intake.ready(waiting)
         except (DecodeError, PublishError) as error:
             assert waiting.record is not None, "a timer needs no decoding"
-            self._ledger.bury(waiting.record, "decode", error, waiting.attempts)
+            if self._intake.concerned(waiting.record):
+                self._ledger.bury(waiting.record, "decode", error, waiting.attempts)
             return None
 
     # -- doors ---------------------------------------------------------------------------------------------------------
 
     def _arrive(self, given: Input) -> None:
         key = given.key
+        if given.ids.again is not None:
+            if self._precedence.put_in_place(given):
+                self._resume(key)
+                return
+            if given.ids.again.wish == "drop":
+                return
         if self.at_rest:
             self._begin(given)
             return
-        if key in self.flights or (key in self._parking and not self._overtakes(given)):
+        if key in self.flights or (key in self._parking and not self._precedence.overtakes(given)):
             self._parking.append(key, given.waiting)
             return
         if key in self._parking:
-            self._withdraw(given, self._line(key))
+            self._precedence.withdraw(given)
         if self._begin(given):
             self._resume(key)
-
-    def _overtakes(self, given: Input) -> bool:
-        """Whether it may go before the line of its key."""
-        head = self._seen(self._parking.head(given.key)) if asks_to_undo(given) else None
-        return head is not None and overtakes(given, head)
-
-    def _withdraw(self, given: Input, line: list[tuple[Place, Input | None]]) -> None:
-        """What came before it and is to be undone anyway leaves the line, each copy of it."""
-        for place, other in line:
-            if other is not None and takes_back(given, other):
-                self._parking.leave(given.key, place)
-
-    def _pulled(self, key: bytes) -> bool:
-        """The head was given up: whether a request to undo waits behind it, which has come to the front now."""
-        line = self._line(key)
-        head = line[0][1]
-        for number, (place, given) in enumerate(line):
-            if head is not None and given is not None and asks_to_undo(given) and overtakes(given, head):
-                self._parking.leave(key, place)
-                self._withdraw(given, line[:number])
-                self._parking.put_first(key, given.waiting)
-                return True
-        return False
-
-    def _line(self, key: bytes) -> list[tuple[Place, Input | None]]:
-        return [(place, self._seen(waiting)) for place, waiting in self._parking.line(key)]
-
-    def _seen(self, waiting: Waiting) -> Input | None:
-        """What it is, for somebody who only looks; None where it can't be read."""
-        try:
-            return self._intake.ready(waiting)
-        except (DecodeError, PublishError):
-            return None
 
     def _refused(self) -> PublishError | None:
         """Why the input at hand is not to be handled, where what it wants published can't be."""
@@ -322,7 +298,7 @@ class Task:
         """Go on with the line of `key`, until it is empty or its head has to wait."""
         while key in self._parking and key not in self.flights:
             waiting = self._parking.head(key)
-            if waiting.until == NEVER and not self._pulled(key):
+            if waiting.until == NEVER and not self._precedence.pulled(key):
                 return
             waiting = self._parking.head(key)
             given = self._ready(waiting)

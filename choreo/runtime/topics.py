@@ -46,7 +46,8 @@ def check_topics(plan: Plan, log: Log) -> int:
         raise PartitionCountError(
             f"the topics of service {plan.service.name} have different numbers of partitions: {shown}",
             why="partition n of all of them makes task n: an event would be looked for in the wrong task",
-            hint="make them equal; after a change of the sources, choreo replay rebuild",
+            hint="make them equal again, or let it read topics that are; choreo replay rebuild can't help here: "
+            "a journal names the partitions that its tasks had",
         )
     return next(iter(counts.values()))
 

@@ -246,8 +246,8 @@ class Worker:
             self._site.observer.saw(waits)
         for number, opening in list(self._openings.items()):
             if opening.step():
-                del self._openings[number]
                 live = opening.finish(self._codec, self._needs, self.member)
+                del self._openings[number]
                 live.task.at_once = self._outside.at_once
                 self._committer.snapshots.build_began(live, self._options.build)
                 self.tasks[number] = self._committer.busy[number] = live

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import assert_never
 
 from choreo.saga.decision import Decision, Received
-from choreo.saga.draft import Draft
-from choreo.saga.each import parts_of, takes_items, unknown_in
+from choreo.saga.draft import Draft, short
+from choreo.saga.each import lay_out, parts_of, takes_items, unknown_in
 from choreo.saga.instance import IN_FLIGHT, NOT_BEGUN, OPEN, UNDOING, Cause, Held, Instance, StepState
 from choreo.saga.policies import Policy, Timing
 from choreo.saga.rules import Part, Role, Spec
@@ -216,6 +216,15 @@ def _says(draft: Draft, timing: Timing, part: Part) -> str:
     """`came late, pay is done`."""
     stands = f"{part.step} is {draft.state(part.step)}" if part.step else f"the saga is {draft.status}"
     return f"{timing.words}, {stands}"
+
+
+def coming(spec: Spec, instance: Instance, given: Received) -> Timing | None:
+    """How an event comes to an instance as it stands. None: at a good time, or a copy of one that it has seen."""
+    if short(given.event_id) in instance.seen or instance.forgotten:
+        return None
+    draft = Draft(spec, instance, given.now)
+    lay_out(draft)
+    return _timing(draft, given)[0]
 
 
 # -- when it comes -----------------------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ class Language:
             at = _int_beside_double(text, str(error))
             if at is not None:
                 raise _Mixed(at) from None
-            raise _explained(text, str(error)) from None
+            raise explained(text, str(error)) from None
 
 
 class _Mixed(Exception):
@@ -247,7 +247,8 @@ def _offset(text: str, located: re.Match[str]) -> int:
     return min(before + int(located[2]) - 1, len(text))
 
 
-def _explained(text: str, error: str) -> BadExpression:
+def explained(text: str, error: str) -> BadExpression:
+    """What CEL said of an expression, in words for whoever wrote it."""
     located = _ERROR.search(error)
     if located is None:
         return BadExpression(error.splitlines()[0], 0)

@@ -30,6 +30,7 @@ def fresh_ids(now: int, correlation_id: str | None = None) -> Ids:
         cancelled=False,
         saga=None,
         key_id=None,
+        again=None,
     )
 
 

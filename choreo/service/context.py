@@ -63,6 +63,11 @@ class Context(Calls):
         return None if self._ids.causation_id is None else UUID(bytes=self._ids.causation_id)
 
     @property
+    def again(self) -> UUID | None:
+        """Which operation of an operator put this event on the log again; None where it is news."""
+        return None if self._ids.again is None else UUID(bytes=self._ids.again.operation)
+
+    @property
     def cancelled(self) -> bool:
         """Whether this request was made after its saga was cancelled."""
         return self._ids.cancelled

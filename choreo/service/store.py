@@ -54,14 +54,19 @@ class Store(Generic[K, V]):
         """How keys and values of this store become bytes. Raises HandlerError where the types are missing."""
         if self._codecs is not None:
             return self._codecs
-        types = get_args(getattr(self, "__orig_class__", None))
-        if len(types) != 2:
-            raise HandlerError(f"store {self.name!r} has no types", hint=f"{self.name} = Store[KeyType, ValueType]()")
+        types = self.types()
         try:
             self._codecs = key_codec(self.name, types[0]), value_codec(types[1])
             return self._codecs
         except TypeError as error:
             raise because(HandlerError(f"store {self.name!r}: {error}"), error)
+
+    def types(self) -> tuple[Any, Any]:
+        """Of keys and values. Raises HandlerError where they are missing."""
+        types = get_args(getattr(self, "__orig_class__", None))
+        if len(types) != 2:
+            raise HandlerError(f"store {self.name!r} has no types", hint=f"{self.name} = Store[KeyType, ValueType]()")
+        return types[0], types[1]
 
     def home_of(self, keys: KeyCodec) -> Callable[[Any], bytes]:
         """Gives the part of a key that says in which task it lives: the first one."""
@@ -118,10 +123,14 @@ class Index(Store[K, bool]):
     side = "end"
 
     def codecs(self) -> tuple[KeyCodec, ValueCodec]:
+        keys, values = self.types()
+        return key_codec(self.name, keys), value_codec(values)
+
+    def types(self) -> tuple[Any, Any]:
         types = get_args(getattr(self, "__orig_class__", None))
         if len(types) != 1:
             raise HandlerError(f"index {self.name!r} has no type", hint=f"{self.name} = Index[tuple[str, str]]()")
-        return key_codec(self.name, types[0]), value_codec(bool)
+        return types[0], bool
 
     def home_of(self, keys: KeyCodec) -> Callable[[Any], bytes]:
         """The last one."""

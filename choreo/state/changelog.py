@@ -7,6 +7,8 @@ from choreo.log.interface import MAX_RECORD_BYTES
 from choreo.record import NewRecord, of_fields
 from choreo.state.backend import Backend
 from choreo.state.keys import KEY_VERSION, split_key
+from choreo.state.rebuilt import REBUILT
+from choreo.state.shapes import SHAPES
 
 
 def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes | None]) -> list[NewRecord]:
@@ -23,8 +25,24 @@ def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes 
 
 
 def entries(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
-    """The entries that are on the changelog, in key order: equal in two stores of one task, however they came about."""
+    """The entries that follow from the log, in key order: equal in two stores of one task, however they came about.
+
+    All that is on the changelog, less what is noted of the code that wrote it.
+    """
+    return (entry for entry in logged(backend) if not is_note(entry[0]))
+
+
+def logged(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
+    """All entries that are on the changelog, in key order: what a restore of it gives."""
     return backend.scan(start=KEY_VERSION)
+
+
+def is_note(key: bytes) -> bool:
+    """Whether an entry on the changelog does not follow from the log: which code wrote the others, and when anew.
+
+    The mark of a rebuild that did not come to its end is none: it is to be seen.
+    """
+    return key.startswith(SHAPES.start) or key == REBUILT
 
 
 def _too_large(topic: str, partition: int, key: bytes, value_bytes: int) -> RecordTooLargeError:

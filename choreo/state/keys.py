@@ -46,6 +46,8 @@ class KeyCodec:
         first = parts[0].text
         self.first_part_text: Callable[[Any], bytes] = (lambda key: first(key[0])) if is_tuple else first
         last = parts[-1].text
+        self.form: tuple[str, ...] = tuple(TAGS[part.tag].name for part in parts)
+        """The types of its parts; of an Enum that of its values."""
         self.last_part_text: Callable[[Any], bytes] = (lambda key: last(key[-1])) if is_tuple else last
 
     def decode(self, data: bytes) -> Any:
@@ -67,7 +69,8 @@ class KeyCodec:
                 StateError(
                     f"a key of store {self.store!r} is not {self._expected}",
                     why=str(error),
-                    hint="the type of its keys has changed: give the store another name",
+                    hint="the type of its keys has changed: give the store another name, or rebuild it from the log: "
+                    "choreo replay rebuild SERVICE",
                 ),
                 error,
             )

@@ -155,6 +155,21 @@ class RocksBackends(Backends):
         except OSError as error:
             raise _ours(error, path) from error
 
+    def take_over(self, task: str, other: "RocksBackends") -> None:
+        """What `other` has of this task is ours from now on, in place of our own; both are closed first."""
+        for backends in (self, other):
+            backend = backends._backends.pop(task, None)
+            if backend is not None:
+                backend.close()
+        path, name = self.directory / quote(task, safe=""), quote(task, safe="")
+        try:
+            if path.exists():
+                gone = path.rename(path.with_name(name + _GONE))
+                shutil.rmtree(gone, ignore_errors=True)
+            (other.directory / name).rename(path)
+        except OSError as error:
+            raise _ours(error, path) from error
+
     def close(self) -> None:
         for backend in self._backends.values():
             backend.close()

@@ -5,19 +5,17 @@ the same value is the same bytes in every process.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import is_dataclass
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, is_typeddict
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from choreo.errors import DeclarationError, StateError, because
+from choreo.errors import StateError, because
+from choreo.events.fields import ERASED
+from choreo.state.value_shape import former_names, reading_shape, renamed
+from choreo.state.value_types import forgets_extra, is_named_union, members_of, stored_adapter, type_name
 
 VALUE_VERSION = b"\x01"
-_EXACT = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
-"""For annotations that are no model; a model has its own config."""
 
 Dump = Callable[[Any], bytes]
 Load = Callable[[bytes], Any]
@@ -48,7 +46,7 @@ class ValueCodec:
                 StateError(
                     f"a stored value can't be read as {self.name}",
                     why=str(error),
-                    hint="give a new field a default, or give the store another name when its type changes",
+                    hint="give a new field a default, or rebuild it from the log: choreo replay rebuild SERVICE",
                 ),
                 error,
             )
@@ -67,11 +65,7 @@ def value_codec(annotation: Any) -> ValueCodec:
     fast = _FAST.get(annotation) if isinstance(annotation, type) else None
     if fast is not None:
         return ValueCodec(annotation.__name__, *fast)
-    members = list(_members(annotation))
-    models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
-    if len(models) > 1:
-        return _named_union(annotation, members)
-    return _adapted(annotation)
+    return _named_union(annotation) if is_named_union(annotation) else _adapted(annotation)
 
 
 def remembering_codec(model: type[BaseModel], last: int) -> ValueCodec:
@@ -122,18 +116,8 @@ class _Remembered:
 
 def _adapted(annotation: Any) -> ValueCodec:
     """By pydantic's own serializer and validator, called directly."""
-    name = _name(annotation)
-    try:
-        config = None if _has_config(annotation) else _EXACT
-        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
-        write, read, schema = adapter.serializer.to_json, adapter.validator.validate_json, adapter.core_schema
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError) as error:
-        raise because(
-            DeclarationError(
-                f"{name} can't be the value of a store", why=str(error), hint="a pydantic model or a type that it knows"
-            ),
-            error,
-        )
+    name, adapter = type_name(annotation), stored_adapter(annotation)
+    write, schema = adapter.serializer.to_json, adapter.core_schema
     # A subclass would come back without its own fields, and None passes for any model.
     exact = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
@@ -145,9 +129,7 @@ def _adapted(annotation: Any) -> ValueCodec:
         except PydanticSerializationError as error:
             raise because(TypeError(f"{value!r} can't be stored as {name}: {error}"), error)
 
-    def load(body: bytes) -> Any:
-        return read(body, by_alias=False, by_name=True)
-
+    load = _loader(annotation, adapter)
     dump: Dump = dump_plain
     kinds = set(_schema_types(schema))
     if kinds & {"set", "frozenset"}:
@@ -156,6 +138,29 @@ def _adapted(annotation: Any) -> ValueCodec:
     if kinds & _AMBIGUOUS:
         dump = _checked(dump, load, name)
     return ValueCodec(name, dump, load)
+
+
+def _loader(annotation: Any, adapter: TypeAdapter[Any]) -> Load:
+    """Reads what this type wrote at any time that is compatible: a field that it no longer has is passed over, one that
+    had another name (`Formerly`) is found by that.
+    """
+    read = adapter.validator.validate_json
+    extra: Any = "ignore" if forgets_extra(adapter.core_schema) else None
+
+    def load(body: bytes) -> Any:
+        return read(body, by_alias=False, by_name=True, extra=extra)
+
+    former = [to_json(name) for name in former_names(adapter)]
+    if not former:
+        return load
+    shape = reading_shape(annotation)
+
+    def load_renamed(body: bytes) -> Any:
+        if any(name in body for name in former):
+            body = to_json(renamed(from_json(body), shape))
+        return load(body)
+
+    return load_renamed
 
 
 _AMBIGUOUS = {"union", "any", "float"}
@@ -203,14 +208,12 @@ def _sorted_sets(value: Any, body: Any) -> Any:
     return body
 
 
-def _named_union(annotation: Any, members: list[Any]) -> ValueCodec:
+def _named_union(annotation: Any) -> ValueCodec:
     """[class name, body]: two models may look alike as JSON."""
-    names = [member.__name__ for member in members]
-    if len(set(names)) != len(names):
-        names = [f"{member.__module__}.{member.__qualname__}" for member in members]
-    codecs = {name: value_codec(member) for name, member in zip(names, members, strict=True)}
-    by_class = {member: (to_json(name), codecs[name]) for name, member in zip(names, members, strict=True)}
-    shown = _name(annotation)
+    members = members_of(annotation)
+    codecs = {name: value_codec(member) for name, member in members.items()}
+    by_class = {member: (to_json(name), codecs[name]) for name, member in members.items()}
+    shown = type_name(annotation)
 
     def dump(value: Any) -> bytes:
         found = by_class.get(type(value))
@@ -231,15 +234,6 @@ def _named_union(annotation: Any, members: list[Any]) -> ValueCodec:
     return ValueCodec(shown, dump, load)
 
 
-def _members(annotation: Any) -> Iterator[Any]:
-    """The classes of a union, as they are; nothing where it is none, or a member is no class."""
-    if get_origin(annotation) is Annotated:
-        return  # a discriminator, which does it by itself
-    arguments = get_args(annotation)
-    if get_origin(annotation) in (Union, UnionType) and all(isinstance(member, type) for member in arguments):
-        yield from arguments
-
-
 def _schema_types(schema: Any) -> Iterator[str]:
     """The kind of every schema within a pydantic core schema."""
     if isinstance(schema, dict):
@@ -253,17 +247,6 @@ def _schema_types(schema: Any) -> Iterator[str]:
             yield from _schema_types(inner)
 
 
-def _has_config(annotation: Any) -> bool:
-    """True for types to which pydantic refuses another config."""
-    if not isinstance(annotation, type):
-        return False
-    return issubclass(annotation, BaseModel) or is_dataclass(annotation) or is_typeddict(annotation)
-
-
-def _name(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
-
-
 def _exactly(kind: type, value: object) -> TypeError:
     return TypeError(f"{value!r} can't be stored as {kind.__name__}: it is of type {type(value).__name__}")
 
@@ -275,7 +258,7 @@ def _dump_int(value: object) -> bytes:
 
 
 def _dump_str(value: object) -> bytes:
-    if type(value) is not str:
+    if type(value) is not str and value is not ERASED:
         raise _exactly(str, value)
     return VALUE_VERSION + to_json(value)
 

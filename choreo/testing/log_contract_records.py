@@ -63,6 +63,15 @@ class TopicsContract(BenchFixture):
         bench.append(name, b"one", key=b"k")
         assert bench.values(name) == [b"one"]
 
+    def test_a_topic_tells_how_it_was_made(self, bench: Bench) -> None:
+        """`config` gives the keys that were set for a topic, and no others."""
+        plain, compact = bench.topic(), f"{bench.name}.told"
+        bench.log.create_topics([TopicSpec(compact, 1, {"cleanup.policy": "compact"})])
+        assert dict(bench.log.config(compact)) == {"cleanup.policy": "compact"}
+        assert dict(bench.log.config(plain)) == {}
+        with pytest.raises(UnknownTopicError):
+            bench.log.config(f"{bench.name}.missing")
+
     def test_appending_to_a_missing_topic_is_refused(self, bench: Bench) -> None:
         """A topic that nobody has made is an UnknownTopicError, and is not made by the way."""
         name = f"{bench.name}.missing"

@@ -10,7 +10,7 @@ from choreo.record import Record, TopicPartition
 from choreo.runtime.journal import Fired, Inputs
 from choreo.runtime.live import LiveTask
 from choreo.runtime.parking import RETRY
-from choreo.state.changelog import entries as entries_of
+from choreo.state.changelog import logged
 from choreo.testing.annals import Annals
 
 ONCE, CAUSES, TIMERS, STORES = (
@@ -37,7 +37,7 @@ def broken_promise(annals: Annals, live: LiveTask, number: int) -> Kept | None:
         said = check()
         if said is not None:
             return Kept(promise, said)
-    if dict(entries_of(live.task.entries.backend)) != annals.entries(live.task.plan.service, number):
+    if dict(logged(live.task.entries.backend)) != annals.entries(live.task.plan.service, number):
         return Kept(STORES, "its store is not what its changelog says")
     return None
 

@@ -23,6 +23,7 @@ sagas = "*.yaml"
 """
 SAGA_VERBS = {
     *("deploy", "list", "show", "tasks", "form", "why", "retry", "skip", "resolve", "cancel", "answer", "migrate"),
+    "conformance",
     "schema",
 }
 PATIENCE_S = 60.0

@@ -50,6 +50,32 @@ def test_the_newcomers_story_on_kafka(choreo: Choreo) -> None:
 
 
 @pytest.mark.usefixtures("placed")
+def test_the_past_on_kafka(project: Path, choreo: Choreo) -> None:
+    """Step by step, at an event, at a position and as a difference: the past reads on Kafka as on the embedded log."""
+    (project / "choreo.toml").write_text('[project]\nservices = ["shop"]\nsagas = "order.yaml"\n', encoding="utf-8")
+    choreo("run", "--until-idle", "--start-from", "earliest")
+
+    def rows(*words: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in choreo(*words, "--json").stdout.splitlines()]
+
+    steps = rows("replay", "state", "inventory", "--step", "--key", "o3")
+    assert [(row["cause"], row["before"] is None) for row in steps] == [
+        ("shop.OrderPlaced", True),
+        ("shop.ReleaseRequested", False),
+    ]
+    for name in ("event_id", "place"):
+        kept = rows("replay", "state", "inventory", "--key", "o3", "--at", steps[0][name])
+        assert [row["value"] for row in kept] == [{"order_id": "o3", "total": 150}]
+        assert not rows("replay", "state", "inventory", "--key", "o3", "--at", steps[1][name])
+    (gone,) = rows("replay", "state", "inventory", "--key", "o3", "--diff", steps[0]["place"], steps[1]["place"])
+    assert (gone["after"], gone["event_id"]) == (None, steps[1]["event_id"])
+    turns = rows("sagas", "show", "o3", "--step")
+    (stood,) = rows("sagas", "show", "o3", "--at", turns[1]["event_id"])
+    assert (turns[-1]["status"], stood["status"]) == ("compensated", turns[1]["status"])
+    assert choreo("replay", "verify").stdout.count("clean") == 3
+
+
+@pytest.mark.usefixtures("placed")
 def test_two_processes_share_the_work_and_stop_together(choreo: Choreo) -> None:
     """--workers 2 brings every saga to its end; SIGTERM drains both processes; a third start has nothing left to do."""
     running = process(*RUN, "--start-from", "earliest", "--workers", "2")
@@ -99,3 +125,25 @@ def test_two_processes_are_watched_as_one(choreo: Choreo) -> None:
     rows = [json.loads(line) for line in choreo("services", "lag", *RUN[1:], "--json").stdout.splitlines()]
     assert {row["lag"] for row in rows} == {0}
     assert any(each["committed"] != each["end"] for row in rows for each in row["inputs"])
+
+
+@pytest.mark.usefixtures("placed")
+def test_a_story_and_the_conformance_of_sagas_are_told_on_kafka(project: Path, choreo: Choreo) -> None:
+    """The same tree and the same judgement as on the embedded log, and no topic is made or written for it."""
+    settings = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
+    (project / "choreo.toml").write_text(settings, encoding="utf-8")
+    choreo(*RUN, "--until-idle", "--start-from", "earliest")
+    before = choreo("topics", "list", "--json").stdout
+    story = json.loads(choreo("trace", "o2", "--json").stdout)
+    told = {node["event"]: (node["depth"], node["emitted_by"]) for node in story["nodes"] if node["kind"] == "event"}
+    assert told == {
+        "shop.OrderPlaced": (0, None),
+        "shop.StockReserved": (1, {"service": "inventory", "handler": "ReserveStock"}),
+        "shop.PaymentDeclined": (1, {"service": "payments", "handler": "TakePayment"}),
+        "shop.ReleaseRequested": (2, {"service": "saga.order", "handler": "Coordinator"}),
+        "shop.StockReleased": (3, {"service": "inventory", "handler": "ReserveStock"}),
+    }
+    assert choreo("trace", "o2", "--follow").stdout.count("from payments.TakePayment") == 1
+    row = json.loads(choreo("sagas", "conformance", "order.yaml", "--json").stdout)
+    assert (row["sagas"], row["fit"], row["judged_by_changes_only"]) == (4, 4, {})
+    assert choreo("topics", "list", "--json").stdout == before

@@ -253,3 +253,19 @@ def test_another_team_deploys_the_nested_saga(mall: Path, choreo: Choreo) -> Non
     choreo("emit", "mall.py:OrderPlaced", "order_id=o1")
     choreo("run", "--until-idle")
     assert choreo("sagas", "show", "o1").stdout.startswith("waiting: ship waits for ShipmentReady")
+
+
+def test_a_trace_goes_through_the_nested_saga_and_both_fit_their_specs(mall: Path, choreo: Choreo) -> None:
+    """The changes of both sagas stand in one story, whichever of them is asked for, and each emitter is proved."""
+    choreo("emit", "mall.py:OrderPlaced", "order_id=o1")
+    choreo("run", "--until-idle")
+    stories = [json.loads(choreo("trace", key, "--json").stdout)["nodes"] for key in ("o1", "S-o1")]
+    assert stories[0] == stories[1]
+    changes = {(node["saga"], node["key"]) for node in stories[0] if node["kind"] == "change"}
+    assert changes == {("order", "o1"), ("shipping", "S-o1")}
+    ready = next(node for node in stories[0] if node.get("event") == "mall.ShipmentReady")
+    assert ready["emitted_by"] == {"service": "saga.shipping", "handler": "Coordinator"}
+    assert {one["service"] for one in ready["handled_by"]} == {"saga.order"}
+    for saga in ("order", "shipping"):
+        row = json.loads(choreo("sagas", "conformance", saga, "--json").stdout)
+        assert (row["sagas"], row["fit"]) == (1, 1)

@@ -76,7 +76,7 @@ def test_what_the_code_no_longer_writes_is_found(ran: Path, choreo: Choreo) -> N
     lines = [line for line in found.stderr.splitlines() if line.startswith("inventory: ")]
     assert "shop.OrderPlaced 'o" in lines[0]
     assert "ReserveStock wrote another value: reserved 'o" in lines[1]
-    assert lines[2].startswith('inventory:     live {"order_id":"o'), lines
+    assert lines[2].startswith('inventory:     live {"order_id": "o'), lines
     assert any("replayed nothing" in line for line in lines)
 
 

@@ -8,6 +8,7 @@ from choreo.cli.progress import Progress
 from choreo.cli.saga_past import Pasts
 from choreo.events.codec import Codec
 from choreo.events.event import Event
+from choreo.record import TopicPartition
 from choreo.saga.commands import command_of
 from choreo.saga.coordinator import Coordinator, coordinator
 from choreo.saga.decision import Command, Order, Received, Skip
@@ -43,7 +44,7 @@ def spec_of(version: int, events: dict[str, type[Event]] = CATALOGUE, **keys: st
 def past_of(town: Town, service: Service) -> History:
     """The history of the saga x1, as the console reads it."""
     progress = Progress(sys.stderr, terminal=False, silent=True)
-    project: Any = SimpleNamespace(log=town.log, registry=town.registry, progress=progress)
+    project: Any = SimpleNamespace(past=town.log, registry=town.registry, progress=progress)
     found = Pasts(project, service).of(["x1"])["x1"]
     assert isinstance(found, History), found
     return found
@@ -124,3 +125,39 @@ def test_what_the_coordinator_has_not_handled_is_no_part_of_it() -> None:
     (taken,) = past_of(town, service).then
     assert isinstance(taken, Received)
     assert taken.event == "flow.ADone"
+
+
+def test_what_changed_nothing_stands_where_the_journal_has_it() -> None:
+    """Its time is when it was handled, not when it was emitted: here two hours later, before the timers of then."""
+    first = spec_of(1)
+    service = coordinator(first, CATALOGUE)
+    town = Town(service)
+    happens(town, "Started")
+    for worker in town.workers:
+        worker.abandon()
+    codec = Codec(town.registry, (), town.log.cluster_id())
+    seen = CATALOGUE["flow.ADone"](case="x1")  # type: ignore[call-arg]  # a field of every event of a flow
+    emitted = [fresh_ids(town.clock.now() + n, "story") for n in range(2)]
+    town.log.append([codec.encode(seen, ids) for ids in emitted])
+    handled = town.clock.now() + 2 * 3_600_000_000
+    town.clock.move_to(handled)
+    town.start()
+    town.time.settle()
+    then = past_of(town, service).then
+    assert [one.event_id for one in then if isinstance(one, Received)] == [ids.event_id for ids in emitted]
+    assert [one.now for one in then][:2] == [handled, handled]
+    assert [type(one) for one in then[2:]] == [Tick] * (len(then) - 2)
+
+
+def test_a_journal_that_is_not_whole_leaves_the_order_to_the_lifecycle() -> None:
+    """Where a page is missing the past is read as the changes tell it, and leads to the same steps."""
+    first, to = spec_of(1), spec_of(2)
+    service = coordinator(first, CATALOGUE)
+    town = Town(service)
+    happens(town, "Started", "ADone")
+    whole = past_of(town, service)
+    partition = town.log.partition(TopicPartition("choreo.saga.flow.journal", 0))  # type: ignore[attr-defined]  # a MemoryLog
+    del partition.records[0], partition.offsets[0]
+    torn = past_of(town, service)
+    assert torn == whole
+    assert judged(town, torn, first, to).order is not None

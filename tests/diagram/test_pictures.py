@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from choreo.diagram.discovered import Discovered, Gone, graph_of_runs
 from choreo.diagram.drawing import graph_of_project, graph_of_spec
 from choreo.diagram.graph import Arrow, Box, Graph
 from choreo.diagram.layered import crossings, lay_out
@@ -235,3 +236,25 @@ def test_signs_of_xml_are_escaped() -> None:
     assert drawn.title == "a & b"
     assert drawn.boxes["a<b"][1] == ['x < "y" & z']
     assert drawn.arrows["a<b", "c"][1] == ["p < q"]
+
+
+def test_what_happened_is_drawn_in_three_styles() -> None:
+    """Declared and seen with how often and how fast, declared and never seen, seen and not declared."""
+    ways = {("start", "step reserve"): Gone(5, 8_200), ("step ship", "step pay"): Gone(1, 3_400_000)}
+    stations = {"start": 5, "step reserve": 5, "step ship": 1, "step pay": 1, "compensated": 1}
+    found = Discovered(5, stations, ways, {("start", "shop.OrderOverdue"): Gone(2, 90_000_000)})
+    graph = graph_of_runs(SPEC, found)
+    drawn = Drawn(as_svg(graph))
+    assert drawn.title == f"saga {SPEC.name}, version {SPEC.version}: what 5 sagas went through"
+    assert drawn.arrows["start", "step reserve"] == ("arrow forward seen", ["5 times, 8.2 ms"])
+    assert drawn.boxes["step reserve"][1][-1] == "5 times"
+    assert drawn.arrows["start", "step pay"][0] == "arrow forward never"
+    assert drawn.boxes["undo ship"] == ("box undo never", [*drawn.boxes["undo ship"][1][:-1], "never"])
+    assert drawn.arrows["step ship", "step pay"] == ("arrow forward undeclared", ["once, 3.4 s"])
+    assert drawn.boxes["event shop.OrderOverdue"] == ("box event undeclared", ["OrderOverdue", "2 times"])
+    assert drawn.boxes["compensated"][0] == "box end seen"
+    told = as_flowchart(graph)
+    for style in ("classDef seen", "classDef never", "classDef undeclared", "linkStyle"):
+        assert style in told
+    assert "classDef" not in as_flowchart(graph_of_spec(SPEC))
+    assert " seen" not in as_svg(graph_of_spec(SPEC))

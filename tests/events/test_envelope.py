@@ -9,8 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choreo.errors import DecodeError, PublishError
-from choreo.events.envelope import Ids, caused_by, derive_id, foreign_ids, pack, unpack, uuid8
-from choreo.events.plain import plain_headers, plain_ids
+from choreo.events.envelope import (
+    WISHES,
+    Again,
+    Ids,
+    caused_by,
+    correlation_in,
+    derive_id,
+    foreign_ids,
+    pack,
+    unpack,
+    uuid8,
+)
+from choreo.events.plain import headers_again, plain_headers, plain_ids
 from choreo.events.saga_mark import SagaMark
 from choreo.record import Record
 
@@ -18,9 +29,10 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
 wide = st.binary(min_size=16, max_size=16)
 text = st.text(st.characters(codec="utf-8"), max_size=40)
 sagas = st.builds(SagaMark, name=text, version=st.integers(0, 2**32 - 1), step=st.none() | text)
+agains = st.builds(Again, wide, text, st.sampled_from(WISHES))
 ids = st.builds(
     Ids, wide, text, st.none() | wide, st.none() | wide, st.integers(0, 2**16 - 1), st.integers(-(2**63), 2**63 - 1),
-    st.booleans(), st.none() | sagas, st.none() | text,
+    st.booleans(), st.none() | sagas, st.none() | text, st.none() | agains,
 )  # fmt: skip
 
 
@@ -28,6 +40,7 @@ ids = st.builds(
 def test_ids_read_back_as_they_were_packed(given_ids: Ids) -> None:
     """Every mixture of ids survives the packed header."""
     assert unpack(pack(given_ids)) == given_ids
+    assert correlation_in(pack(given_ids)) == given_ids.correlation_id.encode()
 
 
 @given(given_ids=ids.filter(lambda one: one.correlation_id != ""))
@@ -45,6 +58,9 @@ def test_the_layout_is_what_other_languages_were_told() -> None:
     every = Ids(ID, "o1", OTHER, ID, 2, 5, True, SagaMark(name="s", version=3, step="pay"), "k")
     tail = OTHER + ID + b"\0\x02" + b"\0\x01s" + b"\0\0\0\x03" + b"\0\x03pay" + b"\0\x01k" + b"o1"
     assert pack(every) == b"\x01\x3f" + ID + b"\0\0\0\0\0\0\0\x05" + tail
+    once_more = Ids(ID, "o1", again=Again(OTHER, "pay", "drop"))
+    assert pack(once_more) == b"\x01\x40" + ID + bytes(8) + OTHER + b"\x01" + b"\0\x03pay" + b"o1"
+    assert pack(Ids(ID, "o1", again=Again(OTHER))) == b"\x01\x40" + ID + bytes(8) + OTHER + b"\0" + b"\0\0" + b"o1"
     no_step = Ids(ID, "", saga=SagaMark(name="s", version=3, step=None))
     assert pack(no_step)[-9:] == b"\0\x01s" + b"\0\0\0\x03" + b"\xff\xff"
 
@@ -52,7 +68,7 @@ def test_the_layout_is_what_other_languages_were_told() -> None:
 @given(data=st.binary(max_size=80))
 def test_fuzzed_headers_raise_nothing_but_decode_errors(data: bytes) -> None:
     """Any bytes are ids or a DecodeError; bytes that are ids pack to themselves."""
-    for candidate in (data, b"\x01" + data, b"\x01" + bytes([len(data) % 64]) + ID + data):
+    for candidate in (data, b"\x01" + data, b"\x01" + bytes([len(data) % 128]) + ID + data):
         try:
             read = unpack(candidate)
         except DecodeError:
@@ -60,14 +76,23 @@ def test_fuzzed_headers_raise_nothing_but_decode_errors(data: bytes) -> None:
         assert unpack(pack(read)) == read
 
 
-@pytest.mark.parametrize("data", [b"\x02" + bytes(25), b"\x01\x40" + bytes(24)])
+@pytest.mark.parametrize("data", [b"\x02" + bytes(25), b"\x01\x80" + bytes(24)])
 def test_a_later_version_is_told_as_such(data: bytes) -> None:
     """An unknown version or flag is refused, never half read."""
     with pytest.raises(DecodeError, match="later version"):
         unpack(data)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x01", b"\x01\x01" + bytes(24) + b"short", b"\x01\x00" + bytes(24) + b"\xff"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x01",
+        b"\x01\x01" + bytes(24) + b"short",
+        b"\x01\x00" + bytes(24) + b"\xff",
+        b"\x01\x40" + bytes(40) + b"\3\0\0",
+    ],
+)
 def test_a_broken_header_is_a_decode_error(data: bytes) -> None:
     """A header that ends too early or is no UTF-8 says that it can't be read."""
     with pytest.raises(DecodeError, match="can't be read"):
@@ -77,7 +102,7 @@ def test_a_broken_header_is_a_decode_error(data: bytes) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"event_id": b"short"}, {"causation_id": b"short"}, {"request_id": b""}, {"attempt": 2**16}, {"at": 2**63},
-     {"key_id": "k" * 2**16}, {"correlation_id": "\ud800"}],
+     {"again": Again(b"short")}, {"key_id": "k" * 2**16}, {"correlation_id": "\ud800"}],
 )  # fmt: skip
 def test_ids_that_do_not_fit_are_publish_errors(wrong: dict[str, Any]) -> None:
     """An id that the layout can't hold is refused, not cut."""
@@ -110,6 +135,7 @@ def test_every_derived_id_is_a_uuid(parts: list[bytes]) -> None:
 def test_an_effect_keeps_the_story_and_comes_after_its_cause() -> None:
     """Correlation is kept, causation is the parent, time goes on where the clock does not; marks are not copied."""
     parent = Ids(ID, "o1", OTHER, OTHER, 3, 100, True, SagaMark(name="s", version=1, step=None), "k")
+    parent = parent._replace(again=Again(OTHER, "pay"))
     assert caused_by(parent, OTHER, 90) == Ids(OTHER, "o1", ID, at=101)
     assert caused_by(parent, OTHER, 500).at == 500
 
@@ -138,3 +164,31 @@ def test_cloud_events_ids_are_taken_as_they_are() -> None:
     assert read.event_id == plain_ids(headers, given_ids).event_id
     assert read.event_id != plain_ids([headers[0], ("ce_source", b"/crm")], given_ids).event_id
     assert plain_ids([("traceparent", b"\xff")], given_ids) == given_ids
+
+
+carried = st.lists(
+    st.sampled_from([("traceparent", b"\xff"), ("choreo-type", b"t"), ("choreo-key", b"k")]), unique=True
+)
+
+
+@given(before=ids.filter(lambda one: one.correlation_id != ""), mark=agains, others=carried, packed=st.booleans())
+def test_a_record_put_on_the_log_again_keeps_all_that_it_carried(
+    before: Ids, mark: Again, others: list[tuple[str, bytes]], packed: bool
+) -> None:
+    """Its ids lie where they lay, once, with the mark; other headers stay."""
+    before = before._replace(at=1_767_225_600_000_000)
+    own = [("choreo", pack(before))] if packed else list(plain_headers(before))
+    written = headers_again([*others, *own], before._replace(again=mark))
+    nobody = foreign_ids("c", Record("t", 0, 0, 0, None, None))
+    read = unpack(dict(written)["choreo"]) if packed else plain_ids(written, nobody)
+    assert read == before._replace(again=mark)
+    assert [pair for pair in written if pair in others] == others
+    assert len(dict(written)) == len(written)
+
+
+def test_what_a_text_header_wishes_for_must_be_known() -> None:
+    """A wish of a later version is no wish of this one."""
+    with pytest.raises(DecodeError, match="none of handle, drop, replace"):
+        plain_ids(
+            [("choreo-again", f"{UUID(int=1)} burn pay".encode())], foreign_ids("c", Record("t", 0, 0, 0, None, None))
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from choreo.errors import (
+    FencedError,
     LogUnavailableError,
     PartitionCountError,
     RecordTooLargeError,
@@ -23,6 +24,7 @@ from choreo.log.open import open_log
 from choreo.record import NewRecord, Position, TopicPartition
 from choreo.testing.log_bench import Bench
 from choreo.testing.log_contract_records import PositionsContract, RecordsContract, TopicsContract
+from choreo.testing.log_contract_transactions import TransactionsContract
 
 ORDERS = TopicPartition("orders", 0)
 
@@ -91,12 +93,54 @@ def test_the_owners_errors_arrive(client: Log) -> None:
         client.create_topics([TopicSpec("orders", 9)])
 
 
-def test_groups_and_transactions_are_the_owners(client: Log) -> None:
-    """A second process runs no services: joining and transactions say who is in the way and what to do."""
+def test_groups_are_the_owners(owner: EmbeddedLog, client: Log) -> None:
+    """A second process runs no services: joining says who is in the way and what to do, offsets are refused."""
     with pytest.raises(StateInUseError, match="kafka://"):
-        client.writer("w")
-    with pytest.raises(StateInUseError, match="stop that process"):
         client.join(Membership("g", ("orders",), "a"), Silent())
+    member = owner.join(Membership("g", ("orders",), "a"), Silent())
+    member.poll(0)
+    identity = member.identity()
+    assert identity is not None
+    with pytest.raises(StateInUseError, match="the process that owns the log"):
+        client.writer("w").begin().send_offsets(member, identity, {ORDERS: 1})
+
+
+class ClientBench(Bench):
+    """A bench at the owner whose transactions are those of a client."""
+
+    def __init__(self, log: Log, client: Log) -> None:
+        super().__init__(log)
+        self._client = client
+
+    def writer(self, name: str = "writer") -> Writer:
+        return self._client.writer(f"{self.name}.{name}")
+
+
+class TestTransactionsOfAClient(TransactionsContract):
+    """What a second process commits is visible together or not at all, to everybody."""
+
+    @pytest.fixture
+    def bench(self, client: Log, owner: EmbeddedLog) -> Iterator[Bench]:
+        bench = ClientBench(owner, client)
+        yield bench
+        bench.close()
+
+
+def test_a_later_writer_fences_one_of_another_process(owner: EmbeddedLog, client: Log) -> None:
+    """Whoever of both comes later goes on; the other's open transaction leaves nothing."""
+    for first, second in ((client, owner), (owner, client), (client, client)):
+        early = first.writer("same")
+        opened = early.begin()
+        opened.append([NewRecord("orders", b"k", b"early")])
+        late = second.writer("same").begin()
+        late.append([NewRecord("orders", b"k", b"late")])
+        late.commit()
+        with pytest.raises(FencedError):
+            opened.commit()
+        with pytest.raises(FencedError):
+            early.begin()
+    with owner.reader({ORDERS: 0}) as reader:
+        assert [record.value for record in reader.read(0)] == [b"late"] * 3
 
 
 def test_the_client_sees_what_groups_committed(owner: EmbeddedLog, client: Log) -> None:

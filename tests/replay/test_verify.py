@@ -147,8 +147,8 @@ ANSWERS = count(1)
 
 @pytest.mark.parametrize("asked", [time.perf_counter, random.random, lambda: float(next(ANSWERS))])
 def test_what_a_replay_can_not_repeat_is_found(asked: Callable[[], float]) -> None:
-    """A handler that asks the machine for the time, a random number or somebody outside by a call that is not recorded is
-    named: its replay gives other values.
+    """A handler that asks the machine for the time, for a random number, or somebody outside by a call that is not
+    recorded, is named: its replay gives other values.
     """
 
     class Asking(Reserve):

@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from choreo import Event, Personal, Value
-from choreo.telemetry.privacy import masked, shown, without_inputs
+from choreo.events.avro import shape_of
+from choreo.telemetry.privacy import masked, masked_as, shown, without, without_inputs
 
 
 class Address(Value):
@@ -66,3 +67,20 @@ def test_a_validation_error_keeps_what_failed_to_itself(value: str) -> None:
     assert "[type=int_parsing, input_type=str]" in text
     assert text.startswith("before ")
     assert text.endswith(" after")
+
+
+def test_the_schema_alone_says_what_is_personal() -> None:
+    """Where the class is not loaded: the marks in the Avro schema mask the same, and the masked texts are told."""
+    hidden: list[str] = []
+    body = ANN.model_dump()
+    assert masked_as(shape_of(Registered).avro, body, hidden) == masked(ANN)
+    assert sorted(hidden) == ["555", "Elm 5", "Oak 1", "ann@example.org"]
+    assert masked_as({"type": "string"}, "plain") == "plain"
+
+
+def test_words_are_taken_out_of_a_text() -> None:
+    """Whole words only, the longer first; what is no word by itself stays."""
+    assert (
+        without("to ann@example.org, 555 times; 5550", ["555", "ann", "ann@example.org"]) == "to ***, *** times; 5550"
+    )
+    assert without("a b", ["a"]) == "a b"

@@ -1,0 +1,202 @@
+"""`choreo sagas conformance`: what really happened against what the spec says."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from choreo.cli.judged import Known, known_here
+from choreo.cli.options import command
+from choreo.cli.output import note
+from choreo.cli.project import Project
+from choreo.cli.records import uuid_text
+from choreo.cli.saga_lives import Lives, last_digest
+from choreo.cli.story_code import code_of
+from choreo.cli.time_span import TimeSpan, bounded
+from choreo.config.modules import spec_files
+from choreo.diagram.discovered import Discovered, Gone, graph_of_runs
+from choreo.diagram.discovered import span as span_text
+from choreo.diagram.mermaid import as_flowchart
+from choreo.diagram.svg import as_svg
+from choreo.errors import ConfigError
+from choreo.replay.conformance import judge
+from choreo.replay.runs import Runs, Spread
+from choreo.saga.rules import Spec
+from choreo.service.service import Service
+
+FOUND = 1
+CALLED = re.compile(r"^[{\s]*saga\s*:\s*[\"']?(\w+)", re.MULTILINE)
+SHOWN_PATHS = 10
+
+
+@command("conformance")
+@click.argument("saga", metavar="SPEC")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Misfits that are told.")
+@click.option(
+    "--diagram",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Draw what happened over the spec, as NAME-runs.mmd and NAME-runs.svg in this directory.",
+)
+@bounded
+def conformance(project: Project, saga: str, limit: int, diagram: Path | None, span: TimeSpan) -> int:
+    """What really happened against the spec: which sagas fit, what was skipped, late, slow or said by somebody else.
+
+    SPEC is the name of a saga, or its file. Each saga is held against its own version. With --since and --until those
+    that started then. Exit code 1 where something does not fit.
+    """
+    called = _saga_of(project, saga)
+    known = known_here(project, called, last_digest(project, called))
+    code = code_of(project)
+    runs, lives = Runs(limit), Lives(project, known, code, span)
+    emitters, drawn = emitters_of(code.services.values()), dict[str, Spec]()
+    for life in lives:
+        if life.spec is None:
+            runs.unknown += 1
+            continue
+        drawn[life.spec.digest] = life.spec
+        runs.add(judge(life, emitters))
+    latest = max(drawn.values(), key=lambda one: one.version, default=None)
+    project.output.thing(_row(runs, known), _lines(runs, known))
+    if diagram is not None and latest is not None:
+        _draw(project, latest, runs, diagram)
+    if runs.unknown:
+        note(f"{runs.unknown} sagas follow a version of the spec that can't be read here: they were not looked at")
+    return FOUND if runs.kinds else 0
+
+
+def _saga_of(project: Project, target: str) -> str:
+    """The saga that a name, or the file of a spec, means. Raises ConfigError for a file that is none."""
+    path = Path(target)
+    if path.suffix not in (".yaml", ".yml"):
+        found = [one for one in spec_files(project.config) if one.stem == target]
+        if not found or f"choreo.saga.{target}.lifecycle" in project.log.topics():
+            return target
+        path = found[0]
+    try:
+        called = CALLED.search(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise ConfigError(f"can't read {path}", at=path, why=error.strerror, hint="choreo sagas list") from error
+    if called is None:
+        raise ConfigError(f"{path} holds no spec", at=path, hint="begin with saga: NAME")
+    return called[1]
+
+
+def emitters_of(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
+    """By event, which services declare that they emit it."""
+    found: dict[str, set[str]] = {}
+    for service in services:
+        for event in service.emitted:
+            found.setdefault(event.contract.full_name, set()).add(service.name)
+    return {event: frozenset(services) for event, services in found.items()}
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+def _lines(runs: Runs, known: Known) -> Iterator[str]:
+    name = known.service.name.removeprefix("saga.")
+    versions = ", ".join(f"{count:,} of version {version}" for version, count in sorted(runs.versions.items()))
+    yield f"saga {name}: {runs.fit:,} of {runs.count:,} fit" + (f" ({versions})" if versions else "")
+    if not runs.count:
+        return
+    for reason, count in runs.not_replayed.most_common():
+        yield f"  {count:,} could only be judged by their changes: {reason}"
+    yield "ends"
+    yield from (f"  {count:>8,}  {end}" for end, count in runs.ends.most_common(SHOWN_PATHS))
+    yield "paths"
+    yield from (f"  {count:>8,}  {', '.join(path)}" for path, count in runs.paths.most_common(SHOWN_PATHS))
+    others = len(runs.paths) - SHOWN_PATHS
+    if others > 0 or runs.other_paths:
+        rest = runs.count - sum(count for _, count in runs.paths.most_common(SHOWN_PATHS))
+        yield f"  {rest:>8,}  on {max(others, 0):,} other paths{' and more' if runs.other_paths else ''}"
+    yield "steps"
+    heads = ("times", "p50", "p95", "longest", "within", "longer")
+    yield "  " + f"{'':<20}" + "".join(f"{head:>11}" for head in heads)
+    spec = max(known.specs.values(), key=lambda one: one.version)
+    order = {step.name: number for number, step in enumerate(spec.steps)}
+    for step, spread in sorted(runs.laps.items(), key=lambda one: order.get(one[0], len(order))):
+        yield f"  {step:<20}" + "".join(f"{cell:>11}" for cell in _cells(spec, step, spread, runs.slow[step]))
+    if runs.kinds:
+        yield "what does not fit"
+        yield from (f"  {count:>8,}  {WORDS[kind]}" for kind, count in runs.kinds.most_common())
+        for one in runs.misfits:
+            yield f"  {one.key}: {one.says} ({one.kind}{f', {uuid_text(one.event_id)}' if one.event_id else ''})"
+        left = sum(runs.kinds.values()) - len(runs.misfits)
+        if left > 0:
+            yield f"  and {left:,} more (--limit)"
+
+
+WORDS = {
+    "skipped": "a step was left out",
+    "order": "a step was done, or an event came, out of order",
+    "early": "an event came before its step's turn",
+    "late": "an event came when its step had been settled",
+    "unexpected": "an event meant nothing as the saga stood",
+    "slow": "a step took longer than it may",
+    "emitter": "an event came from somebody who does not declare it",
+    "step": "a step that the version does not have",
+    "operator": "an operator gave an order",
+    "diverges": "its events lead elsewhere than to where it stands",
+}
+
+
+def _cells(spec: Spec, step: str, spread: Spread, slow: int) -> tuple[str, ...]:
+    rule = spec.by_name.get(step)
+    within = rule.within_us if rule is not None else None
+    limit = span_text(within) if isinstance(within, int) else "-" if within is None else "by spec"
+    times = (span_text(spread.quantile(0.5)), span_text(spread.quantile(0.95)), span_text(spread.longest))
+    return (f"{spread.count:,}", *times, limit, f"{slow:,}")
+
+
+def _row(runs: Runs, known: Known) -> dict[str, Any]:
+    return {
+        "saga": known.service.name.removeprefix("saga."),
+        "sagas": runs.count,
+        "fit": runs.fit,
+        "versions": {str(version): count for version, count in sorted(runs.versions.items())},
+        "unknown_version": runs.unknown,
+        "judged_by_changes_only": dict(runs.not_replayed),
+        "said_again": runs.again,
+        "crossed": runs.crossed,
+        "ends": dict(runs.ends.most_common()),
+        "paths": [{"path": list(path), "count": count} for path, count in runs.paths.most_common()],
+        "other_paths": runs.other_paths,
+        "steps": [{"step": step, "slow": runs.slow[step], **_times(spread)} for step, spread in runs.laps.items()],
+        "kinds": dict(runs.kinds.most_common()),
+        "misfits": [one._asdict() | {"event_id": uuid_text(one.event_id)} for one in runs.misfits],
+        "follows": _pairs(runs.follows),
+        "beside": _pairs(runs.beside),
+    }
+
+
+def _pairs(spreads: Mapping[tuple[str, str], Spread]) -> list[dict[str, Any]]:
+    found = sorted(spreads.items(), key=lambda one: -one[1].count)
+    return [{"from": source, "to": to, **_times(spread)} for (source, to), spread in found]
+
+
+def _times(spread: Spread) -> dict[str, int]:
+    quantiles = {"p50_us": spread.quantile(0.5), "p95_us": spread.quantile(0.95)}
+    return {"count": spread.count, **quantiles, "max_us": spread.longest}
+
+
+def _draw(project: Project, spec: Spec, runs: Runs, directory: Path) -> None:
+    """Raises ConfigError."""
+    found = Discovered(runs.count, runs.stations, _gone(runs.ways), _gone(runs.beside))
+    graph = graph_of_runs(spec, found)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for suffix, text in (("mmd", as_flowchart(graph)), ("svg", as_svg(graph))):
+            file = directory / f"{spec.name}-runs.{suffix}"
+            file.write_text(text, encoding="utf-8")
+            if not project.output.quiet:
+                note(f"drew {file}")
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(f"can't draw into {directory}", at=directory, why=why, hint="another --diagram") from error
+
+
+def _gone(spreads: Mapping[tuple[str, str], Spread]) -> dict[tuple[str, str], Gone]:
+    return {pair: Gone(spread.count, spread.quantile(0.5)) for pair, spread in spreads.items()}

@@ -1,0 +1,88 @@
+"""`--since` and `--until`: from when to when a command reads the log, by the time at which records were written."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import click
+
+from choreo.cli.progress import Told, untold
+from choreo.cli.saga_filters import micros_of
+from choreo.clock import SystemClock, to_micros
+from choreo.errors import ConfigError
+from choreo.log.interface import Log
+from choreo.log.up_to import read_up_to
+from choreo.record import Record, TopicPartition
+
+
+class TimeSpan(NamedTuple):
+    """From when (reckoned in) to when (reckoned out), microseconds since 1970; None for no bound."""
+
+    since: int | None = None
+    until: int | None = None
+
+    def bounds(
+        self, log: Log, places: Iterable[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """The offsets from which, and up to which, each partition is read."""
+        places = list(places)
+        starts, ends = log.starts(places), log.ends(places)
+        if self.since is not None:
+            starts |= log.offsets_at(places, self.since // 1000)
+        if self.until is not None:
+            ends |= log.offsets_at(places, -(-self.until // 1000))
+        return starts, ends
+
+
+WHOLE = TimeSpan()
+
+
+def bounded(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Gives a command `--since` and `--until`, and hands them over as `span`."""
+
+    @functools.wraps(function)
+    def packed(*arguments: Any, since: str | None, until: str | None, **options: Any) -> int | None:
+        return function(*arguments, span=span_of(since, until, SystemClock().now()), **options)
+
+    packed = click.option("--until", "--to", metavar="TIME", help="Only what was written before.")(packed)
+    told = "Only what was written since: 2026-11-22T08:00, or 2h for so long ago."
+    return click.option("--since", "--from", metavar="TIME", help=told)(packed)
+
+
+def span_of(since: str | None, until: str | None, now: int) -> TimeSpan:
+    """What was asked for; `now` in microseconds. Raises ConfigError for what is no time."""
+    found = TimeSpan(_moment("--since", since, now), _moment("--until", until, now))
+    if found.since is not None and found.until is not None and found.since >= found.until:
+        raise ConfigError(f"--since {since} is not before --until {until}", hint="the earlier one first")
+    return found
+
+
+def _moment(option: str, text: str | None, now: int) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return now - micros_of(text)
+        except ConfigError:
+            hint = "2026-11-22T08:00 (UTC), 2026-11-22T09:00+01:00, or 2h for two hours ago"
+            raise ConfigError(f"{option} {text} is no time", hint=hint) from None
+    return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+
+
+def read_span(log: Log, topics: Iterable[str], span: TimeSpan, told: Told = untold) -> Iterator[Record]:
+    """Every committed record of these topics that was written in that time, in order within a partition.
+
+    `told`: offsets read.
+    """
+    known = log.topics()
+    places = [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
+    starts, ends = span.bounds(log, places)
+    left = {tp: max(ends[tp] - starts[tp], 0) for tp in places}
+    total = sum(left.values())
+    for records, reached in read_up_to(log, starts, ends):
+        yield from records
+        left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
+        told(total - sum(left.values()), total)
