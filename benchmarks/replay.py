@@ -25,9 +25,12 @@ from choreo.log.interface import Log
 from choreo.log.open import open_log
 from choreo.log.up_to import read_up_to
 from choreo.record import Position, TopicPartition
+from choreo.replay.contrast import served
+from choreo.replay.emissions import Emissions, Place
 from choreo.replay.past import Past
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.scratch import ScratchBackends
+from choreo.replay.shadow import Shadow
 from choreo.replay.verify import Verification
 from choreo.runtime.heap import rare_collections
 from choreo.state.rocks import RocksBackends, RocksSnapshots
@@ -38,7 +41,8 @@ POINTS = 20
 
 
 def figures(size: Size) -> Iterator[Figure]:
-    """`replay` and `replay.verify` (events/s) against the bare loop, `replay.of_live` against the live run, and
+    """`replay` and `replay.verify` (events/s) against the bare loop, `replay.of_live` against the live run,
+    `replay.shadow` against a replay whose events are compared, and
     `replay.point` (s): the state of the service at a random input, the slowest of POINTS.
     """
     with scratch() as place:
@@ -50,6 +54,8 @@ def figures(size: Size) -> Iterator[Figure]:
     yield Figure("replay", found["replay"], "events/s", bare, terms)
     yield Figure("replay.verify", found["verify"], "events/s", bare, terms)
     yield Figure("replay.of_live", found["verify"], "events/s", Baseline("the live run", found["live"]), terms)
+    compared = Baseline("replay, events compared", found["compared"])
+    yield Figure("replay.shadow", found["shadow"], "events/s", compared, terms)
     yield Figure("replay.point", found["point"], "s", terms=terms | {"points": POINTS, "p50": found["point_p50"]})
 
 
@@ -69,6 +75,10 @@ def measured(url: str, count: int) -> dict[str, float]:
         found = {"live": 1e6 / live["cpu_us"], "bare": _rate(count, lambda: _bare(log))}
         found["replay"] = _rate(count, lambda: _replayed(sandbox))
         found["verify"] = _rate(count, lambda: _verified(sandbox, state))
+        found |= {
+            "compared": _rate(count, lambda: _compared(sandbox)),
+            "shadow": _rate(count, lambda: _shadowed(sandbox)),
+        }
         points = list(_points(sandbox, log))
     return found | {"point": max(points), "point_p50": percentile(points, 0.5)}
 
@@ -103,6 +113,24 @@ def _verified(sandbox: Sandbox, state: Path) -> None:
     backends.close()
     if not verdict.clean or verdict.emissions < verdict.inputs:
         raise RuntimeError(f"not verified: {verdict}")
+
+
+def _compared(sandbox: Sandbox) -> None:
+    backends = sandbox.scratch()
+    emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"))
+    for number in range(sandbox.partitions):
+        with sandbox.redoing(number) as (rebuild, _):
+            for page, _, outputs in rebuild.run():
+                emissions.published(Place(number, page.checkpoint), outputs)
+    if next(emissions.compare(sandbox.log), None) is not None:
+        raise RuntimeError("the events differ")
+    backends.close()
+
+
+def _shadowed(sandbox: Sandbox) -> None:
+    report = Shadow(sandbox, served(sandbox.service)).run()
+    if not report.clean or report.emissions < report.inputs:
+        raise RuntimeError(f"not the same: {report}")
 
 
 def _points(sandbox: Sandbox, log: Log) -> Iterator[float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from choreo.cli.nested import offers_of
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
-from choreo.config import service_settings
+from choreo.config import Config, service_settings
 from choreo.errors import ConfigError, SpecError
 from choreo.log.interface import Log, Topic, TopicSpec
 from choreo.runtime.plan import Plan, plan_of
@@ -39,15 +39,19 @@ class Assembly:
         return [plan_of(service) for service in self.services]
 
 
-def assemble(project: Project, targets: Sequence[str], log: Log | None = None) -> Assembly:
+def assemble(
+    project: Project, targets: Sequence[str], log: Log | None = None, config: Config | None = None
+) -> Assembly:
     """Load what the targets name; with a log, older versions of the specs from there, which instances may follow.
 
+    `config` names another directory to find them in than the project's and the current one.
     Raises ConfigError, SpecError and whatever a declaration says of itself.
     """
-    finder = Finder(project.config, Path.cwd())
+    finder = Finder(config or project.config, Path.cwd() if config is None else config.directory)
     found = finder.find(targets)
-    if found.specs and targets and project.config.project.services:
-        finder.find(project.config.project.services)  # a spec speaks of events of the whole project
+    neighbours = (config or project.config).project.services
+    if found.specs and targets and neighbours:
+        finder.find(neighbours)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
     services, specs, files = list(found.services), {}, {}
     offers = offers_of([*found.specs, *finder.spec_files()], lambda: project.log)

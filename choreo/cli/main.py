@@ -186,6 +186,8 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         {
             "verify": Lazy("replay:verify", "Redo what each service did and compare: stores, changes, events."),
             "state": Lazy("replay_state:show_state", "What stores held at any point of the past, and what changed it."),
+            "fork": Lazy("fork:fork", "Write a story that really happened as a test."),
+            "shadow": Lazy("shadow:shadow", "Run other code over the log and tell what it does otherwise."),
             "emit": Lazy("emit_again:emit_again", "Selected records once more, to their topic or to another."),
             "rebuild": Lazy("rebuild:rebuild", "Make a service's stores anew from the log, in place of its own."),
         },

@@ -103,6 +103,11 @@ def spec_files(config: Config) -> list[Path]:
     return sorted(path for path in found if path.name != SHARED_CALENDARS)
 
 
+def import_place(path: Path) -> Path:
+    """The directory from which a file is imported: the first one above it that is no package."""
+    return _module_of(path)[1]
+
+
 def _module_of(path: Path) -> tuple[str, Path]:
     """The dotted name of a file and the directory from which it is imported: the first one that is no package."""
     root, parts = path.parent, [path.stem]

@@ -8,10 +8,9 @@ from choreo.errors import DivergenceError
 from choreo.events.envelope import HEADER
 from choreo.record import NewRecord, Record
 from choreo.replay.findings import Finding, What
-from choreo.replay.naming import Naming
+from choreo.replay.naming import Naming, entry_of
 from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
-from choreo.state.keys import split_key
 
 
 class Suspect(NamedTuple):
@@ -73,7 +72,7 @@ def _concerns(act: Act, suspect: Suspect, naming: Naming) -> bool:
 
 
 def _key_texts(key: bytes) -> list[str]:
-    return [str(part) for part in split_key(key)[1]]
+    return [str(part) for part in entry_of(key)[1]]
 
 
 def _emitted(act: Act, event_id: bytes) -> NewRecord | None:
@@ -90,7 +89,7 @@ def _finding(suspect: Suspect, partition: int, act: Act, seen: tuple[int, str], 
         emitter = None if cause.event_id is None else naming.emitter(cause.event_id, suspect.key)
         handlers, replayed = [emitter] if emitter else naming.handlers(act.cause), emitted
     else:
-        store, parts = split_key(suspect.key)
+        store, parts = entry_of(suspect.key)
         name = f"{store} {parts[0]!r}" if len(parts) == 1 else f"{store} {parts!r}"
         handlers, replayed = naming.blamed(act, store), suspect.replayed
     where = (partition, act.checkpoint, act.now)

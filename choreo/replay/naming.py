@@ -13,6 +13,7 @@ from choreo.runtime.parking import RETRY
 from choreo.runtime.plan import Plan
 from choreo.service.timer import timer_name
 from choreo.state.keys import split_key
+from choreo.state.timers import TIMER_PREFIX
 
 MOST_EMITTED = 10_000
 """So many events of one handling are tried as the one whose handler is looked for."""
@@ -106,3 +107,11 @@ class Naming:
         """The handlers that may have written to a store in this act."""
         keepers, answering = self.keepers(store), self.handlers(act.cause)
         return [one for one in answering if one in keepers] or answering or keepers
+
+
+def entry_of(key: bytes) -> tuple[str, tuple[object, ...]]:
+    """Store and parts of an entry's key; of a timer, `timer NAME` and what it is set for."""
+    if not key.startswith(TIMER_PREFIX):
+        return split_key(key)
+    timer = key[len(TIMER_PREFIX) :]
+    return f"timer {timer_name(timer)}", split_key(timer)[1]

@@ -3,26 +3,23 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from choreo.errors import DivergenceError
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.cursor import Cursor
+from choreo.replay.latitude import Cause as Cause
+from choreo.replay.latitude import Latitude
 from choreo.replay.pages import Journal
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
 from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page, last_page_entry
-from choreo.runtime.parking import RETRY
 from choreo.runtime.plan import plan_of
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.meta import read_meta
-
-Cause = Record | Fired | Answered
-"""What a task acted upon: an input, a timer's turn, or the outcome of a call that an input waited for."""
 
 
 class Change(NamedTuple):
@@ -68,10 +65,10 @@ class Rebuild:
         self._plan = plan_of(service)
         self._log = log
         self._partition = partition
-        self._needs = Needs(service, settings)
+        self.needs = Needs(service, settings)
         self.codec = Codec(registry, self._plan.classes, log.cluster_id(), topics=self._plan.sources)
         """Counts the fields that it met erased."""
-        self.task = Task(self._plan, partition, Entries(scratch), self.codec, self._needs)
+        self.task = Task(self._plan, partition, Entries(scratch), self.codec, self.needs)
         self.journal = Journal(log, service.scope, partition)
         self.checkpoint = last_page(scratch)
         """The last one that is redone."""
@@ -80,6 +77,8 @@ class Rebuild:
             self.task.read_clock(meta.last_now)
         self.build = ""
         """Which code made the checkpoint at hand."""
+        self.latitude = Latitude()
+        """What is made of a step that the code at hand does not follow."""
         self._scratch = scratch
         self._cursors: dict[str, Cursor] = {}
 
@@ -106,6 +105,15 @@ class Rebuild:
                 return
             self._written(page)
 
+    def settle(self) -> list[NewRecord]:
+        """Behind the last page: what comes then by the code at hand alone. Answers what it published."""
+        for fired in self.latitude.settled(self.task, self.task.now):
+            self._fire(fired)
+        self.latitude.ends(self.task)
+        portion = self.task.portion()
+        self._scratch.write({**portion.logged, **portion.local})
+        return portion.outputs
+
     def look_again(self) -> None:
         """See what has come to the log since."""
         self.journal = Journal(self._log, self._plan.service.scope, self._partition)
@@ -118,19 +126,20 @@ class Rebuild:
         for cursor in self._cursors.values():
             cursor.close()
         self._cursors.clear()
-        self._needs.close()
+        self.needs.close()
 
     def _pages(self, until: int | None) -> Iterator[Page]:
         if until is not None and until <= self.checkpoint:
             return
         for page in self.journal.pages(self.checkpoint):
-            self.task.specs, self.build = page.specs, page.build
+            self.task.specs, self.build = self.latitude.begins(page), page.build
             yield page
             if page.checkpoint == until:
                 return
 
     def _written(self, page: Page) -> Redone:
         """The page is redone: put into `scratch` what it came to."""
+        self.latitude.ends(self.task)
         portion = self.task.portion()
         logged = {**portion.logged, **last_page_entry(page.checkpoint)}
         self._scratch.write({**logged, **portion.local})
@@ -139,42 +148,43 @@ class Rebuild:
 
     def _turns(self, page: Page) -> Iterator[tuple[int, Cause]]:
         """Redo a page; yields behind each turn what it was told and acted upon."""
-        task = self.task
+        task, latitude, now = self.task, self.latitude, self.task.now
         for step, calls in _with_calls(page.steps):
             if isinstance(step, Reading):
-                task.read_clock(step.now)
+                now = step.now
             elif isinstance(step, Refused):
                 task.refuse_next(step.error)
             elif isinstance(step, Inputs):
                 records = self._records(page.topics[step.topic], step)
                 for number, record in enumerate(records, 1):
-                    task.recorded = calls if number == len(records) else []
-                    task.take(record)
-                    yield task.now, record
-            elif isinstance(step, Answered):
-                task.recorded = calls
-                task.answer(step.key, step.recorded)
-                yield task.now, step
-            elif isinstance(step, Fired):
-                self._check_due(step)
-                task.recorded = calls
-                task.fire(step.timer, step.due)
-                yield task.now, step
+                    if latitude.takes(record):
+                        for fired in latitude.before(task, record, now):
+                            self._fire(fired)
+                            yield task.now, fired
+                        task.read_clock(now)
+                        latitude.reads_back(task, calls if number == len(records) else [])
+                        task.take(record)
+                        yield task.now, record
+            elif isinstance(step, Answered | Fired):
+                for fired in latitude.before(task, step, now):
+                    self._fire(fired)
+                    yield task.now, fired
+                task.read_clock(now)
+                if latitude.follows(task, step):
+                    latitude.reads_back(task, calls)
+                    if isinstance(step, Answered):
+                        task.answer(step.key, step.recorded)
+                    else:
+                        task.fire(step.timer, step.due)
+                    yield task.now, step
             if calls:
-                raise DivergenceError(
-                    f"the live run called {calls[0].name!r} here, the replay did not",
-                    at=step,
-                    hint="the handler has changed",
-                )
+                latitude.left(calls, step)
+        task.read_clock(now)
 
-    def _check_due(self, step: Fired) -> None:
-        if step.timer.startswith(RETRY.start):
-            return
-        due = self.task.entries.timers.due_of(step.timer)
-        if due != step.due:
-            raise DivergenceError(
-                f"a timer fired that was due at {step.due}, in the replay it is due at {due}", at=step.timer
-            )
+    def _fire(self, fired: Fired) -> None:
+        self.task.read_clock(fired.due)
+        self.latitude.reads_back(self.task, [])
+        self.task.fire(fired.timer, fired.due)
 
     def _records(self, topic: str, run: Inputs) -> list[Record]:
         cursor = self._cursors.get(topic)

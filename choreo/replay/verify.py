@@ -16,6 +16,7 @@ from choreo.replay.emissions import Emissions, Place, Unlike, cause_of
 from choreo.replay.findings import Difference, Verdict
 from choreo.replay.likeness import Compare, Likeness, comparison
 from choreo.replay.locate import Suspect, locate
+from choreo.replay.naming import entry_of
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
 from choreo.replay.told import Told
@@ -25,7 +26,6 @@ from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
-from choreo.state.keys import split_key
 from choreo.state.rebuilt import RebuiltTo, rebuilt_to
 
 Progress = Callable[[int, int, int], None]
@@ -123,7 +123,7 @@ class Verification:
             likeness = alike(key, theirs, ours) if theirs is not None and ours is not None else Likeness.OTHER
             self._verdict.erased += likeness is Likeness.ERASED
             if likeness is Likeness.OTHER and self._counts(segment):
-                store, parts = split_key(key)
+                store, parts = entry_of(key)
                 self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
                 if (segment.partition, key) not in self._written:
                     self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))

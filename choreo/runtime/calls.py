@@ -78,7 +78,7 @@ class CallBook:
         not made here: a Call to await comes back.
         """
         use = self._uses[asked.name] = self._uses.get(asked.name, 0) + 1
-        codec, awaited = _form_of(getattr(asked.fn, "__func__", asked.fn), asked.name)
+        codec, awaited = form_of(getattr(asked.fn, "__func__", asked.fn), asked.name)
         kept = self.kept.get(f"{asked.name}:{use}") if asked.keyed and self.kept else None
         if self.asynchronous or awaited:
             waiting = PlainCall(asked, use, self._make(asked, use), codec, blocking=not awaited)
@@ -158,7 +158,7 @@ def failure(name: str, use: int, error: Exception) -> Recorded:
 
 
 @lru_cache(maxsize=1024)
-def _form_of(fn: Callable[..., Any], name: str) -> tuple[ValueCodec, bool]:
+def form_of(fn: Callable[..., Any], name: str) -> tuple[ValueCodec, bool]:
     """How the results of `fn` are recorded, and whether calling it gives something to await."""
     return value_codec(result_type(name, fn)), is_async(fn)
 

@@ -53,6 +53,10 @@ class Entries:
         self._changed[key] = None if data is None else (data, data)
         self.changed_bytes += len(key) + len(data or b"")
 
+    def has_changed(self, key: bytes) -> bool:
+        """Whether this entry changed since the last take."""
+        return key in self._changed
+
     @property
     def quiet(self) -> bool:
         """Whether nothing changed since the last take."""

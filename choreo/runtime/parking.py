@@ -146,9 +146,18 @@ class Parking:
             heappop(self._due)
         return self._due[0][0] if self._due else NEVER
 
+    def until(self, key: bytes) -> int:
+        """When the line of this key is to be woken (microseconds), NEVER where it is not."""
+        return self._until.get(key, NEVER)
+
     def first_due(self) -> bytes:
         """The key of the line that is to be woken next."""
         return self._due[0][1]
+
+    def due_before(self, moment: int) -> list[tuple[int, bytes]]:
+        """Lines that are to be woken before then as (until, key), whose head has not changed since the last portion."""
+        due = [(until, key) for key, until in self._until.items() if until < moment]
+        return sorted(one for one in due if not self._entries.has_changed(self._lines[one[1]][0].entry))
 
     def line(self, key: bytes) -> list[tuple[Place, Waiting]]:
         """All that wait for this key, in their order."""

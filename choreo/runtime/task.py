@@ -97,7 +97,7 @@ class Task:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is in flight, parked or halted: the next input need not look out for others."""
-        return not self.flights and not self._parking.count and self.halted is None
+        return not (self.flights or self._parking.count) and self.halted is None
 
     @property
     def crowded(self) -> bool:
@@ -121,6 +121,11 @@ class Task:
         """A parked key that is to be tried again, as `fire` takes it."""
         due = self._parking.next_due()
         return None if due > now else (RETRY.encode(self._parking.first_due()), due)
+
+    @property
+    def lines(self) -> Parking:
+        """What is parked: a replay may decide by itself what is tried again."""
+        return self._parking
 
     @property
     def quiet(self) -> bool:
@@ -268,10 +273,9 @@ class Task:
     def _refused(self) -> PublishError | None:
         """Why the input at hand is not to be handled, where what it wants published can't be."""
         error, self._refusal = self._refusal, None
-        if error is None:
-            return None
-        self._page.refused(error)
-        return PublishError(error)
+        if error is not None:
+            self._page.refused(error)
+        return None if error is None else PublishError(error)
 
     def _refuse(self, waiting: Waiting, error: PublishError) -> None:
         given = self._ready(waiting)

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -22,6 +22,11 @@ class Needs:
         self._loop: asyncio.AbstractEventLoop | None = None
         if service.settings is not None:
             self._made["settings"] = settings if settings is not None else service.settings()
+
+    @property
+    def opened(self) -> Mapping[str, object]:
+        """What was made so far, by name."""
+        return self._made
 
     def get(self, name: str, asker: str) -> object:
         """The thing of this name, made on first use. Raises ServiceError where nobody provides it."""

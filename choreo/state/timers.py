@@ -125,6 +125,14 @@ class DueIndex:
         first = self._first()
         return NEVER if first is None else first[0]
 
+    def due_before(self, moment: int) -> list[tuple[int, bytes]]:
+        """Timers that are due before then as (due, timer), in order, and stood so at the last `take_changes`."""
+        while self._read_to is not None and self._read_to[0] < moment:
+            self._read_on()
+        live, changed = self._live, self._changes
+        held = {(due, timer) for due, timer in self._heap if due < moment and live.get(timer) == due}
+        return sorted((due, timer) for due, timer in held if timer not in changed)
+
     def pop(self, now: int) -> tuple[int, bytes] | None:
         """The earliest timer that is due at `now` as (due, timer), and it is no longer set; None where none is due."""
         first = self._first()

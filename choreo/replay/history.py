@@ -1,0 +1,158 @@
+"""The history of one story: what came from outside, what services emitted upon it, and where its sagas stand."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from choreo.errors import ConfigError, DecodeError
+from choreo.events.codec import Codec
+from choreo.events.envelope import Ids, derive_id
+from choreo.events.event import Event
+from choreo.events.registry import Registry
+from choreo.log.interface import Log
+from choreo.log.up_to import read_up_to
+from choreo.record import Record, TopicPartition
+from choreo.replay.told import Told, untold
+from choreo.runtime.plan import plan_of
+from choreo.saga.commands import SagaCommand
+from choreo.saga.lifecycle import SagaChanged
+from choreo.saga.lock_events import LockEvent
+from choreo.service.service import Service
+
+MOST_NAMED = 5
+MOST_EMITTED = 1_000
+"""So many events of one handling are tried as the one whose emitter is looked for."""
+
+
+class Line(NamedTuple):
+    """One event of the story; `by` is the service that emitted it, None where it came from outside."""
+
+    event: Event
+    ids: Ids
+    by: str | None
+
+
+@dataclass
+class History:
+    """One story, in the order in which it was emitted."""
+
+    lines: list[Line] = field(default_factory=list)
+    before: list[Line] = field(default_factory=list)
+    """What came from outside in other stories under a key that this one speaks of."""
+    ends: dict[tuple[str, str], str] = field(default_factory=dict)
+    """How its sagas stand, by name and key."""
+    commands: int = 0
+    """Orders of operators, which are no events of the business."""
+
+
+class Archive:
+    """The events of some services on a log."""
+
+    def __init__(self, log: Log, registry: Registry, services: Sequence[Service]) -> None:
+        plans = [plan_of(service) for service in services]
+        self._log, self._services = log, services
+        self._handled = {event for plan in plans for event in plan.by_event}
+        self._classes = {event for plan in plans for event in plan.classes}
+        sources = {name: source for plan in plans for name, source in plan.sources.items()}
+        self._codec = Codec(registry, self._classes, log.cluster_id(), topics=sources)
+        self._speakers = [(service.name, one.name) for service in services for one in service.signatures]
+
+    def story(self, wanted: str, told: Told = untold) -> str:
+        """The correlation id that is meant: by itself or its beginning, by the key of a saga or the id of an event.
+
+        Raises ConfigError where nothing or several are.
+        """
+        exact, begun = set[str](), set[str]()
+        for event, ids in self._events(told):
+            keyed = isinstance(event, SagaChanged) and event.key == wanted
+            if keyed or wanted in (ids.correlation_id, str(UUID(bytes=ids.event_id))):
+                exact.add(ids.correlation_id)
+            elif ids.correlation_id.startswith(wanted) and len(begun) < MOST_NAMED:
+                begun.add(ids.correlation_id)
+        if wanted in exact:
+            return wanted
+        found = sorted(exact or begun)
+        if len(found) == 1:
+            return found[0]
+        raise ConfigError(
+            f"{wanted} is in {len(found)} stories" if found else f"there is no story {wanted}",
+            why=", ".join(found[:MOST_NAMED]) or "no event has it as correlation id or id, no saga as key",
+            hint="choreo sagas list names the keys of sagas" if not found else "give a correlation id",
+        )
+
+    def history(self, correlation_id: str, told: Told = untold) -> History:
+        """All of it; empty where no event has this correlation id."""
+        found = History()
+        for event, ids in self._events(told):
+            if ids.correlation_id == correlation_id:
+                self._add(found, event, ids)
+        found.lines.sort(key=lambda line: line.ids.at)
+        spoken = {text for line in found.lines for text in texts_in(line.event)}
+        first = found.lines[0].ids.at if found.lines else 0
+        for event, ids in self._events(untold):
+            alone = ids.causation_id is None and ids.correlation_id != correlation_id and ids.at <= first
+            if alone and type(event) in self._handled and not _own_key(event).isdisjoint(spoken):
+                found.before.append(Line(event, ids, None))
+        return found
+
+    def _add(self, found: History, event: Event, ids: Ids) -> None:
+        if isinstance(event, SagaChanged):
+            found.ends[event.saga, event.key] = event.status
+        elif isinstance(event, SagaCommand):
+            found.commands += 1
+        elif not isinstance(event, LockEvent):
+            by = self._speaker(ids)
+            if by is not None or type(event) in self._handled:
+                found.lines.append(Line(event, ids, by))
+
+    def _speaker(self, ids: Ids) -> str | None:
+        if ids.causation_id is None:
+            return None
+        tries = ((service, handler, n) for n in range(MOST_EMITTED) for service, handler in self._speakers)
+        found = (s for s, handler, n in tries if derive_id(ids.causation_id, s, handler, n) == ids.event_id)
+        return next(found, None)
+
+    def _events(self, told: Told) -> Iterator[tuple[Event, Ids]]:
+        known = self._log.topics()
+        topics = dict.fromkeys(event.contract.topic for event in self._classes if event.contract.topic in known)
+        places = [TopicPartition(topic, n) for topic in topics for n in range(known[topic].partitions)]
+        starts, ends = self._log.starts(places), self._log.ends(places)
+        total, done = sum(ends.values()) - sum(starts.values()), 0
+        for records, _ in read_up_to(self._log, starts, ends):
+            yield from (one for one in map(self._read, records) if one is not None)
+            done += len(records)
+            told(done, total)
+
+    def _read(self, record: Record) -> tuple[Event, Ids] | None:
+        try:
+            if self._codec.event_class(record) is None:
+                return None
+            return self._codec.event(record), self._codec.ids(record)
+        except DecodeError:
+            return None
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in it, however deep it lies."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, part in value:
+            yield from texts_in(part)
+    elif isinstance(value, dict):
+        yield from texts_of([*value, *value.values()])
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from texts_of(value)
+
+
+def texts_of(values: Iterable[object]) -> Iterator[str]:
+    """Every text in these."""
+    for value in values:
+        yield from texts_in(value)
+
+
+def _own_key(event: Event) -> set[str]:
+    return {str(getattr(event, name)) for name in event.contract.key}

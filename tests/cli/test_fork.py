@@ -1,0 +1,131 @@
+"""`choreo replay fork`: what really happened becomes a test that passes, and fails when the code changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from choreo.demo.olist import read_orders
+from choreo.demo.run import Stage, run_virtual
+from choreo.events.open import open_registry
+from choreo.log.embedded import EmbeddedLog
+from choreo.service.client import default_registry
+from choreo.state.memory import MemoryBackends
+from tests.cli.conftest import ROOT, Choreo
+from tests.demo.data import olist_directory
+from tests.demo.expected import expected
+
+
+def outcome_of(file: Path, project: Path) -> int:
+    """The exit code of pytest on one file, in a process of its own, with the code of `project`."""
+    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(file.parent)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(project), str(ROOT)]), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", *options, str(file)]
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, check=False).returncode
+
+
+def complaints(file: Path, project: Path) -> str:
+    """What ruff and mypy have to say of a file."""
+    tools = [
+        ["ruff", "format", "--isolated", "--line-length", "100", "--check", "--quiet"],
+        ["ruff", "check", "--isolated", "--line-length", "100", "--quiet", "--select", "E,F,I,UP,B"],
+        ["mypy", "--strict", "--no-error-summary", "--cache-dir", os.devnull],
+    ]
+    env = os.environ | {"MYPYPATH": str(ROOT)}
+    done = [
+        subprocess.run([*tool, str(file)], cwd=project, env=env, capture_output=True, text=True, check=False)
+        for tool in tools
+    ]
+    return "".join(one.stdout + one.stderr for one in done)
+
+
+@pytest.fixture
+def theatre(directory: Path, choreo: Choreo) -> Path:
+    """The project of `choreo init` after a booking that was paid and one that was undone."""
+    choreo("init", "theatre")
+    os.chdir(directory / "theatre")
+    for key, price in (("b1", "80.00"), ("b2", "8000.00")):
+        choreo("emit", "theatre.events:BookingRequested", f"booking_id={key}", "seats=2", f"price={price}")
+    choreo("run", "--until-idle")
+    return directory / "theatre"
+
+
+@pytest.mark.timeout(300)
+def test_stories_of_the_starter_become_tests(theatre: Path, choreo: Choreo) -> None:
+    """A booking that was paid and one that was undone: each file passes, formatted and clean of types, its bank answers
+    as was recorded; and fails where a handler says something else.
+    """
+    for key in ("b1", "b2"):
+        choreo("replay", "fork", key, "--out", f"tests/test_{key}.py")
+    paid, undone = (theatre / "tests" / f"test_{key}.py" for key in ("b1", "b2"))
+    assert 'charge_answers: list[str | None] = ["receipt-b1"]' in paid.read_text(encoding="utf-8")
+    assert 'then_saga("booking", "b2", "compensated")' in undone.read_text(encoding="utf-8")
+    for file in (paid, undone):
+        assert outcome_of(file, theatre) == 0
+        assert complaints(file, theatre) == ""
+    handlers = theatre / "theatre" / "payments.py"
+    text = handlers.read_text(encoding="utf-8")
+    handlers.write_text(text.replace("if receipt is None:", "if receipt is not None:"), encoding="utf-8")
+    for file in (paid, undone):
+        assert outcome_of(file, theatre) == 1
+
+
+SHOP = [
+    ("completed", "payments", 'state="taken"', 'state="asked"'),
+    ("compensated", "inventory", "reason=reason), *self", 'reason="other"), *self'),
+    ("cancelled", "payments", "amount=after.amount)", "amount=NOTHING)"),
+    ("waiting", "orders", "return OrderOverdue(", "return None and OrderOverdue("),
+]
+"""Stories by how they end, and a change of a handler that each of them notices: the last by a timer."""
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A log in virtual time with an order of each kind; the cancelled one late, the waiting one overdue."""
+    directory = olist_directory()
+    due = expected(directory).orders
+    wanted = {
+        "completed": lambda one: one.status == "completed" and not one.overdue,
+        "compensated": lambda one: one.status == "compensated",
+        "cancelled": lambda one: one.status == "cancelled" and one.taken > 0,
+        "waiting": lambda one: one.status == "waiting" and one.overdue and one.taken > 0,
+    }
+    keys = {kind: next(key for key, one in due.items() if fits(one)) for kind, fits in wanted.items()}
+    rows = [row for row in read_orders(directory) if row.order_id in keys.values()]
+    place = tmp_path_factory.mktemp("shop")
+    url = f"embedded:{place / 'log'}"
+    with EmbeddedLog(place / "log") as log:
+        run_virtual(Stage(log, open_registry(default_registry(url)), MemoryBackends(), 2), rows)
+    return place, keys
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("kind", "service", "before", "after"), SHOP)
+def test_stories_of_real_orders_become_tests(
+    orders: tuple[Path, dict[str, str]], choreo: Choreo, kind: str, service: str, before: str, after: str
+) -> None:
+    """An order that arrived, one that was out of stock, one that was cancelled after it was paid and one that is late:
+    each file passes with the shop's code, times kept and without the customer's address, and fails where a handler says
+    something else.
+    """
+    place, keys = orders
+    file = place / f"test_{kind}.py"
+    choreo("replay", "fork", keys[kind], "demo", "--log", f"embedded:{place / 'log'}", "--out", str(file))
+    text = file.read_text(encoding="utf-8")
+    assert "@" not in text  # the world makes the address up: no mask would come again, so nothing is said of it
+    assert "email" not in text
+    assert "story.after(" in text
+    assert ("OrderOverdue" in text) == (kind == "waiting")
+    code = place / f"code-{kind}"
+    for folder in ("services", "saga_specs"):
+        shutil.copytree(ROOT / folder, code / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    assert outcome_of(file, code) == 0
+    handlers = code / "services" / "shop" / service / "service.py"
+    said = handlers.read_text(encoding="utf-8")
+    assert before in said
+    handlers.write_text(said.replace(before, after), encoding="utf-8")
+    assert outcome_of(file, code) == 1

@@ -1,0 +1,114 @@
+"""`choreo replay shadow`, as it is typed: another folder, a file, a spec; what is told, the page, the exit code."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo.log.open import open_log
+from choreo.record import TopicPartition
+from tests.cli.conftest import Choreo
+
+RUN = ("run", "shop.py", "order.yaml", "--until-idle")
+
+
+@pytest.fixture
+def ran(project: Path, choreo: Choreo) -> Path:
+    """A project after four orders, two of which were undone, and a copy of it in `new`."""
+    orders = [json.dumps({"order_id": f"o{n}", "total": 50 * n}) for n in range(1, 5)]
+    choreo("emit", "shop.py:OrderPlaced", "-", text="\n".join(orders))
+    choreo(*RUN)
+    (project / "new").mkdir()
+    for name in ("shop.py", "order.yaml"):
+        shutil.copy(project / name, project / "new" / name)
+    return project
+
+
+def change(project: Path, before: str, after: str, name: str = "shop.py") -> None:
+    file = project / "new" / name
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def row(choreo: Choreo, *words: str, code: int = 1) -> Any:
+    """What a shadow run says to programs."""
+    return json.loads(choreo("replay", "shadow", *words, "--json", code=code).stdout)
+
+
+def everything(project: Path) -> object:
+    """The whole log, what groups committed, every file of the state directory and of the registry."""
+    with open_log("embedded:.choreo/log") as log:
+        places = [TopicPartition(name, n) for name, topic in log.topics().items() for n in range(topic.partitions)]
+        groups = ("choreo.inventory", "choreo.payments", "choreo.saga.order")
+        told = log.ends(places), [log.committed(group, places) for group in groups]
+    files = {str(path) for path in project.rglob("*") if path.is_file() and ".choreo/log" in str(path)}
+    return told, sorted(name for name in files if "/state/" in name or "by-id" in name)
+
+
+@pytest.mark.parametrize("service", ["inventory", "payments", "order"])
+def test_the_same_code_reports_nothing(ran: Path, choreo: Choreo, service: str) -> None:
+    """A copy of the project over what the project did differs in nothing, exits with 0, and leaves log, groups, stores
+    and registry as they were; the code that was loaded is in its place again.
+    """
+    before, loaded = everything(ran), sys.modules.get("shop")
+    found = row(choreo, service, "shop.py", "order.yaml", "--code", "new", code=0)
+    assert found["same"]
+    assert found["inputs"] > 3
+    assert found["entries"] > 1
+    assert everything(ran) == before
+    assert sys.modules.get("shop") is not None
+    assert loaded is None or sys.modules["shop"] is loaded
+    assert not list((ran / "new").rglob("*.pyc"))
+
+
+def test_other_code_is_told_by_order_and_shown_on_a_page(ran: Path, choreo: Choreo) -> None:
+    """A payments service that takes more lets through one order that was declined: that order alone is told, with the
+    event that is new and the one that is missing; the page says so without script and without the network.
+    """
+    change(ran, "order.total < 100", "order.total < 101")
+    said = ("payments", "shop.py", "order.yaml", "--code", "new/shop.py", "--html", "page.html")
+    found = row(choreo, *said)
+    assert {(one["event"], one["what"]): one["count"] for one in found["by_event"]} == {
+        ("shop.PaymentTaken", "only new"): 1,
+        ("shop.PaymentDeclined", "missing"): 1,
+    }
+    assert found["stories"] == 1
+    (first, *_) = found["most_telling"]
+    assert (first["key"], first["upon"]["name"], first["handlers"]) == ("o2", "shop.OrderPlaced", ["TakePayment"])
+    page = (ran / "page.html").read_text(encoding="utf-8")
+    assert "1 story differs" in page
+    assert "shop.PaymentDeclined o2" in page
+    assert "<script" not in page
+    assert "http" not in page
+    lines = choreo("replay", "shadow", *said[:-2], code=1).stdout
+    assert "payments: 1 story differs" in lines
+    assert "shop.PaymentDeclined: not emitted any more" in lines
+
+
+def test_a_new_event_registers_no_schema(ran: Path, choreo: Choreo) -> None:
+    """An event class with another field is compared field by field; the project's registry does not learn of it."""
+    change(ran, "class StockReserved(OrderEvent): ...", "class StockReserved(OrderEvent):\n    shelf: int = 3")
+    before = everything(ran)
+    found = row(choreo, "inventory", "shop.py", "order.yaml", "--code", "new")
+    assert [(one["field"], one["count"]) for one in found["fields"]] == [("shelf", 4)]
+    assert everything(ran) == before
+
+
+def test_another_spec_is_followed_by_new_sagas(ran: Path, choreo: Choreo) -> None:
+    """A spec in which stock needs no undo: the sagas that were undone end otherwise, and no release is asked for."""
+    change(ran, "compensate: {emit: ReleaseRequested, done_on: StockReleased}", "compensate: none", "order.yaml")
+    found = row(choreo, "order", "shop.py", "order.yaml", "--code", "new/order.yaml")
+    missing = {one["event"]: one["count"] for one in found["by_event"] if one["what"] == "missing"}
+    assert missing["shop.ReleaseRequested"] == 3
+
+
+def test_what_can_not_be_run_is_refused(ran: Path, choreo: Choreo) -> None:
+    """A place without code, a service that is none, a sample that is none: usage errors that say what would do."""
+    assert "there is no" in choreo("replay", "shadow", "payments", "shop.py", "--code", "nowhere", code=2).stderr
+    assert "one of" in choreo("replay", "shadow", "payment", "shop.py", "--code", "new", code=2).stderr
+    said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--sample", "lots", code=2).stderr
+    assert "a share of all stories" in said

@@ -1,0 +1,96 @@
+"""Shadow runs over real orders: a planted bug is found in exactly the orders that the rows say."""
+
+import csv
+import importlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from choreo.cli.other_code import code_of
+from choreo.clock import VirtualClock
+from choreo.demo.olist import read_orders
+from choreo.demo.run import Stage, cast_of, run_virtual
+from choreo.demo.shop import load_shop
+from choreo.events.registry import MemoryRegistry
+from choreo.log.memory import MemoryLog
+from choreo.replay.contrast import served
+from choreo.replay.deviations import Report
+from choreo.replay.sandbox import Sandbox
+from choreo.replay.shadow import Shadow
+from choreo.service.service import Service
+from choreo.state.memory import MemoryBackends
+from tests.demo.data import olist_directory
+
+OTHERS = 150
+"""So many orders besides those that were cancelled or could not be delivered."""
+SHOP = "services/shop"
+RIGHT = """        return PaymentRefunded(order_id=request.order_id, amount=after.amount)"""
+TWICE = """        refund = PaymentRefunded(order_id=request.order_id, amount=after.amount)
+        return (refund, refund) if ctx.cancelled and after.state == "refunded" else refund"""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    """A run of every order that was cancelled or unavailable, and of some others, on the log in memory."""
+    rows = read_orders(olist_directory())
+    undone = [row for row in rows if row.status in ("canceled", "unavailable")]
+    rest = [row for row in rows if row.status not in ("canceled", "unavailable")][:OTHERS]
+    stage = Stage(MemoryLog(VirtualClock(0), "olist"), MemoryRegistry(), MemoryBackends(), 2)
+    run_virtual(stage, undone + rest)
+    return stage
+
+
+def shadow(stage: Stage, new: Service) -> Report:
+    """Held against the shop's own."""
+    live = next(service for service in cast_of(load_shop()).services if service.name == new.name)
+    return Shadow(Sandbox(new, stage.log, stage.registry), served(live)).run()
+
+
+def late(directory: Path) -> set[str]:
+    """Orders that were cancelled after they were paid and before they arrived: from the CSV alone."""
+    with (directory / "stratified_orders.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            row["order_id"]
+            for row in csv.DictReader(file)
+            if row["order_status"] == "canceled"
+            and row["order_approved_at"]
+            and not (row["order_delivered_carrier_date"] and row["order_delivered_customer_date"])
+        }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_shop_against_itself_reports_nothing(stage: Stage) -> None:
+    """Every service of the shop and the coordinator of its saga: no event, no entry, no timer differs."""
+    for service in cast_of(load_shop()).services:
+        report = shadow(stage, service)
+        assert report.clean, (service.name, report)
+        assert report.inputs > OTHERS
+        assert (report.seen.new_turns, report.seen.lost_turns) == (0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_refunds_that_are_given_twice_are_found_in_exactly_the_orders_of_the_rows(stage: Stage, tmp_path: Path) -> None:
+    """A payments service that refunds twice when the customer cancels what was paid: one more PaymentRefunded in each
+    such order and nothing else in any.
+    """
+    root = Path(importlib.import_module("services").__file__ or "").parent
+    shutil.copytree(root, tmp_path / "services")
+    file = tmp_path / SHOP / "payments" / "service.py"
+    text = file.read_text(encoding="utf-8")
+    assert RIGHT in text
+    text = text.replace(RIGHT, TWICE).replace(
+        ") -> PaymentRefunded:", ") -> PaymentRefunded | tuple[PaymentRefunded, ...]:"
+    )
+    file.write_text(text, encoding="utf-8")
+    with code_of(tmp_path):
+        new = importlib.import_module("services.shop.payments.service").payments
+        assert str(tmp_path) in str(importlib.import_module("services").__file__)
+        report = shadow(stage, new)
+    due = late(olist_directory())
+    assert len(due) > 20
+    assert set(report.stories) == due
+    assert dict(report.by_event) == {("shop.PaymentRefunded", "only new"): len(due)}
+    assert dict(report.by_handler) == {("TakePayment", "only new"): len(due)}
