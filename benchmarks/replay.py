@@ -117,7 +117,7 @@ def _verified(sandbox: Sandbox, state: Path) -> None:
 
 def _compared(sandbox: Sandbox) -> None:
     backends = sandbox.scratch()
-    emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"))
+    emissions = Emissions(sandbox.service, sandbox.codec(), backends)
     for number in range(sandbox.partitions):
         with sandbox.redoing(number) as (rebuild, _):
             for page, _, outputs in rebuild.run():

@@ -97,7 +97,7 @@ def _row(verdict: Verdict, values: Values) -> dict[str, Any]:
         "entries": verdict.entries,
         "emissions": verdict.emissions,
         "builds": sorted(verdict.builds),
-        "differences": len(verdict.differences) + verdict.unlike + verdict.rewritten + len(verdict.divergences),
+        "differences": verdict.faults,
         "older_builds": verdict.older,
         "erased": verdict.erased,
         "first": [finding_row(finding, values) for finding in verdict.findings],
@@ -113,7 +113,7 @@ def _lines(verdict: Verdict, values: Values) -> list[str]:
         lines += finding_lines(finding, values)
     lines += map(values.line, verdict.differences[:SHOWN_DIFFERENCES])
     counts = [
-        (len(verdict.differences), "entries differ"),
+        (verdict.different, "entries differ"),
         (verdict.rewritten, "changes to entries differ"),
         (verdict.unlike, "events differ"),
     ]

@@ -5,7 +5,7 @@ from choreo.cli.project import Project
 from choreo.cli.stores import places_of
 from choreo.log.interface import Log
 from choreo.replay.sandbox import Sandbox
-from choreo.replay.scratch import ScratchBackends
+from choreo.replay.scratch import BEGUN, ScratchBackends, lasting
 from choreo.service.service import Service
 from choreo.state.rocks import RocksSnapshots
 
@@ -17,5 +17,12 @@ def sandbox_of(project: Project, service: Service, log: Log) -> Sandbox:
     def snapshots(partition: int) -> list[RocksSnapshots]:
         return [RocksSnapshots(one, f"{service.name}-{partition}") for one in places_of(state_dir, service.name)]
 
-    settings = settings_of(project, service)
-    return Sandbox(service, log, project.registry, settings, snapshots, lambda: ScratchBackends(state_dir))
+    return Sandbox(
+        service,
+        log,
+        project.registry,
+        settings_of(project, service),
+        snapshots,
+        scratch=lambda: ScratchBackends(state_dir),
+        lasting=lambda: lasting(state_dir / BEGUN / f"verify-{service.name}"),
+    )

@@ -22,7 +22,7 @@ from choreo.replay.emissions import BATCH, FOUND, LETTERS, Emissions, Place, Unl
 from choreo.replay.told import Told, untold
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
-from choreo.state.backend import Backend
+from choreo.state.backend import Backend, Backends
 
 IDS_OF_EVENTS = ("causation_id", "correlation_id", "request_id", "attempt", "at", "cancelled", "saga", "key_id")
 """What goes with an event and is compared; its own id says only where among the others it stands."""
@@ -46,16 +46,16 @@ def served(service: Service) -> Served:
 
 
 class Contrast(Emissions):
-    """Both sides of one service. `scratch` is empty, `live` is the code that ran."""
+    """Both sides of one service. `live` is the code that ran."""
 
-    def __init__(self, service: Service, codec: Codec, scratch: Backend, live: Served, bodies: Bodies) -> None:
+    def __init__(self, service: Service, codec: Codec, scratch: Backends, live: Served, bodies: Bodies) -> None:
         super().__init__(service, codec, scratch)
         self._bodies = bodies
         self._handlers = list(dict.fromkeys([*self._handlers, *live.handlers]))
         self._topics |= dict.fromkeys(live.topics)
         self._names = live.emitted | {event.contract.full_name for event in service.emitted}
         self._name_of: dict[bytes, bool] = {}
-        self._room: Backend = scratch
+        self._room: Backend = self._scratch
         self._noted: dict[bytes, bytes | None] = {}
         """What is not the same on both sides, and how much that is so far."""
         self._count = 0
@@ -75,7 +75,7 @@ class Contrast(Emissions):
             whole = marshal.dumps((topic, key, value, tuple(headers)))
             self._batch[self._key(topic, key, value, headers)] = whole
         if len(self._batch) >= BATCH:
-            self._flush()
+            self.flush()
 
     def deviations(self, room: Backend) -> Iterator[tuple[bytes, Deviation]]:
         """What differs, cause by cause, each with the id of its cause."""
@@ -105,7 +105,7 @@ class Contrast(Emissions):
 
     def _compared(self, record: Record) -> None:
         key = self._key(record.topic, record.key, record.value, record.headers)
-        kept = self._batch[key] if key in self._batch else self._scratch.get(key)
+        kept = self._left(key)
         if kept == FOUND:
             return
         live = _packed(record)
@@ -117,7 +117,8 @@ class Contrast(Emissions):
             self._note(key[:16], live, new)
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
-        for key, kept in self._scratch.scan():
+        for key, _ in self._scratch.scan():
+            kept = self._left(key) or FOUND
             if kept != FOUND and (new := marshal.loads(kept))[0] not in gone:
                 self._note(key[:16], None, new)
         return iter(())

@@ -9,7 +9,7 @@ it again, under the same ids.
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -22,18 +22,17 @@ from choreo.record import Headers, NewRecord, Record, TopicPartition
 from choreo.replay.told import Told, untold
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
-from choreo.state.backend import Backend
+from choreo.state.backend import Backends
 
 BATCH = 5_000
 LETTERS = ".dead-letters"
 FOUND = b""
-"""In place of the digest of what was found on the log."""
+"""What is left of what was published once all of it was found on the log."""
 MOST_MISSED = 8
 """An event is looked for among so many that a handler may have emitted, and so many more where it emitted all those."""
-_WHOLE = (1 << 64) - 1
 _EVENT_ID, _CAUSED, _CAUSATION, _AGAIN = slice(2, 18), 1, slice(26, 42), 64
 """Where they stand in the packed header (events/envelope.py), and the flags of a causation and of the mark `again`."""
-_NUMBER = slice(16, 18)
+_NUMBER = slice(16, 20)
 """Where the number of its topic stands in a key."""
 _PUBLISHED = 20
 """Bytes that are kept of each record that was published: partition, checkpoint, digest."""
@@ -62,16 +61,18 @@ class Unlike(NamedTuple):
 
 
 class Emissions:
-    """All that one service published, over all its tasks. `scratch` is empty; `codec` knows the service's events.
+    """All that one service published, over all its tasks; `codec` knows the service's events.
 
+    Kept in `scratch`: what was published for as long as that lasts, what was found on the log for one comparison.
     `repeated`: whether operators have put anything on this log again, so that an id may have been published twice.
     """
 
-    def __init__(self, service: Service, codec: Codec, scratch: Backend, *, repeated: bool = False) -> None:
+    def __init__(self, service: Service, codec: Codec, scratch: Backends, *, repeated: bool = False) -> None:
         self._repeated = repeated
         self.count = 0
         """How many records the replay published."""
-        self._service, self._codec, self._scratch = service, codec, scratch
+        self._service, self._codec = service, codec
+        self._scratch, self._found = scratch.open("published"), scratch.open("found")
         self._emitted = frozenset(service.emitted)
         self._handlers = [signature.name for signature in service.signatures]
         self._topics = {event.contract.topic: None for event in service.emitted if event.contract.topic}
@@ -79,6 +80,20 @@ class Emissions:
         self._numbers: dict[str, bytes] = {}
         self._unexpected: set[bytes] = set()
         """Ids of this service's events that the replay did not publish."""
+
+    @property
+    def topics(self) -> list[str]:
+        """Where anything was, or might have been, published."""
+        return list(self._topics)
+
+    def forget(self) -> None:
+        """Whatever was kept before is of no use."""
+        self._scratch.wipe()
+
+    def remember(self, count: int, topics: Iterable[str]) -> None:
+        """So many were published there, and are kept from before."""
+        self.count += count
+        self._topics |= dict.fromkeys(topics)
 
     def published(self, place: Place, outputs: list[NewRecord]) -> None:
         """The replay published these in one checkpoint."""
@@ -91,14 +106,21 @@ class Emissions:
             before = (self._batch.get(name) or self._scratch.get(name) or b"") if self._repeated else b""
             self._batch[name] = before + where + _digest(topic, key, value, headers)
         if len(self._batch) >= BATCH:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Keep all that was published until now."""
+        if self._batch:
+            self._scratch.write(self._batch)
+            self._batch.clear()
 
     def compare(self, log: Log, told: Told = untold) -> Iterator[Unlike]:
         """Everything that is not on the log as the replay published it. What the log has deleted is not looked for.
 
         `told` hears how many records of how many were read.
         """
-        self._flush()
+        self.flush()
+        self._found.wipe()
         known = log.topics()
         places = [
             TopicPartition(topic, n) for topic in self._topics if topic in known for n in range(known[topic].partitions)
@@ -110,7 +132,8 @@ class Emissions:
                 unlike = self._compared(record)
                 if unlike is not None:
                     yield unlike
-            self._flush()
+            self._found.write(self._batch)
+            self._batch.clear()
             left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
             told(total - sum(left.values()), total)
         gone = {tp.topic for tp, offset in starts.items() if offset}
@@ -119,8 +142,7 @@ class Emissions:
     def _compared(self, record: Record) -> Unlike | None:
         topic, _, _, _, record_key, value, headers = record
         key = self._key(topic, record_key, value, headers)
-        found = key in self._batch
-        kept = self._batch[key] if found else self._scratch.get(key)
+        kept = self._left(key)
         if kept is None:
             unexpected = not _put_again(headers) and self._own(record)
             return Unlike("unexpected", topic, key[:16], record, None) if unexpected else None
@@ -135,11 +157,19 @@ class Emissions:
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
         """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""
-        names = {number: topic for topic, number in self._numbers.items()}
-        for key, kept in self._scratch.scan():
+        names = {_number(topic): topic for topic in self._topics}
+        for key, _ in self._scratch.scan():
             topic = names[key[_NUMBER]]
             if topic not in gone:
-                yield from (Unlike("missing", topic, key[:16], None, _place(one)) for one in _each(kept))
+                left = self._left(key) or b""
+                yield from (Unlike("missing", topic, key[:16], None, _place(one)) for one in _each(left))
+
+    def _left(self, key: bytes) -> bytes | None:
+        """What was published under this key and not found yet; None where nothing was published."""
+        if key in self._batch:
+            return self._batch[key]
+        found = self._found.get(key)
+        return self._scratch.get(key) if found is None else found
 
     def _own(self, record: Record) -> bool:
         """Whether this service emitted it."""
@@ -177,20 +207,16 @@ class Emissions:
         """
         number = self._numbers.get(topic)
         if number is None:
-            number = self._numbers[topic] = len(self._numbers).to_bytes(2, "big")
-        for name, packed in headers:
-            if name == DEAD_LETTER:
-                return _short(_letter(key, packed)) + number
+            number = self._numbers[topic] = _number(topic)
+        if topic.endswith(LETTERS):
+            for name, packed in headers:
+                if name == DEAD_LETTER:
+                    return _short(_letter(key, packed)) + number
         for name, packed in headers:
             if name == HEADER:
                 mark = _short(repr(unpack(packed).again)) if packed[1] & _AGAIN else b""
                 return packed[_EVENT_ID] + number + mark
         return _short(repr((key, value, list(headers)))) + number
-
-    def _flush(self) -> None:
-        if self._batch:
-            self._scratch.write(self._batch)
-            self._batch.clear()
 
 
 def cause_of(record: Record) -> bytes | None:
@@ -210,6 +236,10 @@ def _each(kept: bytes) -> Iterator[bytes]:
     return (kept[start : start + _PUBLISHED] for start in range(0, len(kept), _PUBLISHED))
 
 
+def _number(topic: str) -> bytes:
+    return blake2b(topic.encode(), digest_size=4).digest()
+
+
 def _short(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
@@ -221,10 +251,17 @@ def _letter(key: bytes | None, packed: bytes) -> str:
 
 
 def _digest(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """Eight bytes that are the same in this process for the same record."""
-    if topic.endswith(LETTERS):
-        headers = [(name, packed) for name, packed in headers if name != DEAD_LETTER]
-    return (hash((key, value, tuple(headers))) & _WHOLE).to_bytes(8, "big")
+    """Eight bytes that are the same for the same record."""
+    parts = [
+        b"%d %d" % (-1 if key is None else len(key), -1 if value is None else len(value)),
+        key or b"",
+        value or b"",
+    ]
+    letter = topic.endswith(LETTERS)
+    for name, packed in headers:
+        if not (letter and name == DEAD_LETTER):
+            parts += (name.encode(), b"%d" % len(packed), packed)
+    return blake2b(b"\0".join(parts), digest_size=8).digest()
 
 
 def _place(kept: bytes) -> Place:

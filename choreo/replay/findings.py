@@ -6,6 +6,7 @@ from typing import Literal
 from choreo.record import NewRecord, Record
 from choreo.replay.naming import Named
 
+MOST_KEPT = 1_000
 What = Literal["entry", "write", "event"]
 
 
@@ -58,7 +59,9 @@ class Verdict:
     """Events of the replay that were looked for on the log."""
     builds: set[str] = field(default_factory=set)
     differences: list[Difference] = field(default_factory=list)
-    """Entries of the stores."""
+    """Entries of the stores, the first MOST_KEPT of them."""
+    different: int = 0
+    """How many entries of the stores differ."""
     older: int = 0
     """What differs where only another build ran than the code at hand, or of which the stores were rebuilt since: no
     fault of this one.
@@ -76,7 +79,18 @@ class Verdict:
 
     @property
     def clean(self) -> bool:
-        return not (self.differences or self.unlike or self.rewritten or self.divergences)
+        return not self.faults
+
+    @property
+    def faults(self) -> int:
+        """Everything that differs."""
+        return self.different + self.unlike + self.rewritten + len(self.divergences)
+
+    def saw(self, difference: Difference) -> None:
+        """An entry that differs."""
+        self.different += 1
+        if len(self.differences) < MOST_KEPT:
+            self.differences.append(difference)
 
 
 def shown(value: bytes | None) -> str:

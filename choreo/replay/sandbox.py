@@ -1,7 +1,7 @@
 """The sandbox: all that a replay of one service works with, none of which is live."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from choreo.events.codec import Codec
@@ -22,6 +22,12 @@ def no_snapshots(partition: int) -> Sequence[Snapshots]:
     return ()
 
 
+@contextmanager
+def in_memory() -> Iterator[Backends]:
+    """Stores that outlive nothing."""
+    yield MemoryBackends()
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """One service and the log that it is replayed from; nothing is sent, nothing is called.
@@ -36,6 +42,8 @@ class Sandbox:
     settings: object = None
     snapshots: Callable[[int], Sequence[Snapshots]] = no_snapshots
     scratch: Callable[[], Backends] = MemoryBackends
+    lasting: Callable[[], AbstractContextManager[Backends]] = in_memory
+    """Makes what is gone when its block ends well, and is there again for the next one where it was interrupted."""
     told: Told = untold
     """Hears how many checkpoints of how many were redone on the way to where one looks."""
 

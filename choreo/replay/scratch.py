@@ -2,18 +2,20 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 from choreo.errors import StateError
-from choreo.state.backend import Backend
+from choreo.state.backend import Backend, Backends
 from choreo.state.lock import DirectoryLock
 from choreo.state.rocks import RocksBackends
 
 PLACE = ".replay"
 """Below a state directory: what commands throw away."""
+BEGUN = ".begun"
+"""What they go on with after an interruption."""
 
 MOST_BYTES = 16 << 20
 """Keys and values that are kept in memory."""
@@ -32,6 +34,16 @@ class ScratchBackends(RocksBackends):
         shutil.rmtree(self.directory, ignore_errors=True)
         with suppress(OSError):  # others are at work there
             self.directory.parent.rmdir()
+
+
+@contextmanager
+def lasting(directory: Path) -> Iterator[Backends]:
+    """Stores in this directory: gone when the block ends well, there for the next one where it was interrupted."""
+    with closing(RocksBackends(directory)) as backends:
+        yield backends
+    shutil.rmtree(directory, ignore_errors=True)
+    with suppress(OSError):  # those of others are there
+        directory.parent.rmdir()
 
 
 def _tidy(place: Path) -> None:

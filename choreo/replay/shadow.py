@@ -97,8 +97,8 @@ class Shadow:
         telling, report = telling or Telling(), self._report
         backends = self._sandbox.scratch()
         try:
-            rooms = {name: backends.open(name) for name in ("emitted", "unlike", "upon", "stories", "stored")}
-            contrast = Contrast(self._service, self._codec, rooms["emitted"], self._live, self._bodies)
+            rooms = {name: backends.open(name) for name in ("unlike", "upon", "stories", "stored")}
+            contrast = Contrast(self._service, self._codec, backends, self._live, self._bodies)
             report.tasks = self._sandbox.partitions
             for partition in range(report.tasks):
                 self._redo(partition, contrast, rooms["stored"], telling.checkpoints)

@@ -5,7 +5,8 @@ as that was not compacted; and every event that was emitted. Where snapshots tel
 of the past is judged by itself: it starts at what the build found.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from uuid import uuid4
 
 from choreo.errors import DivergenceError
 from choreo.events.registry import Registry
@@ -17,6 +18,7 @@ from choreo.replay.findings import Difference, Verdict
 from choreo.replay.likeness import Compare, Likeness, comparison
 from choreo.replay.locate import Suspect, locate
 from choreo.replay.naming import entry_of
+from choreo.replay.notes import Note, Notes
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
 from choreo.replay.told import Told
@@ -30,6 +32,8 @@ from choreo.state.rebuilt import RebuiltTo, rebuilt_to
 
 Progress = Callable[[int, int, int], None]
 """Told the partition, how many checkpoints of it were redone, and how many there are."""
+FORMAT = 1
+"""Of what outlives an interruption."""
 KEPT = 20
 """So many of each kind of difference are looked into."""
 MOST_NOTED = 10_000
@@ -61,6 +65,7 @@ class Verification:
         self._sandbox, self._live = sandbox, live
         self._build = build_of(sandbox.service)
         self._verdict = Verdict(sandbox.service.name)
+        self._segments: list[Segment] = []
         self._suspects: list[Suspect] = []
         self._rebuilt: dict[int, RebuiltTo] = {}
         """How far the stores of each task were rebuilt."""
@@ -76,21 +81,54 @@ class Verification:
         """
         sandbox, verdict = self._sandbox, self._verdict
         verdict.partitions = sandbox.partitions
-        backends = sandbox.scratch()
-        try:
+        with sandbox.lasting() as backends:
             repeated = OPERATIONS in sandbox.log.topics()
-            emissions = Emissions(sandbox.service, sandbox.codec(), backends.open("emissions"), repeated=repeated)
-            segments = [one for number in range(verdict.partitions) for one in segments_of(sandbox, number)]
-            for segment in segments:
-                self._redo(segment, emissions, progress)
+            emissions = Emissions(sandbox.service, sandbox.codec(), backends, repeated=repeated)
+            self._redo_all(Notes(backends.open("notes"), self._rests_on(repeated)), emissions, progress)
             if not verdict.divergences:  # a task that was not redone to its end published too little
                 for unlike in emissions.compare(sandbox.log, emissions_told):
-                    self._saw_unlike(unlike, segments)
+                    self._saw_unlike(unlike)
             verdict.emissions = emissions.count
-        finally:
-            backends.close()
         verdict.findings = locate(sandbox, self._suspects)
         return verdict
+
+    def _rests_on(self, repeated: bool) -> str:
+        """What must be the same for a task that was redone before to be as it was; an id that may have been published
+        twice can't be told from one that was noted twice, so then nothing is.
+        """
+        log, scope = self._sandbox.log, self._sandbox.service.scope
+        names = [f"{scope}.journal", *(name for name in (f"{scope}.changelog",) if name in log.topics())]
+        ends = log.ends([TopicPartition(name, n) for name in names for n in range(self._verdict.partitions)])
+        return repr((FORMAT, log.cluster_id(), self._build, sorted(ends.items()), uuid4().hex if repeated else ""))
+
+    def _redo_all(self, notes: Notes, emissions: Emissions, progress: Progress) -> None:
+        """Every task, but for those that came out clean before an interruption."""
+        verdict = self._verdict
+        if notes.fresh:
+            emissions.forget()
+        for number in range(verdict.partitions):
+            segments = segments_of(self._sandbox, number)
+            self._segments += segments
+            note = notes.of(number)
+            if note is not None:
+                self._take_over(note, emissions)
+                with segments[-1].left(self._live) as live:
+                    self._rebuilt[number] = rebuilt_to(live)
+                continue
+            before, faults = _counted(verdict, emissions), verdict.faults
+            for segment in segments:
+                self._redo(segment, emissions, progress)
+            emissions.flush()
+            if verdict.faults == faults and not verdict.older:
+                made, took, held, said = (a - b for a, b in zip(_counted(verdict, emissions), before, strict=True))
+                notes.add(number, Note(made, took, held, said, sorted(verdict.builds), emissions.topics))
+
+    def _take_over(self, note: Note, emissions: Emissions) -> None:
+        self._verdict.checkpoints += note.checkpoints
+        self._verdict.inputs += note.inputs
+        self._verdict.entries += note.entries
+        self._verdict.builds |= set(note.builds)
+        emissions.remember(note.published, note.topics)
 
     def _redo(self, segment: Segment, emissions: Emissions, progress: Progress) -> None:
         sandbox, verdict, partition = self._sandbox, self._verdict, segment.partition
@@ -124,7 +162,7 @@ class Verification:
             self._verdict.erased += likeness is Likeness.ERASED
             if likeness is Likeness.OTHER and self._counts(segment):
                 store, parts = entry_of(key)
-                self._verdict.differences.append(Difference(segment.partition, store, parts, theirs, ours))
+                self._verdict.saw(Difference(segment.partition, store, parts, theirs, ours))
                 if (segment.partition, key) not in self._written:
                     self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
 
@@ -137,13 +175,13 @@ class Verification:
                 self._written.add((segment.partition, one.key))
             self._suspect(Suspect("write", segment.partition, one.checkpoint, one.key, one.live, one.replayed))
 
-    def _saw_unlike(self, one: Unlike, segments: Sequence[Segment]) -> None:
+    def _saw_unlike(self, one: Unlike) -> None:
         """An event that is on the log otherwise than in the replay, or on one side only."""
         partition, checkpoint = one.place or (None, None)
         if self._was_rebuilt(one):
             self._verdict.older += 1
             return
-        its = [s for s in segments if s.partition == partition and s.after < (checkpoint or 0) <= s.last]
+        its = [s for s in self._segments if s.partition == partition and s.after < (checkpoint or 0) <= s.last]
         if not its or self._counts(its[0]):
             self._verdict.unlike += 1
             cause_id = cause_of(one.live) if one.place is None and one.live is not None else None
@@ -167,6 +205,10 @@ class Verification:
         """Keeps the first of each kind."""
         if sum(one.what == suspect.what for one in self._suspects) < KEPT:
             self._suspects.append(suspect)
+
+
+def _counted(verdict: Verdict, emissions: Emissions) -> tuple[int, int, int, int]:
+    return verdict.checkpoints, verdict.inputs, verdict.entries, emissions.count
 
 
 def compare(live: Backend, replayed: Backend) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from choreo.log.memory import MemoryLog, MemoryPartition
 from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.findings import Finding, Verdict
 from choreo.replay.sandbox import Sandbox
+from choreo.replay.scratch import lasting
 from choreo.replay.verify import Verification, verify
 from choreo.runtime.build import build_of
 from choreo.state.backend import Backend
@@ -206,3 +208,73 @@ def test_a_dropped_journal_record_is_found() -> None:
     (divergence,) = verdict_of(town).divergences
     assert "from checkpoint 2 to 4" in divergence
     assert "choreo.inventory.journal[0]" in divergence
+
+
+class Interrupted(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+def test_one_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    """Tasks that came out clean are not redone, the rest is, and the verdict is that of one that ran through; nothing
+    is left behind. Where the service went on meanwhile, everything is redone.
+    """
+    town = run_town()
+    live: Callable[[int], Backend] = lambda n: town.workers[0].tasks[n].task.entries.backend  # noqa: E731
+    place = tmp_path / "begun" / "verify"
+    sandbox = Sandbox(town.services[0], town.log, town.registry, lasting=lambda: lasting(place))
+    whole = verdict_of(town)
+
+    def interrupted_at(task: int, done: int) -> list[int]:
+        seen: list[int] = []
+
+        def progress(partition: int, at: int, total: int) -> None:
+            seen.append(partition)
+            if (partition, at) == (task, done):
+                raise Interrupted
+
+        with pytest.raises(Interrupted):
+            Verification(sandbox, live).run(progress)
+        return sorted(set(seen))
+
+    def interrupted_by_emissions() -> None:
+        def progress(done: int, total: int) -> None:
+            raise Interrupted
+
+        with pytest.raises(Interrupted):
+            Verification(sandbox, live).run(emissions_told=progress)
+
+    assert interrupted_at(1, 2) == [0, 1]
+    assert interrupted_at(2, 1) == [1, 2]
+    interrupted_by_emissions()
+    interrupted_by_emissions()
+    seen: list[int] = []
+    verdict = Verification(sandbox, live).run(lambda partition, done, total: seen.append(partition))
+    assert seen == []
+    assert verdict == whole
+    assert not place.parent.exists()
+    assert interrupted_at(2, 1) == [0, 1, 2]
+    town.tell(Placed(order_id="o1", pieces=1))
+    town.wait(1)
+    assert interrupted_at(2, 1) == [0, 1, 2]
+
+
+def test_what_differs_is_looked_at_again(tmp_path: Path) -> None:
+    """A task that did not come out clean is redone after an interruption, and told of with its cause."""
+    town = run_town()
+    live: Callable[[int], Backend] = lambda n: town.workers[0].tasks[n].task.entries.backend  # noqa: E731
+    backend = live(0)
+    key, value = next((key, value) for key, value in backend.scan(b"\x01totals"))
+    backend.write({key: value + b"9"})
+    sandbox = Sandbox(town.services[0], town.log, town.registry, lasting=lambda: lasting(tmp_path / "begun"))
+
+    def progress(partition: int, done: int, total: int) -> None:
+        if partition == 2:
+            raise Interrupted
+
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            Verification(sandbox, live).run(progress)
+    verdict = Verification(sandbox, live).run()
+    assert verdict == verdict_of(town)
+    assert verdict.different == 1
+    assert verdict.findings
