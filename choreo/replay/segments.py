@@ -24,7 +24,7 @@ class Segment(NamedTuple):
     start: Start | None
     end: Start | None
     build: str | None
-    """The only code that ran in it; None where it may be several."""
+    """The code that made its first and its last checkpoint; None where these are two."""
     last: int
     """Its last checkpoint."""
 
@@ -60,8 +60,9 @@ def segments_of(sandbox: Sandbox, partition: int) -> list[Segment]:
     found = []
     for start, end in pairwise(bounds):
         until = last if end is None else end.checkpoint
-        first = _page(journal, 1 if start is None else start.checkpoint + 1) if cuts else None
-        found.append(Segment(partition, start, end, first.build if first else None, until))
+        first, final = _page(journal, 1 if start is None else start.checkpoint + 1), _page(journal, until)
+        one = first is not None and final is not None and first.build == final.build
+        found.append(Segment(partition, start, end, first.build if one and first else None, until))
     return found
 
 

@@ -66,6 +66,8 @@ class Verification:
         self._build = build_of(sandbox.service)
         self._verdict = Verdict(sandbox.service.name)
         self._segments: list[Segment] = []
+        self._builds: set[str | None] = set()
+        """Which code made them."""
         self._suspects: list[Suspect] = []
         self._rebuilt: dict[int, RebuiltTo] = {}
         """How far the stores of each task were rebuilt."""
@@ -106,9 +108,10 @@ class Verification:
         verdict = self._verdict
         if notes.fresh:
             emissions.forget()
+        self._segments = [one for number in range(verdict.partitions) for one in segments_of(self._sandbox, number)]
+        self._builds = {segment.build for segment in self._segments}
         for number in range(verdict.partitions):
-            segments = segments_of(self._sandbox, number)
-            self._segments += segments
+            segments = [segment for segment in self._segments if segment.partition == number]
             note = notes.of(number)
             if note is not None:
                 self._take_over(note, emissions)
@@ -195,8 +198,10 @@ class Verification:
         return when is not None and when <= min(to.now for to in self._rebuilt.values())
 
     def _counts(self, segment: Segment) -> bool:
-        """Whether what differs there is a fault; where only other code ran it is none, and counted by itself."""
-        if segment.build is None or segment.build == self._build:
+        """Whether what differs there is a fault; where other code ran, and that at hand has taken over since, it is
+        none, and counted by itself.
+        """
+        if segment.build in (None, self._build) or self._build not in self._builds:
             return True
         self._verdict.older += 1
         return False

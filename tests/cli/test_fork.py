@@ -36,7 +36,9 @@ def complaints(file: Path, project: Path) -> str:
     ]
     env = os.environ | {"MYPYPATH": str(ROOT)}
     done = [
-        subprocess.run([*tool, str(file)], cwd=project, env=env, capture_output=True, text=True, check=False)
+        subprocess.run(
+            [sys.executable, "-m", *tool, str(file)], cwd=project, env=env, capture_output=True, text=True, check=False
+        )
         for tool in tools
     ]
     return "".join(one.stdout + one.stderr for one in done)
