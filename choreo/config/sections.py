@@ -85,7 +85,7 @@ class RunSection:
     drain_s: float = at_least(0, 20.0)
     session_timeout_s: float = at_least(1, 45.0)
     call_threads: int = at_least(0, 0)
-    snapshot_every_inputs: int = at_least(0, 20_000)
+    snapshot_every_inputs: int = at_least(0, 10_000)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class RunOptions:
     checkpoint_bytes: int = 16 << 20
     checkpoint_flights_s: float = 0.02
     """Wait this long for handlings that wait for calls before they are saved in flight."""
-    snapshot_every_inputs: int = 20_000
+    snapshot_every_inputs: int = 10_000
     """Keep a copy of a task's store after so many inputs, for replays to start from; 0: never."""
     batch_records: int = 1000
     session_timeout_s: float = 45.0
