@@ -52,6 +52,15 @@ def to_datetime(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
+def from_iso(text: str) -> int:
+    """Microseconds since 1970 of an ISO 8601 time, UTC where it names no zone; a day is its first instant.
+
+    Raises ValueError for what is none.
+    """
+    moment = datetime.fromisoformat(text)
+    return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+
+
 def iso(moment: datetime, precision: Literal["seconds", "milliseconds", "microseconds"]) -> str:
     """ISO 8601, of a moment in UTC with a Z at its end."""
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")

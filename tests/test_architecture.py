@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("architecture")  # one process parses the p
 ROOT = Path(__file__).parent.parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("record", "errors", "clock"),
+    ("record", "errors", "clock", "told"),
     ("log", "events"),
     ("state",),
     ("resilience",),

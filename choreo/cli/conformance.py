@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from choreo.cli.diagram import write_graphs
 from choreo.cli.judged import Known, known_here
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -18,8 +19,6 @@ from choreo.cli.time_span import TimeSpan, bounded
 from choreo.config.modules import spec_files
 from choreo.diagram.discovered import Discovered, Gone, graph_of_runs
 from choreo.diagram.discovered import span as span_text
-from choreo.diagram.mermaid import as_flowchart
-from choreo.diagram.svg import as_svg
 from choreo.errors import ConfigError
 from choreo.replay.conformance import judge
 from choreo.replay.runs import Runs, Spread
@@ -183,19 +182,8 @@ def _times(spread: Spread) -> dict[str, int]:
 
 
 def _draw(project: Project, spec: Spec, runs: Runs, directory: Path) -> None:
-    """Raises ConfigError."""
     found = Discovered(runs.count, runs.stations, _gone(runs.ways), _gone(runs.beside))
-    graph = graph_of_runs(spec, found)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for suffix, text in (("mmd", as_flowchart(graph)), ("svg", as_svg(graph))):
-            file = directory / f"{spec.name}-runs.{suffix}"
-            file.write_text(text, encoding="utf-8")
-            if not project.output.quiet:
-                note(f"drew {file}")
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise ConfigError(f"can't draw into {directory}", at=directory, why=why, hint="another --diagram") from error
+    write_graphs(project, {f"{spec.name}-runs": graph_of_runs(spec, found)}, directory)
 
 
 def _gone(spreads: Mapping[tuple[str, str], Spread]) -> dict[tuple[str, str], Gone]:

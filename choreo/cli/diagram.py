@@ -1,10 +1,12 @@
 """`choreo check --diagram PATH`: draws each saga and the whole choreography into files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.diagram.drawing import graph_of_project, graph_of_spec
+from choreo.diagram.graph import Graph
 from choreo.diagram.mermaid import as_flowchart
 from choreo.diagram.parts import Parts
 from choreo.diagram.svg import as_svg
@@ -15,6 +17,11 @@ def draw(project: Project, parts: Parts, directory: Path) -> None:
     """Write NAME.mmd and NAME.svg for each saga, and `choreography` for all together. Raises ConfigError."""
     graphs = {spec.name: graph_of_spec(spec) for spec in parts.specs}
     graphs["choreography"] = graph_of_project(parts)
+    write_graphs(project, graphs, directory)
+
+
+def write_graphs(project: Project, graphs: Mapping[str, Graph], directory: Path) -> None:
+    """Write NAME.mmd and NAME.svg for each. Raises ConfigError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, graph in graphs.items():

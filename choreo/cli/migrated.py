@@ -10,7 +10,8 @@ from choreo.cli.records import Bodies
 from choreo.cli.saga_rows import lifecycle_topics
 from choreo.clock import Clock, SystemClock
 from choreo.errors import DecodeError, UnknownSchemaError
-from choreo.record import Record, TopicPartition
+from choreo.log.up_to import places_on
+from choreo.record import Record
 from choreo.saga.adopt import GONE_ON
 
 LOOK_S = 0.2
@@ -35,9 +36,7 @@ class Taken:
     def __enter__(self) -> Self:
         log = self._project.log
         topics = lifecycle_topics(self._project, [self._saga])
-        known = log.topics()
-        places = [TopicPartition(topic, number) for topic in topics for number in range(known[topic].partitions)]
-        self._reader = log.reader(log.ends(places))
+        self._reader = log.reader(log.ends(places_on(log, topics)))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -8,8 +8,8 @@ from choreo.cli.saga_rows import moment_text
 from choreo.clock import to_datetime
 from choreo.errors import DecodeError, HandlingError
 from choreo.events.codec import Codec
-from choreo.log.up_to import read_up_to
-from choreo.record import Record, TopicPartition
+from choreo.log.up_to import places_on, read_up_to
+from choreo.record import Record
 from choreo.saga.commands import SagaCommand, command_event, order_of
 from choreo.saga.decision import Command
 from choreo.saga.operate import saying
@@ -19,11 +19,10 @@ def open_orders(project: Project, saga: str, key: str) -> list[dict[str, Any]]:
     """The orders to one instance behind what the coordinator has committed, the oldest first: `at`, `who`, `order`."""
     command, log = command_event(saga), project.log
     topic = command.contract.topic
-    known = log.topics()
-    if topic not in known:
+    places = places_on(log, [topic])
+    if not places:
         return []
     codec = Codec(project.registry, [command], log.cluster_id())
-    places = [TopicPartition(topic, number) for number in range(known[topic].partitions)]
     taken_up, starts = log.committed(topic.removesuffix(".commands"), places), log.starts(places)
     behind = {place: max(taken_up[place] or 0, starts[place]) for place in places}
     found: list[dict[str, Any]] = []

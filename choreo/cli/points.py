@@ -1,11 +1,10 @@
 """Points of the past as they are typed: a time, TOPIC[PARTITION]@OFFSET, or the id of an event."""
 
 import re
-from datetime import UTC, datetime
 from uuid import UUID
 
 from choreo.cli.project import Project
-from choreo.clock import to_micros
+from choreo.clock import from_iso
 from choreo.errors import ConfigError
 from choreo.log.interface import Log
 from choreo.record import Position
@@ -41,10 +40,9 @@ def position_in(text: str) -> Position | None:
 def moment_in(text: str) -> int | None:
     """Microseconds since 1970 of an ISO time; UTC where it names no zone. A day is its first instant."""
     try:
-        moment = datetime.fromisoformat(text)
+        return from_iso(text)
     except ValueError:
         return None
-    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def event_id_in(text: str) -> bytes | None:

@@ -2,31 +2,24 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from choreo.cli.progress import Told, untold
 from choreo.errors import ConfigError
 from choreo.events.bodies import FRAME as FRAME
 from choreo.events.bodies import MAGIC as MAGIC
 from choreo.events.bodies import Bodies as PlainBodies
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
-from choreo.record import Record, TopicPartition
+from choreo.log.up_to import read_whole
+from choreo.record import Record
 from choreo.telemetry.privacy import masked_as
+from choreo.told import Told, untold
 
 
 def read_to_end(log: Log, topics: Iterable[str], told: Told = untold) -> Iterator[Record]:
     """Every committed record of these topics that is there now, in order within a partition. `told`: offsets read."""
-    known = log.topics()
-    every = [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
-    starts, ends = log.starts(every), log.ends(every)
-    left = {tp: ends[tp] - starts[tp] for tp in every}
-    total = sum(left.values())
-    for records, reached in read_up_to(log, starts, ends):
-        yield from records
-        left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
-        told(total - sum(left.values()), total)
+    return chain.from_iterable(read_whole(log, topics, told))
 
 
 class Bodies(PlainBodies):

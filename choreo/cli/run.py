@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import FrameType
 
 import click
@@ -21,7 +20,7 @@ from choreo.cli.options import command
 from choreo.cli.processes import require_kafka, run_processes
 from choreo.cli.project import Project
 from choreo.cli.stores import place_of
-from choreo.clock import SystemClock, to_micros
+from choreo.clock import SystemClock, from_iso
 from choreo.errors import ChoreoError, ConfigError
 from choreo.events.registered import require_schemas
 from choreo.runtime.heap import rare_collections
@@ -182,10 +181,9 @@ def _start_from(text: str, log_url: str) -> StartFrom:
     if text == "latest":
         return "latest"
     try:
-        moment = datetime.fromisoformat(text)
+        return from_iso(text) // 1000
     except ValueError:
         raise ConfigError(f"--start-from {text} is no time", hint="earliest, latest or 2026-11-21T08:00:00Z") from None
-    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
 
 
 def prepare(project: Project, found: Assembly) -> None:

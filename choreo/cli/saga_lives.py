@@ -19,8 +19,8 @@ from choreo.cli.time_span import TimeSpan, read_span
 from choreo.clock import to_micros
 from choreo.errors import ChoreoError, DecodeError, DivergenceError
 from choreo.events.codec import Codec
-from choreo.log.up_to import read_up_to
-from choreo.record import Record, TopicPartition
+from choreo.log.up_to import places_on, read_up_to
+from choreo.record import Record
 from choreo.replay.conformance import Change, Heard, Life
 from choreo.replay.walk import Rang, Stride, Took, walk
 from choreo.saga.lifecycle import SagaChanged, lifecycle_event
@@ -184,7 +184,7 @@ def last_digest(project: Project, saga: str) -> str:
     (topic,) = lifecycle_topics(project, [saga])
     if deployed := shelf(project.past, saga):
         return deployed[-1].digest
-    places = [TopicPartition(topic, number) for number in range(project.past.topics()[topic].partitions)]
+    places = places_on(project.past, [topic])
     starts, ends = project.past.starts(places), project.past.ends(places)
     behind = {place: max(starts[place], ends[place] - NEAR_THE_END) for place in places}
     bodies = Bodies(project.registry)

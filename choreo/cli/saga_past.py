@@ -18,6 +18,7 @@ from choreo.cli.time_span import WHOLE, TimeSpan
 from choreo.clock import to_micros
 from choreo.errors import DecodeError, DivergenceError, UnknownSchemaError
 from choreo.events.codec import Codec
+from choreo.log.up_to import places_on
 from choreo.record import Record, TopicPartition
 from choreo.replay.walk import Rang, Stride, Took, walk
 from choreo.runtime.parking import RETRY
@@ -96,9 +97,8 @@ class Pasts:
 
     def inputs_on_log(self, span: TimeSpan) -> int:
         """About how many inputs there are: offsets of the topics that the coordinator reads."""
-        log, known = self._project.past, self._project.past.topics()
-        names = [topic for topic in self._plan.topics if topic in known]
-        starts, ends = span.bounds(log, [TopicPartition(one, n) for one in names for n in range(known[one].partitions)])
+        log = self._project.past
+        starts, ends = span.bounds(log, places_on(log, self._plan.topics))
         return sum(max(0, ends[place] - starts[place]) for place in starts)
 
     def _strides(self, keys: Collection[bytes]) -> dict[bytes, list[Stride]] | None:
@@ -124,13 +124,10 @@ class Pasts:
     def _inputs(self, keys: Collection[bytes]) -> dict[bytes, dict[TopicPartition, list[Record]]]:
         """By key and partition, what the coordinator has handled."""
         log = self._project.past
-        known = log.topics()
-        topics = [topic for topic in self._plan.topics if topic in known]
-        places = [TopicPartition(topic, number) for topic in topics for number in range(known[topic].partitions)]
-        handled = log.committed(self._plan.service.scope, places)
+        handled = log.committed(self._plan.service.scope, places_on(log, self._plan.topics))
         found: dict[bytes, dict[TopicPartition, list[Record]]] = {}
         with self._project.progress.of("events", "records") as reached:
-            for record in read_to_end(log, topics, reached):
+            for record in read_to_end(log, self._plan.topics, reached):
                 if record.key in keys and record.offset < (handled[record.topic_partition] or 0):
                     found.setdefault(record.key or b"", {}).setdefault(record.topic_partition, []).append(record)
         return found

@@ -9,6 +9,7 @@ from choreo.cli.story_code import Code
 from choreo.cli.story_records import Reading, complete, positions
 from choreo.cli.story_search import Search, topics_with_events
 from choreo.cli.story_shown import lines_of, row_of
+from choreo.log.up_to import places_on
 from choreo.record import Record, TopicPartition
 from choreo.replay.story import Node, Told, at_rest, story_of
 
@@ -19,10 +20,7 @@ Offsets = Mapping[TopicPartition, int]
 
 def ends_now(project: Project) -> dict[TopicPartition, int]:
     """Where the topics end that hold events: what is written from here on comes to whoever follows."""
-    known = project.log.topics()
-    return project.log.ends(
-        [TopicPartition(name, n) for name in topics_with_events(project.log) for n in range(known[name].partitions)]
-    )
+    return project.log.ends(places_on(project.log, topics_with_events(project.log)))
 
 
 def follow(project: Project, code: Code, search: Search, reading: Reading, begin: Offsets) -> None:

@@ -9,7 +9,7 @@ from choreo.cli.saga_view import SagaView
 from choreo.cli.time_span import WHOLE, TimeSpan, read_span
 from choreo.errors import ConfigError, DecodeError
 from choreo.events.codec import Codec
-from choreo.events.envelope import HEADER, correlation_in
+from choreo.events.envelope import correlation_in, event_id_in, header_in
 from choreo.log.interface import Log
 from choreo.record import Record
 from choreo.resilience.dead_letter import whole
@@ -68,15 +68,10 @@ class Search:
         """All records of one story."""
         text, found = correlation.encode(), list[Record]()
         for record in self._scan("the story"):
-            for name, value in record.headers:
-                if name == HEADER:
-                    # Nearly all are of other stories, which the end of the header tells at once.
-                    if value.endswith(text) and self._ids(record)[0] == text:
-                        found.append(record)
-                    break
-            else:
-                if self._ids(record)[0] == text:
-                    found.append(record)
+            packed = header_in(record.headers)
+            # Nearly all are of other stories, which the end of the header tells at once.
+            if (packed is None or packed.endswith(text)) and self._ids(record)[0] == text:
+                found.append(record)
         return found
 
     def is_of(self, record: Record, correlation: bytes, sagas: Collection[tuple[str, bytes | None]]) -> bool:
@@ -119,9 +114,9 @@ class Search:
     def _ids(self, record: Record) -> tuple[bytes, bytes]:
         """Correlation id and event id; empty where the record can't be read."""
         try:
-            for name, value in record.headers:
-                if name == HEADER:
-                    return correlation_in(value), value[2:18]
+            packed = header_in(record.headers)
+            if packed is not None:
+                return correlation_in(packed), event_id_in(packed)
             ids = self._codec.ids(record)
             return ids.correlation_id.encode(), ids.event_id
         except DecodeError:

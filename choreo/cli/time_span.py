@@ -2,18 +2,18 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 import click
 
-from choreo.cli.progress import Told, untold
 from choreo.cli.saga_filters import micros_of
-from choreo.clock import SystemClock, to_micros
+from choreo.clock import SystemClock, from_iso
 from choreo.errors import ConfigError
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
+from choreo.log.up_to import places_on, read_between
 from choreo.record import Record, TopicPartition
+from choreo.told import Told, untold
 
 
 class TimeSpan(NamedTuple):
@@ -67,14 +67,13 @@ def moment_of(option: str, text: str, now: int) -> int:
     Raises ConfigError for what is none.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        return from_iso(text)
     except ValueError:
         try:
             return now - micros_of(text)
         except ConfigError:
             hint = "2026-11-22T08:00 (UTC), 2026-11-22T09:00+01:00, or 2h for two hours ago"
             raise ConfigError(f"{option} {text} is no time", hint=hint) from None
-    return to_micros(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 def read_span(log: Log, topics: Iterable[str], span: TimeSpan, told: Told = untold) -> Iterator[Record]:
@@ -82,12 +81,5 @@ def read_span(log: Log, topics: Iterable[str], span: TimeSpan, told: Told = unto
 
     `told`: offsets read.
     """
-    known = log.topics()
-    places = [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
-    starts, ends = span.bounds(log, places)
-    left = {tp: max(ends[tp] - starts[tp], 0) for tp in places}
-    total = sum(left.values())
-    for records, reached in read_up_to(log, starts, ends):
-        yield from records
-        left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
-        told(total - sum(left.values()), total)
+    starts, ends = span.bounds(log, places_on(log, topics))
+    return chain.from_iterable(read_between(log, starts, ends, told))

@@ -30,7 +30,7 @@ from uuid import UUID
 from choreo.errors import DecodeError, PublishError, because
 from choreo.events.event import Event
 from choreo.events.saga_mark import SagaMark
-from choreo.record import Record, of_fields
+from choreo.record import Headers, Record, of_fields
 
 HEADER = "choreo"
 VERSION = 1
@@ -141,19 +141,48 @@ def unpack(data: bytes) -> Ids:
 
 def emitted_at(data: bytes) -> int:
     """When the event of a packed header was emitted (microseconds). Raises DecodeError as `unpack` does."""
-    if len(data) >= _HEAD.size and data[0] == VERSION:
+    if _is_known(data):
         at: int = _AT.unpack_from(data, _HEAD.size - _AT.size)[0]
         return at
     return unpack(data).at
 
 
+def header_in(headers: Headers) -> bytes | None:
+    """The packed header among those of a record; None where it has none."""
+    for name, value in headers:
+        if name == HEADER:
+            return value
+    return None
+
+
+def event_id_in(data: bytes) -> bytes:
+    """The event_id of a packed header, without the other ids. Raises DecodeError as `unpack` does."""
+    return data[2:18] if _is_known(data) else unpack(data).event_id
+
+
+def causation_in(data: bytes) -> bytes | None:
+    """The causation_id of a packed header, without the other ids. Raises DecodeError as `unpack` does."""
+    if _is_known(data) and (not data[1] & _CAUSATION or len(data) >= _CAUSED.size):
+        return data[_HEAD.size : _CAUSED.size] if data[1] & _CAUSATION else None
+    return unpack(data).causation_id
+
+
 def correlation_in(data: bytes) -> bytes:
     """The correlation id (UTF-8) of a packed header, without the other ids. Raises DecodeError as `unpack` does."""
-    if len(data) >= _HEAD.size and data[0] == VERSION and not data[1] & (_SAGA | _KEY | _AGAIN) and not data[1] & ~_ALL:
+    if _is_known(data) and not data[1] & (_SAGA | _KEY | _AGAIN):
         flags = data[1]
         ids = 16 * (flags & _CAUSATION) + 8 * (flags & _REQUEST)
         return data[_HEAD.size + ids + (2 if flags & _ATTEMPT else 0) :]
     return unpack(data).correlation_id.encode()
+
+
+def again_in(data: bytes) -> Again | None:
+    """The mark of a record that was put on the log again, without the ids. Raises DecodeError as `unpack` does."""
+    return None if _is_known(data) and not data[1] & _AGAIN else unpack(data).again
+
+
+def _is_known(data: bytes) -> bool:
+    return len(data) >= _HEAD.size and data[0] == VERSION and not data[1] & ~_ALL
 
 
 def derive_id(parent: bytes, service: str, handler: str, index: int) -> bytes:

@@ -1,10 +1,11 @@
 """Reading up to an end as of now, for somebody who only looks: what is committed, whoever is at work on the log."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from choreo.errors import LogUnavailableError
 from choreo.log.interface import Log
 from choreo.record import Record, TopicPartition
+from choreo.told import Told, untold
 
 WAIT_S, MOST_SILENT = 10.0, 10
 """How long, and in how many reads, a record that should be there is waited for."""
@@ -35,6 +36,30 @@ def read_up_to(
                 return
             if reached != before:
                 silence = Silence(log)
+
+
+def places_on(log: Log, topics: Iterable[str]) -> list[TopicPartition]:
+    """Every partition of these topics, in their order; a topic that is not there has none."""
+    known = log.topics()
+    return [TopicPartition(name, n) for name in topics if name in known for n in range(known[name].partitions)]
+
+
+def read_between(
+    log: Log, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], told: Told = untold
+) -> Iterator[list[Record]]:
+    """What `read_up_to` reads, batch by batch. `told` hears how many of all offsets are behind, once that batch is."""
+    left = {tp: max(ends[tp] - start, 0) for tp, start in starts.items()}
+    total = sum(left.values())
+    for records, reached in read_up_to(log, starts, ends):
+        yield records
+        left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
+        told(total - sum(left.values()), total)
+
+
+def read_whole(log: Log, topics: Iterable[str], told: Told = untold) -> Iterator[list[Record]]:
+    """Every committed record of these topics that is there now, batch by batch, in order within a partition."""
+    places = places_on(log, topics)
+    return read_between(log, log.starts(places), log.ends(places), told)
 
 
 class Silence:

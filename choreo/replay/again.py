@@ -14,10 +14,11 @@ from choreo.errors import DecodeError, FencedError
 from choreo.events.envelope import Again, Ids
 from choreo.events.plain import headers_again
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
+from choreo.log.up_to import places_on, read_up_to
 from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.operations import Operations
 from choreo.resilience.operations import TOPIC, RecordsEmitted
+from choreo.told import Told, untold
 
 BATCH_RECORDS = 500
 """Records that are looked at before the next transaction is committed."""
@@ -119,7 +120,7 @@ class Emission:
     ) -> None:
         self._log, self._operations, self._operation, self._to, self._paced = log, operations, operation, to, paced
 
-    def run(self, selection: Selection, span: Span, told: Callable[[int, int], None] | None = None) -> int:
+    def run(self, selection: Selection, span: Span, told: Told = untold) -> int:
         """Put on the log what is still to be put there; answers how many records that were, in all since it began.
 
         1. Take over from whoever else is at this operation: from here on nobody writes for it but us.
@@ -142,8 +143,7 @@ class Emission:
                 transaction.append([self._again(one) for one in batch])
                 transaction.append([self._operations.emitted(self._operation, reached, read + selection.read, emitted)])
                 transaction.commit()
-                if told is not None:
-                    told(span.records - Span(reached, span.end).records, span.records)
+                told(span.records - Span(reached, span.end).records, span.records)
         except FencedError as error:
             hint = "it goes on with what is left; see choreo replay emit --resume"
             message = f"somebody else goes on with the operation {self._operation} now"
@@ -170,8 +170,7 @@ class Window:
 
 def span_of(log: Log, topics: Iterable[str], window: Window) -> Span:
     """What these topics hold as of now within a window."""
-    known = log.topics()
-    places = [TopicPartition(topic, number) for topic in topics for number in range(known[topic].partitions)]
+    places = places_on(log, topics)
     starts, ends = log.starts(places), log.settled(places)
     if window.since_ms is not None:
         later = log.offsets_at(places, window.since_ms)

@@ -6,7 +6,7 @@ offset: there the n-th record of a partition gets offset n, while a journal's of
 replayed from there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from choreo.errors import ArchiveError, PartitionCountError, UnknownSchemaError
@@ -14,9 +14,8 @@ from choreo.events.registry import DirectoryRegistry, Registry
 from choreo.log.interface import Log
 from choreo.record import Record, TopicPartition
 from choreo.replay.archive import Archive, ArchivedTopic, Series
+from choreo.told import Told
 
-Told = Callable[[int, int], None]
-"""Told how many records are back, of how many."""
 WRITE_AT_ONCE = 2000
 
 

@@ -6,7 +6,7 @@ finished volume of each partition ends. So no offset is ever written twice.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +19,8 @@ from choreo.record import Record, TopicPartition
 from choreo.replay.archive import FORMAT, Archive, Series, read_json, series_directory, topic_directory
 from choreo.replay.archive_volume import VOLUME_BYTES, VolumeWriter, put_file
 from choreo.state.lock import DirectoryLock
+from choreo.told import Told
 
-Told = Callable[[int, int], None]
-"""Told how many offsets are done, of how many."""
 READ_AT_ONCE = 2000
 JOURNAL = ".journal"
 _MAGIC, _FRAME = 0, 5

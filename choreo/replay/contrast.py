@@ -14,15 +14,16 @@ from typing import Any, Literal, NamedTuple
 from choreo.errors import DecodeError, UnknownSchemaError
 from choreo.events.bodies import Bodies
 from choreo.events.codec import Codec
-from choreo.events.envelope import HEADER, Ids, derive_id, unpack
+from choreo.events.envelope import Ids, event_id_in, header_in, unpack
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record
 from choreo.replay.deviations import Deviation, Side
 from choreo.replay.emissions import BATCH, FOUND, LETTERS, Emissions, Place, Unlike, cause_of
-from choreo.replay.told import Told, untold
+from choreo.replay.origin import Author, author_of
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends
+from choreo.told import Told, untold
 
 IDS_OF_EVENTS = ("causation_id", "correlation_id", "request_id", "attempt", "at", "cancelled", "saga", "key_id")
 """What goes with an event and is compared; its own id says only where among the others it stands."""
@@ -92,9 +93,9 @@ class Contrast(Emissions):
 
     def emitter(self, cause_id: bytes, event_id: bytes) -> str | None:
         """Which handler emitted it."""
-        service = self._service.name
-        tries = ((handler, n) for n in range(1000) for handler in self._handlers)
-        return next((handler for handler, n in tries if derive_id(cause_id, service, handler, n) == event_id), None)
+        candidates = [Author(self._service.name, handler) for handler in self._handlers]
+        author = author_of(event_id, cause_id, candidates)
+        return None if author is None else author.handler
 
     def name(self, side: Side) -> str:
         """The full name of an event, as its schema has it."""
@@ -138,7 +139,7 @@ class Contrast(Emissions):
         cause = cause_of(record)
         if cause is None or not self._may_be_own(record):
             return False
-        event_id = dict(record.headers)[HEADER][2:18]
+        event_id = event_id_in(header_in(record.headers) or b"")
         return any(self._emitted_by(handler, cause, event_id) for handler in self._handlers)
 
     def _may_be_own(self, record: Record) -> bool:
@@ -235,16 +236,16 @@ def _bare(packed: Any) -> Any:
 
 def _upon(side: Side) -> bytes:
     """The id of what brought it about: of a dead letter, what lies in it."""
-    header = dict(side.headers).get(HEADER)
+    header = header_in(side.headers)
     if header is None:
         return bytes(16)
     if side.topic.endswith(LETTERS):
-        return bytes(header[2:18])
+        return event_id_in(header)
     return cause_of(Record(side.topic, -1, -1, 0, side.key, side.value, side.headers)) or bytes(16)
 
 
 def _ids(side: Side) -> Ids | None:
-    header = dict(side.headers).get(HEADER)
+    header = header_in(side.headers)
     try:
         return None if header is None else unpack(header)
     except DecodeError:

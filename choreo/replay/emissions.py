@@ -15,14 +15,14 @@ from typing import Literal, NamedTuple
 
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
-from choreo.events.envelope import HEADER, derive_id, unpack
+from choreo.events.envelope import again_in, causation_in, derive_id, event_id_in, header_in
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
-from choreo.record import Headers, NewRecord, Record, TopicPartition
-from choreo.replay.told import Told, untold
+from choreo.log.up_to import places_on, read_between
+from choreo.record import Headers, NewRecord, Record
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
 from choreo.state.backend import Backends
+from choreo.told import Told, untold
 
 BATCH = 5_000
 LETTERS = ".dead-letters"
@@ -30,8 +30,6 @@ FOUND = b""
 """What is left of what was published once all of it was found on the log."""
 MOST_MISSED = 8
 """An event is looked for among so many that a handler may have emitted, and so many more where it emitted all those."""
-_EVENT_ID, _CAUSED, _CAUSATION, _AGAIN = slice(2, 18), 1, slice(26, 42), 64
-"""Where they stand in the packed header (events/envelope.py), and the flags of a causation and of the mark `again`."""
 _NUMBER = slice(16, 20)
 """Where the number of its topic stands in a key."""
 _PUBLISHED = 20
@@ -121,21 +119,15 @@ class Emissions:
         """
         self.flush()
         self._found.wipe()
-        known = log.topics()
-        places = [
-            TopicPartition(topic, n) for topic in self._topics if topic in known for n in range(known[topic].partitions)
-        ]
+        places = places_on(log, self._topics)
         starts, ends = log.starts(places), log.ends(places)
-        total, left = sum(ends.values()) - sum(starts.values()), {tp: ends[tp] - starts[tp] for tp in places}
-        for records, reached in read_up_to(log, starts, ends):
+        for records in read_between(log, starts, ends, told):
             for record in records:
                 unlike = self._compared(record)
                 if unlike is not None:
                     yield unlike
             self._found.write(self._batch)
             self._batch.clear()
-            left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
-            told(total - sum(left.values()), total)
         gone = {tp.topic for tp, offset in starts.items() if offset}
         yield from self._missing(gone)
 
@@ -182,7 +174,7 @@ class Emissions:
                 return False
         except DecodeError:
             return False
-        event_id = dict(record.headers)[HEADER][_EVENT_ID]
+        event_id = event_id_in(header_in(record.headers) or b"")
         return any(self._emitted_by(handler, cause, event_id) for handler in self._handlers)
 
     def _emitted_by(self, handler: str, cause: bytes, event_id: bytes) -> bool:
@@ -212,23 +204,23 @@ class Emissions:
             for name, packed in headers:
                 if name == DEAD_LETTER:
                     return _short(_letter(key, packed)) + number
-        for name, packed in headers:
-            if name == HEADER:
-                mark = _short(repr(unpack(packed).again)) if packed[1] & _AGAIN else b""
-                return packed[_EVENT_ID] + number + mark
+        its = header_in(headers)
+        if its is not None:
+            again = again_in(its)
+            return event_id_in(its) + number + (b"" if again is None else _short(repr(again)))
         return _short(repr((key, value, list(headers)))) + number
 
 
 def cause_of(record: Record) -> bytes | None:
     """The causation_id in the packed header of a record; None where there is none."""
-    header = dict(record.headers).get(HEADER, b"")
-    return header[_CAUSATION] if len(header) >= _CAUSATION.stop and header[1] & _CAUSED else None
+    header = header_in(record.headers)
+    return None if header is None else causation_in(header)
 
 
 def _put_again(headers: Headers) -> bool:
     """Whether a record bears the mark of an operator, packed or in text."""
-    packed = dict(headers).get(HEADER, b"\0\0")
-    return bool(packed[1] & _AGAIN) or any(name == "choreo-again" for name, _ in headers)
+    packed = header_in(headers)
+    return (packed is not None and again_in(packed) is not None) or any(name == "choreo-again" for name, _ in headers)
 
 
 def _each(kept: bytes) -> Iterator[bytes]:

@@ -3,18 +3,18 @@
 Kept in a scratch store by event, so that a rebuild of any length takes no memory and can be interrupted.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
-from choreo.errors import ChoreoError
-from choreo.events.envelope import HEADER, unpack
+from choreo.errors import DecodeError
+from choreo.events.envelope import event_id_in, header_in
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
-from choreo.record import Headers, NewRecord, TopicPartition
+from choreo.log.up_to import read_whole
+from choreo.record import Headers, NewRecord
 from choreo.state.backend import Backend
+from choreo.told import Told
 
-Progress = Callable[[int, int], None]
 LETTERS = b".dead-letters"
 _TASK_BYTES, _DIGEST_BYTES = 4, 12
 _FOUND = b"="
@@ -55,14 +55,10 @@ class Emitted:
         if found:
             self._scratch.write(found)
 
-    def others(self, log: Log, told: Progress) -> Others:
+    def others(self, log: Log, told: Told) -> Others:
         """How many of them are not on the log as they would be emitted now."""
         topics = {key.partition(b"\x00")[0].decode() for key, _ in self._scratch.scan()}
-        known = {name: topic for name, topic in log.topics().items() if name in topics}
-        places = [TopicPartition(name, n) for name, topic in sorted(known.items()) for n in range(topic.partitions)]
-        starts, ends = log.starts(places), log.ends(places)
-        total, left = sum(ends.values()) - sum(starts.values()), {tp: ends[tp] - starts[tp] for tp in places}
-        for records, reached in read_up_to(log, starts, ends):
+        for records in read_whole(log, sorted(topics), told):
             found: dict[bytes, bytes | None] = {}
             for record in records:
                 entry, digest = _entry(record.topic, record.headers), _digest(record.key, record.value)
@@ -70,8 +66,6 @@ class Emitted:
                 if entry is not None and kept is not None and kept[_TASK_BYTES:] == digest:
                     found[entry] = kept + _FOUND
             self._scratch.write(found)
-            left |= {tp: max(ends[tp] - offset, 0) for tp, offset in reached.items()}
-            told(total - sum(left.values()), total)
         events = others = letters = 0
         for key, value in self._scratch.scan():
             other = not value.endswith(_FOUND, _TASK_BYTES + _DIGEST_BYTES)
@@ -84,13 +78,11 @@ class Emitted:
 
 def _entry(topic: str, headers: Headers) -> bytes | None:
     """Topic, 0, event_id; None for what has no ids in its header."""
-    for name, value in headers:
-        if name == HEADER:
-            try:
-                return topic.encode() + b"\x00" + unpack(value).event_id
-            except ChoreoError:
-                return None
-    return None
+    packed = header_in(headers)
+    try:
+        return None if packed is None else topic.encode() + b"\x00" + event_id_in(packed)
+    except DecodeError:
+        return None
 
 
 def _digest(key: bytes | None, value: bytes | None) -> bytes:

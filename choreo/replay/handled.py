@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from choreo.record import Position, TopicPartition
-from choreo.replay.origin import timer_id
 from choreo.runtime.calls import Recorded
+from choreo.runtime.intake import due_id
 from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading
 from choreo.runtime.parking import RETRY
 
@@ -84,7 +84,7 @@ def notes(service: str, partition: int, pages: Iterable[Page], sought: Sought) -
                     if (key := RETRY.decode(step.timer)) in keys:
                         yield Woken(service, key, now)
                         calls = last_of_key[key].calls if key in last_of_key else calls
-                elif (event_id := timer_id(service, step.timer, step.due)) in sought.timers:
+                elif (event_id := due_id(service, step.timer, step.due)) in sought.timers:
                     yield Rung(service, step.timer, step.due, now, event_id, calls)
 
 

@@ -9,22 +9,21 @@ from pydantic import BaseModel
 
 from choreo.errors import ConfigError, DecodeError
 from choreo.events.codec import Codec
-from choreo.events.envelope import Ids, derive_id
+from choreo.events.envelope import Ids
 from choreo.events.event import Event
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
-from choreo.record import Record, TopicPartition
-from choreo.replay.told import Told, untold
+from choreo.log.up_to import read_whole
+from choreo.record import Record
+from choreo.replay.origin import author_of, authors
 from choreo.runtime.plan import plan_of
 from choreo.saga.commands import SagaCommand
 from choreo.saga.lifecycle import SagaChanged
 from choreo.saga.lock_events import LockEvent
 from choreo.service.service import Service
+from choreo.told import Told, untold
 
 MOST_NAMED = 5
-MOST_EMITTED = 1_000
-"""So many events of one handling are tried as the one whose emitter is looked for."""
 
 
 class Line(NamedTuple):
@@ -58,7 +57,7 @@ class Archive:
         self._classes = {event for plan in plans for event in plan.classes}
         sources = {name: source for plan in plans for name, source in plan.sources.items()}
         self._codec = Codec(registry, self._classes, log.cluster_id(), topics=sources)
-        self._speakers = [(service.name, one.name) for service in services for one in service.signatures]
+        self._speakers = list(authors(services))
 
     def story(self, wanted: str, told: Told = untold) -> str:
         """The correlation id that is meant: by itself or its beginning, by the key of a saga or the id of an event.
@@ -111,20 +110,13 @@ class Archive:
     def _speaker(self, ids: Ids) -> str | None:
         if ids.causation_id is None:
             return None
-        tries = ((service, handler, n) for n in range(MOST_EMITTED) for service, handler in self._speakers)
-        found = (s for s, handler, n in tries if derive_id(ids.causation_id, s, handler, n) == ids.event_id)
-        return next(found, None)
+        author = author_of(ids.event_id, ids.causation_id, self._speakers)
+        return None if author is None else author.service
 
     def _events(self, told: Told) -> Iterator[tuple[Event, Ids]]:
-        known = self._log.topics()
-        topics = dict.fromkeys(event.contract.topic for event in self._classes if event.contract.topic in known)
-        places = [TopicPartition(topic, n) for topic in topics for n in range(known[topic].partitions)]
-        starts, ends = self._log.starts(places), self._log.ends(places)
-        total, done = sum(ends.values()) - sum(starts.values()), 0
-        for records, _ in read_up_to(self._log, starts, ends):
+        topics = dict.fromkeys(event.contract.topic for event in self._classes if event.contract.topic)
+        for records in read_whole(self._log, topics, told):
             yield from (one for one in map(self._read, records) if one is not None)
-            done += len(records)
-            told(done, total)
 
     def _read(self, record: Record) -> tuple[Event, Ids] | None:
         try:

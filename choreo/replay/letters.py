@@ -1,15 +1,17 @@
 """Dead letters as an operator sees them: which event it was, why it lies there, and what has become of it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from choreo.errors import DecodeError
 from choreo.events.envelope import Ids
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
-from choreo.record import Position, Record, TopicPartition
+from choreo.log.up_to import read_whole
+from choreo.record import Position, Record
 from choreo.replay.operations import Settled, Standing
 from choreo.resilience.dead_letter import HEADER, DeadLetter, read, whole
+from choreo.told import Told, untold
 
 SUFFIX = ".dead-letters"
 
@@ -50,23 +52,10 @@ class Letters:
     def __init__(self, log: Log, ids: Callable[[Record], Ids], settled: Settled) -> None:
         self._log, self._read_ids, self._settled = log, ids, settled
 
-    def of(self, services: Iterable[str], told: Callable[[int, int], None] | None = None) -> Iterator[Letter]:
+    def of(self, services: Iterable[str], told: Told = untold) -> Iterator[Letter]:
         """Those of these services, in order within a partition. `told`: offsets read, of how many."""
-        known = self._log.topics()
-        topics = [topic for topic in map(topic_of, services) if topic in known]
-        places = [TopicPartition(topic, number) for topic in topics for number in range(known[topic].partitions)]
-        for record in whole(self._read(places, told)):
+        for record in whole(chain.from_iterable(read_whole(self._log, map(topic_of, services), told))):
             yield self._letter(record)
-
-    def _read(self, places: list[TopicPartition], told: Callable[[int, int], None] | None) -> Iterator[Record]:
-        starts, ends = self._log.starts(places), self._log.ends(places)
-        left = {place: ends[place] - starts[place] for place in places}
-        total = sum(left.values())
-        for records, reached in read_up_to(self._log, starts, ends):
-            yield from records
-            left |= {place: max(ends[place] - offset, 0) for place, offset in reached.items()}
-            if told is not None:
-                told(total - sum(left.values()), total)
 
     def _letter(self, record: Record) -> Letter:
         place, said, wrong = record.position, None, ""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from choreo.errors import DivergenceError
-from choreo.events.envelope import HEADER
+from choreo.events.envelope import event_id_in, header_in
 from choreo.record import NewRecord, Record
 from choreo.replay.findings import Finding, What
 from choreo.replay.naming import Naming, entry_of
@@ -76,7 +76,12 @@ def _key_texts(key: bytes) -> list[str]:
 
 
 def _emitted(act: Act, event_id: bytes) -> NewRecord | None:
-    return next((one for one in act.outputs if dict(one.headers).get(HEADER, b"")[2:18] == event_id), None)
+    return next((one for one in act.outputs if _id_of(one) == event_id), None)
+
+
+def _id_of(emitted: NewRecord) -> bytes | None:
+    packed = header_in(emitted.headers)
+    return None if packed is None else event_id_in(packed)
 
 
 def _finding(suspect: Suspect, partition: int, act: Act, seen: tuple[int, str], naming: Naming) -> Finding:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
-from choreo.events.envelope import derive_id
 from choreo.record import NewRecord, Record
+from choreo.replay.origin import author_of, authors
 from choreo.replay.rebuild import Act, Cause
 from choreo.runtime.intake import due_id
 from choreo.runtime.journal import Answered, Fired
@@ -14,9 +14,6 @@ from choreo.runtime.plan import Plan
 from choreo.service.timer import timer_name
 from choreo.state.keys import split_key
 from choreo.state.timers import TIMER_PREFIX
-
-MOST_EMITTED = 10_000
-"""So many events of one handling are tried as the one whose handler is looked for."""
 
 
 class Named(NamedTuple):
@@ -33,7 +30,7 @@ class Naming:
 
     def __init__(self, plan: Plan, codec: Codec) -> None:
         self._plan, self._codec = plan, codec
-        self._handlers = [signature.name for signature in plan.service.signatures]
+        self._authors = list(authors([plan.service]))
 
     def cause(self, cause: Cause) -> Named:
         """What a task acted upon."""
@@ -96,12 +93,8 @@ class Naming:
 
     def emitter(self, cause_id: bytes, event_id: bytes) -> str | None:
         """The handler that emitted an event upon this cause; None where none of this service did."""
-        service = self._plan.service.name
-        for count in range(MOST_EMITTED):
-            for handler in self._handlers:
-                if derive_id(cause_id, service, handler, count) == event_id:
-                    return handler
-        return None
+        author = author_of(event_id, cause_id, self._authors)
+        return None if author is None else author.handler
 
     def blamed(self, act: Act, store: str) -> list[str]:
         """The handlers that may have written to a store in this act."""

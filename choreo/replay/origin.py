@@ -3,12 +3,14 @@
 Source of the derivation: `events/envelope.derive_id`. Whoever is not among the candidates is not found.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from choreo.events.envelope import Ids, derive_id
 from choreo.service.service import Service
 
+MOST = 10_000
+"""So many emissions of one handling are tried where nothing is known of them."""
 MOST_EMISSIONS = 64
 """So many of one handling are looked at, and twice as many as the cause is known to have had."""
 OF_SAGAS = ("Coordinator", "Operator", "LockHolder")
@@ -45,16 +47,14 @@ class Origins:
 
         `siblings` says how many events are known to have the same cause.
         """
-        cause, event_id = ids.causation_id, ids.event_id
-        if cause is None:
-            return None
-        for number in range(max(MOST_EMISSIONS, 2 * siblings)):  # nearly always it is the first or second emission
-            for author in self._candidates:
-                if derive_id(cause, author.service, author.handler, number) == event_id:
-                    return author
-        return None
+        most = max(MOST_EMISSIONS, 2 * siblings)
+        return None if ids.causation_id is None else author_of(ids.event_id, ids.causation_id, self._candidates, most)
 
 
-def timer_id(service: str, timer: bytes, due: int) -> bytes:
-    """The id of a timer that fired, as the runtime gives it (`runtime/intake.py`)."""
-    return derive_id(derive_id(b"", service, timer.hex(), 0), "", "due", due)
+def author_of(event_id: bytes, cause_id: bytes, candidates: Sequence[Author], most: int = MOST) -> Author | None:
+    """Who among the candidates emitted an event upon this cause, as one of its `most` first; None where nobody did."""
+    for number in range(most):  # nearly always it is the first or second emission
+        for author in candidates:
+            if derive_id(cause_id, author.service, author.handler, number) == event_id:
+                return author
+    return None

@@ -1,22 +1,20 @@
 """Points of the past: up to an input, by its position or its event's id, or up to a moment."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from choreo.clock import iso, to_datetime
 from choreo.errors import ConfigError
 from choreo.events.codec import Codec
-from choreo.events.envelope import HEADER
+from choreo.events.envelope import event_id_in, header_in
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
-from choreo.record import Position, Record, TopicPartition
+from choreo.log.up_to import read_whole
+from choreo.record import Position, Record
 from choreo.replay.pages import Journal, last_reading
-from choreo.replay.told import Told, untold
 from choreo.runtime.journal import Inputs, Page
 from choreo.runtime.plan import Plan
-
-_EVENT_ID = slice(2, 18)
-"""Where it stands in the packed header (events/envelope.py)."""
+from choreo.told import Told, untold
 
 
 class Moment(NamedTuple):
@@ -43,21 +41,14 @@ def checkpoint_before(journal: Journal, point: Point) -> int | None:
 
 def position_of(plan: Plan, codec: Codec, log: Log, event_id: bytes, told: Told = untold) -> Position:
     """Where an event lies among a service's inputs. Raises ConfigError where it is none of them."""
-    known = log.topics()
-    places = [
-        TopicPartition(topic, n) for topic in plan.topics if topic in known for n in range(known[topic].partitions)
-    ]
-    starts, ends = log.starts(places), log.ends(places)
-    total, done = sum(ends.values()) - sum(starts.values()), 0
-    for records, _ in read_up_to(log, starts, ends):
-        for record in records:
-            if _id_of(record, codec) == event_id:
-                return record.position
-        done += len(records)
-        told(done, total)
+    count = 0
+    for record in chain.from_iterable(read_whole(log, plan.topics, told)):
+        if _id_of(record, codec) == event_id:
+            return record.position
+        count += 1
     raise ConfigError(
         f"no input of {plan.service.name} has this event id",
-        why=f"{total:,} records were looked at on {', '.join(plan.topics)}",
+        why=f"{count:,} records were looked at on {', '.join(plan.topics)}",
         hint="an event that the service emitted is found by its cause",
     )
 
@@ -73,10 +64,8 @@ def expect_input(plan: Plan, position: Position) -> None:
 
 
 def _id_of(record: Record, codec: Codec) -> bytes | None:
-    for name, packed in record.headers:
-        if name == HEADER:
-            return packed[_EVENT_ID]
-    return codec.ids(record).event_id
+    packed = header_in(record.headers)
+    return codec.ids(record).event_id if packed is None else event_id_in(packed)
 
 
 def _runs(page: Page, topic: str) -> Iterator[Inputs]:

@@ -4,7 +4,6 @@
 stands still, held by a `Standing`.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -20,8 +19,7 @@ from choreo.replay.replacing import Exchange
 from choreo.runtime.journal import last_page
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends
-
-Progress = Callable[[int, int], None]
+from choreo.told import Told
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Rebuilding:
             self._renewals[partition] = made
         return self._renewals[partition]
 
-    def redo(self, partition: int, told: Progress, until: int | None = None) -> int:
+    def redo(self, partition: int, told: Told, until: int | None = None) -> int:
         """Redo a task to the end of its journal as of now, or up to that checkpoint; answers the last one.
 
         `told` hears the number of each checkpoint and of the last. Raises DivergenceError where this code can't.
@@ -74,7 +72,7 @@ class Rebuilding:
             told(number, last)
         return renewal.checkpoint
 
-    def exchange(self, partition: int, told: Progress) -> Exchange:
+    def exchange(self, partition: int, told: Told) -> Exchange:
         """A task that is redone up to the checkpoint at which its changelog stands, and what that says.
 
         Raises DivergenceError, and ConfigError where the changelog goes further than the journal.

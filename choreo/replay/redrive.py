@@ -23,6 +23,7 @@ from choreo.replay.operations import Operations, Settled
 from choreo.replay.scratch import Scratch
 from choreo.resilience.dead_letter import DeadLetter
 from choreo.resilience.operations import TOPIC, Outcome
+from choreo.told import Told, untold
 
 BATCH_RECORDS, BATCH_BYTES = 200, 1_000_000
 """One transaction takes at most so much; it always takes one letter."""
@@ -146,7 +147,7 @@ class Redrive:
     ) -> None:
         self._log, self._operations, self._letters, self._scratch = log, operations, letters, scratch
 
-    def settle(self, service: str, wish: Wish, told: Callable[[int, int], None] | None = None) -> Done:
+    def settle(self, service: str, wish: Wish, told: Told = untold) -> Done:
         """Do what is wished with those letters of one service that are wanted, in the order in which they failed.
 
         1. Take over from whoever else settles letters of this service: from here on nobody does but us.
@@ -169,8 +170,7 @@ class Redrive:
                     transaction.append([self._operations.settled(wish.operation, wish.outcome, wish.by, places)])
                     transaction.commit()
                     done.settled += len(batch)
-                    if told is not None:
-                        told(done.settled, count)
+                    told(done.settled, count)
         except FencedError as error:
             raise _taken_over(service, done) from error
         finally:

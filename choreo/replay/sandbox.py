@@ -10,11 +10,11 @@ from choreo.log.interface import Log
 from choreo.replay.naming import Naming
 from choreo.replay.rebuild import Rebuild
 from choreo.replay.starts import Start, Starts, copy_to, opened
-from choreo.replay.told import Told, untold
 from choreo.runtime.plan import plan_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.memory import MemoryBackends
+from choreo.told import Told, untold
 
 
 def no_snapshots(partition: int) -> Sequence[Snapshots]:

@@ -31,13 +31,13 @@ from choreo.replay.rebuild import Rebuild
 from choreo.replay.recorded import entries_behind
 from choreo.replay.sample import EVERY, Sample
 from choreo.replay.sandbox import Sandbox
-from choreo.replay.told import Told, untold
 from choreo.replay.verify import Progress, compare
 from choreo.replay.verify import untold as untold_checkpoints
 from choreo.runtime.observer import AttemptFailed, Happening, Observer
 from choreo.runtime.plan import plan_of
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
+from choreo.told import Told, untold
 
 INSTANCES = "instances"
 """The store of a coordinator in which its sagas stand."""

@@ -21,14 +21,14 @@ from choreo.replay.naming import entry_of
 from choreo.replay.notes import Note, Notes
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.segments import Segment, segments_of
-from choreo.replay.told import Told
-from choreo.replay.told import untold as untold_emissions
 from choreo.resilience.operations import TOPIC as OPERATIONS
 from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
 from choreo.state.rebuilt import RebuiltTo, rebuilt_to
+from choreo.told import Told
+from choreo.told import untold as untold_emissions
 
 Progress = Callable[[int, int, int], None]
 """Told the partition, how many checkpoints of it were redone, and how many there are."""

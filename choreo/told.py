@@ -1,4 +1,4 @@
-"""How far a replay is: for whoever wants to hear it."""
+"""How far something long is, for whoever wants to hear it."""
 
 from collections.abc import Callable
 
