@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from choreo.cli.assembly import assemble
-from choreo.cli.desk import Desk, ordered
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
@@ -100,13 +100,13 @@ def show_archive(project: Project, topic: str, source: str | None, check: bool) 
 @click.argument("topics", nargs=-1, metavar="[TOPIC...]")
 @click.option("--from", "source", metavar="DIR", help="The archive. Default: [log] archive of the settings.")
 @ordered
-def restore_archive(project: Project, topics: Sequence[str], source: str | None, desk: Desk) -> None:
+def restore_archive(project: Project, topics: Sequence[str], source: str | None, desk: Ordered) -> None:
     """Put these topics (none = all) of an archive on a log that does not have them, with their keys, headers, times and
     event ids. Given again after an interruption, it goes on where it stopped.
 
     An embedded log gets every offset back. Kafka numbers records anew, from 0.
     """
-    who, why = ("", "") if desk.dry_run else desk.by
+    desk.expect_reason()
     archive = Archive(_directory(project, source, "--from"))
     _expect_known(archive, topics)
     wanted = list(topics or archive.topics)
@@ -115,7 +115,7 @@ def restore_archive(project: Project, topics: Sequence[str], source: str | None,
     if not desk.dry_run and not restore.complete:
         desk.confirm(project, f"{restore.left:,} records of {len(wanted)} topics, to be put on {project.log.url}")
         restore.make_topics()
-        _tell(project, restore, archive, wanted, who, why)
+        _tell(project, restore, archive, wanted, *desk.by)
         with project.progress.of("restoring", "records") as told:
             restore.run(told)
         note("the offsets of groups are not restored: what is started here begins as a new group does")

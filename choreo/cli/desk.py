@@ -4,7 +4,7 @@ import functools
 import getpass
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,28 +13,32 @@ from choreo.cli.project import Project
 from choreo.errors import ConfigError
 
 OPTIONS = (
-    click.option("--why", metavar="TEXT", help="Why; it is kept on the log with what was done."),
-    click.option("--who", help="Who wants it. Default: the user of this machine."),
+    click.option("--why", default="", metavar="TEXT", help="Why; it is kept on the log with what was done."),
+    click.option("--who", default="", help="Who wants it. Default: the user of this machine."),
     click.option("--dry-run", is_flag=True, help="Only say what would be done."),
     click.option("--yes", is_flag=True, help="Do not ask, also for several."),
 )
 
 
 @dataclass(frozen=True)
-class Desk:
+class Ordered:
     """By whom something is ordered, why, and whether only to look."""
 
-    why: str | None
-    who: str | None
+    why: str
+    who: str
     dry_run: bool
     yes: bool
 
+    def expect_reason(self) -> None:
+        """Raises ConfigError where nobody says why something is to be done."""
+        if not self.why and not self.dry_run:
+            hint = '--why "the carrier is back"'
+            raise ConfigError("an order needs a reason", why="it is kept on the log", hint=hint)
+
     @property
     def by(self) -> tuple[str, str]:
-        """Who, and why. Raises ConfigError where nobody says why."""
-        if not self.why:
-            raise ConfigError("it needs a reason", why="it is kept on the log", hint='--why "the carrier is back"')
-        return self.who or getpass.getuser(), self.why
+        """Who, and why."""
+        return self.who, self.why
 
     def confirm(self, project: Project, what: str) -> None:
         """Let the person at the console decide. Raises ConfigError where there is none."""
@@ -46,12 +50,12 @@ class Desk:
 
 
 def ordered(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command the options of `Desk`, and hands them over as `desk`."""
-    names = [one.name for one in fields(Desk)]
+    """Gives a command these options, and hands them over as `desk`."""
 
     @functools.wraps(function)
-    def packed(*arguments: Any, **options: Any) -> int | None:
-        return function(*arguments, desk=Desk(**{name: options.pop(name) for name in names}), **options)
+    def packed(*arguments: Any, why: str, who: str, dry_run: bool, yes: bool, **options: Any) -> int | None:
+        desk = Ordered(why, who or getpass.getuser(), dry_run, yes)
+        return function(*arguments, desk=desk, **options)
 
     for option in reversed(OPTIONS):
         packed = option(packed)

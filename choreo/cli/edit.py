@@ -15,8 +15,7 @@ import click
 from pydantic import ValidationError
 
 from choreo.cli.dead_letters import one_letter
-from choreo.cli.desk import Desk as Ordered
-from choreo.cli.desk import ordered
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk, letter_id
 from choreo.cli.options import command
 from choreo.cli.project import Project
@@ -43,8 +42,7 @@ def edit_letter(project: Project, letter: str, fields: Sequence[str], body: Path
 
     Without --set and --body, $EDITOR opens it. Personal fields are masked there: one that stays masked stays as it is.
     """
-    if not desk.dry_run:
-        desk.by  # noqa: B018  # says at once that a reason is missing
+    desk.expect_reason()
     letters = Desk(project)
     found = one_letter(letters, letter, ("open",))
     event = _event(letters, found)

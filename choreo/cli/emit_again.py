@@ -8,8 +8,7 @@ from uuid import UUID, uuid4
 import click
 
 from choreo.cli.assembly import assemble
-from choreo.cli.desk import Desk as Ordered
-from choreo.cli.desk import ordered
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.project import Project
@@ -56,13 +55,13 @@ def emit_again(
     asked |= {"to": options["to"]} if options["to"] else {}
     if desk.dry_run:
         return _looked_at(place, span, asked)
-    by = desk.by
+    desk.expect_reason()
     desk.confirm(
         project,
         f"up to {counted(span.records, 'record')} of {', '.join(topics)} to {options['to'] or 'the same topics'}",
     )
     operation = uuid4()
-    place.operations.begin(operation, "emit", topics, by, asked)
+    place.operations.begin(operation, "emit", topics, desk.by, asked)
     return _emitted(place, operation, asked, span, options["rate"])
 
 

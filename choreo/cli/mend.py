@@ -1,14 +1,13 @@
 """`choreo sagas retry | skip | resolve | cancel | answer`: orders to what is stuck, shown, then put on the log."""
 
 import functools
-import getpass
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import click
 
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
@@ -33,15 +32,11 @@ COLUMNS = ["saga", "key", "outcome", "changes", "emits"]
 
 
 @dataclass(frozen=True)
-class Desk:
-    """How an order is given: to which sagas, by whom, why, and whether only to look."""
+class Aim:
+    """To which sagas an order goes: of one saga (None: of any), and which of them."""
 
     saga: str | None
     filters: Filters
-    who: str
-    why: str | None
-    dry_run: bool
-    yes: bool
 
 
 @dataclass(frozen=True)
@@ -68,41 +63,31 @@ class Planned:
 
 
 def orders(function: Callable[..., int]) -> Callable[..., int | None]:
-    """Gives a command the options of an order, and hands them over as `desk`."""
+    """Gives a command the options of an order, and hands them over as `aim` and `desk`."""
 
     @functools.wraps(function)
-    def packed(*arguments: Any, filters: Filters, **options: Any) -> int:
-        said = {name: options.pop(name) for name in ("saga", "who", "why", "dry_run", "yes")}
-        who = said.pop("who") or getpass.getuser()
-        return function(*arguments, desk=Desk(filters=filters, who=who, **said), **options)
+    def packed(*arguments: Any, saga: str | None, filters: Filters, **options: Any) -> int:
+        return function(*arguments, aim=Aim(saga, filters), **options)
 
-    for option in (
-        click.option("--yes", is_flag=True, help="Do not ask, also for several."),
-        click.option("--dry-run", is_flag=True, help="Only say what would change."),
-        click.option("--who", help="Who gives the order. Default: the user of this machine."),
-        click.option("--why", metavar="TEXT", help="Why; it is kept on the log with the order."),
-        click.option("--saga", help="Which saga, where several have this key."),
-    ):
-        packed = option(packed)
-    return filtered(packed)
+    return filtered(click.option("--saga", help="Which saga, where several have this key.")(ordered(packed)))
 
 
 @command("retry")
 @click.argument("step")
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @orders
-def retry_step(project: Project, step: str, ids: Sequence[str], desk: Desk) -> int:
+def retry_step(project: Project, step: str, ids: Sequence[str], aim: Aim, desk: Ordered) -> int:
     """Ask for STEP, or for its undo, once more."""
-    return _give(project, ids, desk, lambda spec: Retry(step))
+    return _give(project, ids, aim, desk, lambda spec: Retry(step))
 
 
 @command("skip")
 @click.argument("step")
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @orders
-def skip_step(project: Project, step: str, ids: Sequence[str], desk: Desk) -> int:
+def skip_step(project: Project, step: str, ids: Sequence[str], aim: Aim, desk: Ordered) -> int:
     """Go on as if STEP were not there; while a saga is undone, leave STEP as it is."""
-    return _give(project, ids, desk, lambda spec: Skip(step))
+    return _give(project, ids, aim, desk, lambda spec: Skip(step))
 
 
 @command("resolve")
@@ -111,18 +96,23 @@ def skip_step(project: Project, step: str, ids: Sequence[str], desk: Desk) -> in
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @orders
 def resolve_step(
-    project: Project, step: str, outcome: Literal["done", "failed", "compensated"], ids: Sequence[str], desk: Desk
+    project: Project,
+    step: str,
+    outcome: Literal["done", "failed", "compensated"],
+    ids: Sequence[str],
+    aim: Aim,
+    desk: Ordered,
 ) -> int:
     """Say what became of STEP outside: it is done, it certainly failed, or it is compensated."""
-    return _give(project, ids, desk, lambda spec: Resolve(step, outcome))
+    return _give(project, ids, aim, desk, lambda spec: Resolve(step, outcome))
 
 
 @command("cancel")
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @orders
-def cancel_saga(project: Project, ids: Sequence[str], desk: Desk) -> int:
+def cancel_saga(project: Project, ids: Sequence[str], aim: Aim, desk: Ordered) -> int:
     """Undo sagas, also where their spec knows no cancellation; refused past the pivot."""
-    return _give(project, ids, desk, lambda spec: Cancel())
+    return _give(project, ids, aim, desk, lambda spec: Cancel())
 
 
 @command("answer")
@@ -131,13 +121,15 @@ def cancel_saga(project: Project, ids: Sequence[str], desk: Desk) -> int:
 @click.argument("given", nargs=-1, metavar="[ID...] [FIELD=VALUE...]")
 @click.option("--role", default="", metavar="ROLE", help="In which role you decide, where the step is one for people.")
 @orders
-def answer_step(project: Project, step: str, event: str, given: Sequence[str], role: str, desk: Desk) -> int:
+def answer_step(
+    project: Project, step: str, event: str, given: Sequence[str], aim: Aim, desk: Ordered, **said: str
+) -> int:
     """Emit the EVENT that STEP waits for, in place of whoever should. The key of the saga fills itself in.
 
     At a terminal the fields that are missing are asked for; choreo sagas form shows them.
     """
     ids = [text for text in given if "=" not in text]
-    if not ids and not desk.filters.given:
+    if not ids and not aim.filters.given:
         why = f"{step} was taken for the step and {event} for the event"
         raise ConfigError("which sagas?", why=why, hint="choreo sagas answer STEP EVENT ID FIELD=VALUE, or filters")
     for text in given:
@@ -145,50 +137,50 @@ def answer_step(project: Project, step: str, event: str, given: Sequence[str], r
             raise ConfigError(f"{text} names no field", hint="FIELD=VALUE")
     fields = {name: value_in(text) for name, _, text in (text.partition("=") for text in given if "=" in text)}
     if at_terminal() and not project.output.as_json and (desk.why or desk.dry_run):
-        for one in _meant(project, ids, desk)[:1]:
+        for one in _meant(project, ids, aim)[:1]:
             fields |= ask_missing(project, one, step, event, fields)
-    return _give(project, ids, desk, lambda spec: Answer(step, _full_name(event, spec), fields, role))
+    return _give(project, ids, aim, desk, lambda spec: Answer(step, _full_name(event, spec), fields, said["role"]))
 
 
 OrderFor = Callable[[Spec | None], Order]
 
 
-def _give(project: Project, ids: Sequence[str], desk: Desk, order_for: OrderFor) -> int:
+def _give(project: Project, ids: Sequence[str], aim: Aim, desk: Ordered, order_for: OrderFor) -> int:
     """Work out what the order does to each saga, show it or ask, and put the commands on the log.
 
     Answers 1 where every one is refused.
     """
-    if not desk.why and not desk.dry_run:
-        raise ConfigError("an order needs a reason", why="it is kept on the log", hint='--why "the carrier is back"')
-    planned = list(_planned(project, _meant(project, ids, desk), desk, order_for))
+    desk.expect_reason()
+    planned = list(_planned(project, _meant(project, ids, aim), desk, order_for))
     sound = [one for one in planned if one.refused is None]
     if desk.dry_run:
         project.output.listing([one.row("would be given") for one in planned], COLUMNS, empty="no sagas like this")
         return FOUND if planned and not sound else 0
-    if len(sound) > 1 and not desk.yes:
-        confirm(project, [(one.saga, one.key) for one in sound])
-    send_orders(project, [(one.saga, one.key, one.order) for one in sound], desk.who, desk.why or "")
+    confirm(project, [(one.saga, one.key) for one in sound], desk)
+    send_orders(project, [(one.saga, one.key, one.order) for one in sound], *desk.by)
     project.output.listing([one.row("given") for one in planned], COLUMNS, empty="no sagas like this")
     if sound and not project.output.quiet:
         note("a coordinator takes up what was given when it runs; choreo sagas show ID tells what came of it")
     return FOUND if planned and not sound else 0
 
 
-def _meant(project: Project, ids: Sequence[str], desk: Desk) -> list[tuple[str, str]]:
+def _meant(project: Project, ids: Sequence[str], aim: Aim) -> list[tuple[str, str]]:
     """Saga and key of those that the order is for."""
-    sagas = [desk.saga] if desk.saga else []
-    if ids and desk.filters.given:
+    sagas = [aim.saga] if aim.saga else []
+    if ids and aim.filters.given:
         raise ConfigError("both IDs and filters were given", hint="name the sagas, or describe them by filters")
     if ids:
-        rows = [one_instance(project, one, desk.saga)[0] for one in ids]
-    elif desk.filters.given:
-        rows = select(project, sagas, desk.filters)
+        rows = [one_instance(project, one, aim.saga)[0] for one in ids]
+    elif aim.filters.given:
+        rows = select(project, sagas, aim.filters)
     else:
         raise ConfigError("which sagas?", hint="an ID, or filters: --status stuck, --step ship, --field NAME=VALUE")
     return list(dict.fromkeys((row["saga"], row["key"]) for row in rows))
 
 
-def _planned(project: Project, meant: Sequence[tuple[str, str]], desk: Desk, order_for: OrderFor) -> Iterator[Planned]:
+def _planned(
+    project: Project, meant: Sequence[tuple[str, str]], desk: Ordered, order_for: OrderFor
+) -> Iterator[Planned]:
     """The same decision that the coordinator will make, upon what its store holds now."""
     known = KnownSpecs(project)
     for saga in dict.fromkeys(saga for saga, _ in meant):
@@ -205,9 +197,9 @@ def _planned(project: Project, meant: Sequence[tuple[str, str]], desk: Desk, ord
                     yield _plan(spec, instance, order, known.catalogue(spec), desk)
 
 
-def _plan(spec: Spec, instance: Instance, order: Order, catalogue: Mapping[str, type[Event]], desk: Desk) -> Planned:
+def _plan(spec: Spec, instance: Instance, order: Order, catalogue: Mapping[str, type[Event]], desk: Ordered) -> Planned:
     now = SystemClock().now()
-    given = Command(order, fresh_ids(now).event_id, now, now, desk.who, desk.why or "")
+    given = Command(order, fresh_ids(now).event_id, now, now, *desk.by)
     return Planned(instance.saga, instance.key, order, *verdict(spec, instance, given, catalogue))
 
 
@@ -221,14 +213,11 @@ def _unreadable(saga: str, key: str, instance: Instance | None) -> ConfigError:
     )
 
 
-def confirm(project: Project, sound: Sequence[tuple[str, str]]) -> None:
-    """Let the person at the console decide. Raises ConfigError where there is none."""
-    if not sys.stdin.isatty() or project.output.as_json:
-        raise ConfigError(
-            f"this is an order to {len(sound)} sagas", hint="look with --dry-run, then give it with --yes"
-        )
-    shown = ", ".join(f"{saga} {key}" for saga, key in sound[:5]) + (", ..." if len(sound) > 5 else "")
-    click.confirm(f"give this order to {len(sound)} sagas ({shown})?", abort=True, err=True)
+def confirm(project: Project, sound: Sequence[tuple[str, str]], desk: Ordered) -> None:
+    """Let the person at the console decide on an order to several. Raises ConfigError where there is none."""
+    if len(sound) > 1:
+        shown = ", ".join(f"{saga} {key}" for saga, key in sound[:5]) + (", ..." if len(sound) > 5 else "")
+        desk.confirm(project, f"an order to {len(sound)} sagas ({shown})")
 
 
 def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who: str, why: str) -> list[bytes]:

@@ -1,6 +1,5 @@
 """`choreo sagas migrate`: takes sagas under way over to another version of their spec, where their events allow it."""
 
-import getpass
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.judged import Judged, Known, judged_by, known_here
 from choreo.cli.mend import confirm, send_orders
 from choreo.cli.migrated import Given, Taken, see_through
@@ -30,18 +30,15 @@ COLUMNS = ["key", "version", "outcome", "reasons"]
 @click.argument("saga")
 @click.option("--to", "version", type=int, required=True, help="The version to go on with; it must be deployed.")
 @click.option("--mapping", "file", type=click.Path(path_type=Path), help="The answers to what a first run asked.")
-@click.option("--why", metavar="TEXT", help="Why; it is kept on the log with each order.")
-@click.option("--who", help="Who gives the order. Default: the user of this machine.")
-@click.option("--dry-run", is_flag=True, help="Only say what would become of each.")
 @click.option("--wait", "wait", metavar="DURATION", help="See what the coordinator says: 30s. What went on is retried.")
-@click.option("--yes", is_flag=True, help="Do not ask, also for several.")
+@ordered
 @filtered
 def migrate_sagas(
     project: Project,
     saga: str,
     version: int,
-    file: Path | None,
     filters: Filters,
+    desk: Ordered,
     **said: Any,
 ) -> int:
     """Take sagas under way over to another version of their spec.
@@ -49,10 +46,8 @@ def migrate_sagas(
     Each one's own events are folded under both versions. Safe are those that stand alike under both: only they are
     taken over. Some need a mapping: a file is written with the questions to fill in. The others stay, and why is said.
     """
-    if not said["why"] and not said["dry_run"]:
-        raise ConfigError(
-            "an order needs a reason", why="it is kept on the log", hint='--why "version 1 asks too early"'
-        )
+    desk.expect_reason()
+    file: Path | None = said["file"]
     known = _known(project, saga)
     to = _deployed(project, saga, version, known)
     mapping = read_mapping(file) if file else MappingFile()
@@ -65,13 +60,11 @@ def migrate_sagas(
     safe = [one for one in judged if one.verdict.order is not None]
     _tell(project, judged, f"no sagas {saga} under way that follow another version than {version}")
     _ask(judged, mapping, file, to)
-    if safe and not said["dry_run"]:
-        if len(safe) > 1 and not said["yes"]:
-            confirm(project, [(saga, one.instance.key) for one in safe])
-        who = said["who"] or getpass.getuser()
+    if safe and not desk.dry_run:
+        confirm(project, [(saga, one.instance.key) for one in safe], desk)
 
         def give(found: Sequence[Judged]) -> list[Given]:
-            return _give(project, found, who, said["why"])
+            return _give(project, found, *desk.by)
 
         if wait_us:
             return _seen_through(project, to, safe, (give, judge), wait_us)

@@ -12,8 +12,7 @@ from uuid import UUID
 import click
 
 from choreo.cli.contents import Contents
-from choreo.cli.desk import Desk as Ordered
-from choreo.cli.desk import ordered
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.output import as_text

@@ -1,6 +1,5 @@
 """`choreo replay rebuild`: new stores from the log by the code at hand, in the place of a service's own."""
 
-import getpass
 import hashlib
 import os
 import shutil
@@ -8,13 +7,13 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from choreo.cli.assembly import assemble, lacking_topics, settings_of, wanted_topics
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.faults import fault_point
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -40,41 +39,26 @@ SCRATCH = ".rebuild"
 """Below the state directory: what is rebuilt, until it is in place."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What was asked for: of which tasks (None: all), by whom, why, and whether only to look."""
-
-    partition: int | None
-    dry_run: bool
-    yes: bool
-    who: str
-    why: str
-
-
 @command("rebuild")
 @click.argument("service", metavar="SERVICE")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 @click.option("--partition", type=click.IntRange(min=0), metavar="N", help="Only this task.")
-@click.option("--dry-run", is_flag=True, help="Only say what would change; the service may run.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--who", help="Who orders it. Default: the user of this machine.")
-@click.option("--why", metavar="TEXT", help="Why; it is kept on the log.")
-def rebuild(project: Project, service: str, targets: Sequence[str], **asked: Any) -> int:
+@ordered
+def rebuild(project: Project, service: str, targets: Sequence[str], partition: int | None, desk: Ordered) -> int:
     """Make the stores of SERVICE anew from the log, by the code at hand, and put them in place of its own.
 
     SERVICE is a name as `choreo services list` has it, among TARGETs (none = the whole project). While it is redone the
-    service may run; then it must stand still. Interrupted, the same command goes on. Nothing is emitted again.
+    service may run, and for a dry run all the time; then it must stand still. Interrupted, the same command goes on.
+    Nothing is emitted again.
     """
-    wanted = Wanted(who=asked.pop("who") or getpass.getuser(), why=asked.pop("why") or "", **asked)
-    if not wanted.why and not wanted.dry_run:
-        raise ConfigError("a rebuild needs a reason", why="it is kept on the log", hint='--why "totals were wrong"')
+    desk.expect_reason()
     found = _named(project, service, targets)
     topic = project.past.topics().get(f"{found.scope}.journal")
     if topic is None:
         raise ConfigError(f"{service} has never run on {project.log.url}", hint="choreo services list")
-    if wanted.partition is not None and wanted.partition >= topic.partitions:
-        raise ConfigError(f"{service} has no task {wanted.partition}", why=f"its tasks are 0 to {topic.partitions - 1}")
-    tasks = range(topic.partitions) if wanted.partition is None else (wanted.partition,)
+    if partition is not None and partition >= topic.partitions:
+        raise ConfigError(f"{service} has no task {partition}", why=f"its tasks are 0 to {topic.partitions - 1}")
+    tasks = range(topic.partitions) if partition is None else (partition,)
     place = project.config.state_dir() / SCRATCH / service
     origins = Origins(
         found, project.past, project.log, project.registry, _code(project, found), settings_of(project, found)
@@ -82,7 +66,7 @@ def rebuild(project: Project, service: str, targets: Sequence[str], **asked: Any
     with closing(RocksBackends(place)) as scratch, closing(Rebuilding(origins, scratch, SystemClock())) as rebuilding:
         work = Work(project, found, rebuilding, scratch, tasks)
         work.redo()
-        done = work.look() if wanted.dry_run else work.replace(wanted)
+        done = work.look() if desk.dry_run else work.replace(desk)
     if done:
         shutil.rmtree(place, ignore_errors=True)
     return 0
@@ -114,7 +98,7 @@ class Work:
         self._show(self._rows(exchanges, [each.counted() for each in exchanges]), "would be replaced")
         return False
 
-    def replace(self, wanted: Wanted) -> bool:
+    def replace(self, desk: Ordered) -> bool:
         """Put it in place, once the service stands still; answers whether that was done."""
         with ExitStack() as held:
             places = self._locked(held)
@@ -122,8 +106,7 @@ class Work:
             self.redo()
             exchanges = self._exchanges()
             counted = [each.counted() for each in exchanges]
-            if not wanted.yes:
-                self._confirm(counted)
+            self._confirm(counted, desk)
             clock, session_s = SystemClock(), self._project.config.run.session_timeout_s
             instances = [f"{self._service.scope}.{one.instance_id()}.{number}" for number, one in places]
             standing = Standing(self._project.log, plan_of(self._service), instances[0], clock, session_s)
@@ -133,7 +116,7 @@ class Work:
             if self._moved(exchanges):  # somebody was at work until it was held
                 exchanges = self._exchanges()
             rows = self._rows(exchanges, [each.counted() for each in exchanges])
-            who = f"{wanted.who} ({wanted.why})"
+            who = f"{desk.who} ({desk.why})"
             reach = fault_point(os.environ)
             replacing = Replacing(f"{self._service.scope}.changelog", writers[0], standing, who, reach)
 
@@ -144,7 +127,7 @@ class Work:
                     store.close()
                     forget_snapshots(backends.snapshots(f"{self._service.name}-{partition}"))  # of what other code made
 
-            replacing.replace(exchanges, forget, lambda found: self._story(wanted, found))
+            replacing.replace(exchanges, forget, lambda found: self._story(desk, found))
             self._install(exchanges, places[0][1])
             reach("replace.installed")
             self._show(rows, "replaced")
@@ -202,11 +185,11 @@ class Work:
             each.renewal.scratch.write(each.renewal.meta(self._project.log, end, now, build))
             live.take_over(f"{self._service.name}-{each.renewal.partition}", self._scratch)
 
-    def _story(self, wanted: Wanted, found: Sequence[Replaced]) -> Story:
+    def _story(self, desk: Ordered, found: Sequence[Replaced]) -> Story:
         codec, now = Codec(self._project.registry, (), self._project.log.cluster_id()), SystemClock().now()
         operation, at = uuid.uuid4(), to_datetime(now)
         asked = {"tasks": ", ".join(str(one.partition) for one in found)}
-        who, why, subjects = wanted.who, wanted.why, (self._service.name,)
+        who, why, subjects = desk.who, desk.why, (self._service.name,)
         counts = {"put": sum(one.put for one in found), "deleted": sum(one.deleted for one in found)}
         began = OperationBegan(
             operation=operation, kind="rebuild", subjects=subjects, who=who, why=why, asked=asked, at=at
@@ -215,13 +198,10 @@ class Work:
         first: NewRecord = codec.encode(began, fresh_ids(now))
         return Story(first, codec.encode(ended, fresh_ids(now)))
 
-    def _confirm(self, counted: Sequence[Replaced]) -> None:
+    def _confirm(self, counted: Sequence[Replaced], desk: Ordered) -> None:
         """Let the person at the console decide. Raises ConfigError where there is none."""
         puts, deletes = sum(one.put for one in counted), sum(one.deleted for one in counted)
-        what = f"{puts:,} entries of {self._service.name} are put, {deletes:,} are deleted"
-        if not sys.stdin.isatty() or self._project.output.as_json:
-            raise ConfigError(what, hint="look with --dry-run, then give it with --yes")
-        click.confirm(f"{what}: replace its stores?", abort=True, err=True)
+        desk.confirm(self._project, f"{puts:,} entries of {self._service.name} to put and {deletes:,} to delete")
 
     def _rows(self, exchanges: Sequence[Exchange], counted: Sequence[Replaced]) -> list[dict[str, Any]]:
         return [

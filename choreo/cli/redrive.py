@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 import click
 
 from choreo.cli.dead_letters import LISTING
-from choreo.cli.desk import Desk as Ordered
-from choreo.cli.desk import ordered
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk, Wanted, row_of, service_of
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -120,8 +119,7 @@ def carry_out(desk: Desk, order: Order, ordered: Ordered) -> int:
     project = desk.project
     if not order.ids and not order.filters.given and not order.services:
         raise ConfigError("which dead letters?", hint="an ID, --service NAME, or filters: --where, --since, --until")
-    if not ordered.dry_run:
-        ordered.by  # noqa: B018  # says at once that a reason is missing
+    ordered.expect_reason()
     services, count, refused_now = _looked_at(desk, order, ordered)
     if ordered.dry_run:
         return FOUND if refused_now == count > 0 else 0

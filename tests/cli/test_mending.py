@@ -275,7 +275,7 @@ def test_orders_are_taken_up_by_the_coordinator(ran: Path, choreo: Choreo, order
 def test_orders_to_many_are_confirmed(ran: Path, choreo: Choreo) -> None:
     """Without --yes an order to several is not given where nobody can be asked."""
     said = choreo("sagas", "resolve", "pay", "failed", "--step", "pay", *WHY, code=2).stderr
-    assert "this is an order to 2 sagas" in said
+    assert "this is about an order to 2 sagas" in said
     choreo("run", "--until-idle")
     assert keys(choreo, "--status", "waiting") == ["p3", "p4"]
     choreo("sagas", "resolve", "pay", "failed", "--step", "pay", "--yes", *WHY)

@@ -212,7 +212,7 @@ def test_conditions_and_times_that_make_no_sense_are_said_so(hasty: Cafe, choreo
         assert said in choreo("dead-letters", "list", *arguments, code=2).stderr, arguments
     assert "which dead letters?" in choreo("dead-letters", "redrive", *WHY, code=2).stderr
     (letter,) = hasty.letters()
-    assert "it needs a reason" in choreo("dead-letters", "redrive", letter["id"], code=2).stderr
+    assert "an order needs a reason" in choreo("dead-letters", "redrive", letter["id"], code=2).stderr
 
 
 def test_a_letter_shows_its_event_masked_and_its_story(hasty: Cafe, choreo: Choreo) -> None:
