@@ -18,6 +18,7 @@ from choreo.replay.operations import Operations, Settled
 from choreo.replay.redrive import Done, Redrive, Wish, again
 from choreo.replay.scratch import Scratch
 from choreo.replay.verify import Verdict, verify
+from choreo.told import Told, untold
 from tests.runtime.town import Town
 
 BY = ("ada", "the oven works again")
@@ -130,7 +131,7 @@ class Kitchen(Town):
         wanted: Callable[[Letter], bool] = lambda letter: letter.standing.outcome == "open",
         *,
         most: int = 200,
-        told: Callable[[int, int], None] | None = None,
+        told: Told = untold,
         operation: UUID = FIRST,
         log: Log | None = None,
     ) -> Done:

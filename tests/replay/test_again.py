@@ -12,6 +12,7 @@ from choreo.log.interface import TopicSpec
 from choreo.log.partitioner import partition_of
 from choreo.record import Record, TopicPartition
 from choreo.replay.again import BATCH_RECORDS, Emission, Selection, Span, Window, span_of
+from choreo.told import Told, untold
 from tests.replay.kitchen import BY, Hurry, Kitchen
 
 OPERATION = UUID(int=7)
@@ -30,7 +31,7 @@ class Copying:
     def run(
         self,
         wanted: Callable[[Record, Ids], bool] = lambda record, ids: True,
-        told: Callable[[int, int], None] | None = None,
+        told: Told = untold,
     ) -> int:
         kitchen = self.kitchen
         ids = Codec(kitchen.registry, (), kitchen.log.cluster_id()).ids
