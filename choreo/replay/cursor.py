@@ -9,6 +9,8 @@ from choreo.record import Record, TopicPartition
 
 STALL_S = 10.0
 """So long a reader may bring nothing before its end is taken for a gap."""
+FIRST_READ, GROWTH, MOST_READ = 16, 4, 5_000
+"""Whoever looks for a place wants a record or two, a replay all: reads begin small and grow."""
 
 
 class Cursor:
@@ -19,6 +21,7 @@ class Cursor:
         self._end = log.ends([partition])[partition]
         self._reader = log.reader({partition: start})
         self._ahead: deque[Record] = deque()
+        self._limit = FIRST_READ
 
     def next(self) -> Record | None:
         """The next record, None at the end."""
@@ -26,7 +29,8 @@ class Cursor:
             before = self._reader.position(self._partition)
             if before >= self._end:
                 return None
-            self._ahead.extend(self._reader.read(STALL_S))
+            self._ahead.extend(self._reader.read(STALL_S, self._limit))
+            self._limit = min(self._limit * GROWTH, MOST_READ)
             if not self._ahead and self._reader.position(self._partition) == before:
                 return None
         return self._ahead.popleft()
