@@ -5,7 +5,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from choreo.clock import iso, to_datetime
-from choreo.errors import ConfigError
+from choreo.errors import ConfigError, DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import event_id_in, header_in
 from choreo.log.interface import Log
@@ -64,8 +64,12 @@ def expect_input(plan: Plan, position: Position) -> None:
 
 
 def _id_of(record: Record, codec: Codec) -> bytes | None:
-    packed = header_in(record.headers)
-    return codec.ids(record).event_id if packed is None else event_id_in(packed)
+    """The id of its event; None for a record whose ids can't be read: it is not the one that is looked for."""
+    try:
+        packed = header_in(record.headers)
+        return codec.ids(record).event_id if packed is None else event_id_in(packed)
+    except DecodeError:
+        return None
 
 
 def _runs(page: Page, topic: str) -> Iterator[Inputs]:

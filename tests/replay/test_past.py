@@ -5,7 +5,7 @@ import pytest
 from choreo import Service
 from choreo.errors import ConfigError
 from choreo.events.envelope import unpack
-from choreo.record import Position, Record
+from choreo.record import NewRecord, Position, Record
 from choreo.replay.past import Past
 from choreo.replay.points import Moment, Point, expect_input, position_of
 from choreo.replay.sandbox import Sandbox
@@ -127,6 +127,17 @@ def test_an_event_is_found_by_its_id() -> None:
         position_of(plan, sandbox.codec(), town.log, bytes(16))
     with pytest.raises(ConfigError, match=r"its inputs are town\.orders"):
         expect_input(plan, Position("elsewhere", 0, 3))
+
+
+def test_a_record_whose_ids_can_not_be_read_is_passed_over() -> None:
+    """An event is found by its id, too, where somebody wrote what is none before it."""
+    town = Town(Service("inventory", handlers=[Reserve]))
+    town.log.append([NewRecord("town.orders", b"o0", b"garbage", [("choreo-at", b"never")])])
+    town.tell(Placed(order_id="o0", pieces=1))
+    assert len(town.records("choreo.inventory.dead-letters")) == 1
+    sandbox, record = sandbox_of(town), town.records("town.orders")[1]
+    event_id = unpack(dict(record.headers)["choreo"]).event_id
+    assert position_of(plan_of(sandbox.service), sandbox.codec(), town.log, event_id) == record.position
 
 
 def test_an_input_that_is_yet_to_be_handled_is_refused() -> None:
