@@ -55,7 +55,7 @@ def _found(sandbox: Sandbox, suspect: Suspect, partition: int, naming: Naming) -
             build = rebuild.build
             if _concerns(act, suspect, naming):
                 last, count = act, count + 1
-            elif suspect.what != "event" and naming.cause(act.cause).key in _key_texts(suspect.key):
+            elif suspect.what != "event" and _is_near(act, suspect.key, naming):
                 near = act
     # What the replay does not write at all it may write upon an event of that key.
     blamed = last or near
@@ -69,6 +69,12 @@ def _concerns(act: Act, suspect: Suspect, naming: Naming) -> bool:
     if suspect.cause_id is not None:
         return naming.cause_id(act.cause) == suspect.cause_id
     return _emitted(act, suspect.key) is not None
+
+
+def _is_near(act: Act, key: bytes, naming: Naming) -> bool:
+    """Whether an act that did not write an entry is about its key, and handlers had something to say."""
+    answered = not isinstance(act.cause, Record) or naming.handlers(act.cause)
+    return bool(answered) and naming.cause(act.cause).key in _key_texts(key)
 
 
 def _key_texts(key: bytes) -> list[str]:
