@@ -57,7 +57,10 @@ class Verdict:
     entries: int = 0
     emissions: int = 0
     """Events of the replay that were looked for on the log."""
+    build: str = ""
+    """The code at hand."""
     builds: set[str] = field(default_factory=set)
+    """Which code made the checkpoints."""
     differences: list[Difference] = field(default_factory=list)
     """Entries of the stores, the first MOST_KEPT of them."""
     different: int = 0
@@ -80,6 +83,13 @@ class Verdict:
     @property
     def clean(self) -> bool:
         return not self.faults
+
+    @property
+    def others_work(self) -> bool:
+        """Whether the code at hand has made none of the checkpoints: then what differs may be what it does otherwise
+        than the code before, and nothing that went wrong.
+        """
+        return self.checkpoints > 0 and self.build not in self.builds
 
     @property
     def faults(self) -> int:

@@ -19,10 +19,13 @@ class Note(NamedTuple):
     checkpoints: int
     inputs: int
     entries: int
+    erased: int
     published: int
     builds: Sequence[str]
     topics: Sequence[str]
     """Where it published."""
+    stores: str
+    """A digest of its live stores as they were then."""
 
 
 class Notes:

@@ -6,6 +6,7 @@ of the past is judged by itself: it starts at what the build found.
 """
 
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from uuid import uuid4
 
 from choreo.errors import DivergenceError
@@ -32,7 +33,7 @@ from choreo.told import untold as untold_emissions
 
 Progress = Callable[[int, int, int], None]
 """Told the partition, how many checkpoints of it were redone, and how many there are."""
-FORMAT = 1
+FORMAT = 2
 """Of what outlives an interruption."""
 KEPT = 20
 """So many of each kind of difference are looked into."""
@@ -64,7 +65,7 @@ class Verification:
     def __init__(self, sandbox: Sandbox, live: Callable[[int], Backend]) -> None:
         self._sandbox, self._live = sandbox, live
         self._build = build_of(sandbox.service)
-        self._verdict = Verdict(sandbox.service.name)
+        self._verdict = Verdict(sandbox.service.name, build=self._build)
         self._segments: list[Segment] = []
         self._builds: set[str | None] = set()
         """Which code made them."""
@@ -73,6 +74,8 @@ class Verification:
         """How far the stores of each task were rebuilt."""
         self._erased = 0
         """Fields that the replay of the task at hand met erased."""
+        self._stores = blake2b(digest_size=16)
+        """Of the live entries of the task at hand."""
         self._written: set[tuple[int, bytes]] = set()
         """Entries that a checkpoint wrote otherwise: that they differ in the end needs no cause of its own."""
 
@@ -113,23 +116,34 @@ class Verification:
         for number in range(verdict.partitions):
             segments = [segment for segment in self._segments if segment.partition == number]
             note = notes.of(number)
-            if note is not None:
+            if note is not None and note.stores == self._digest_of(segments):
                 self._take_over(note, emissions)
                 with segments[-1].left(self._live) as live:
                     self._rebuilt[number] = rebuilt_to(live)
                 continue
-            before, faults = _counted(verdict, emissions), verdict.faults
+            before, faults, self._stores = _counted(verdict, emissions), verdict.faults, blake2b(digest_size=16)
             for segment in segments:
                 self._redo(segment, emissions, progress)
             emissions.flush()
             if verdict.faults == faults and not verdict.older:
-                made, took, held, said = (a - b for a, b in zip(_counted(verdict, emissions), before, strict=True))
-                notes.add(number, Note(made, took, held, said, sorted(verdict.builds), emissions.topics))
+                counts = (a - b for a, b in zip(_counted(verdict, emissions), before, strict=True))
+                made, took, held, erased, said = counts
+                where, stores = emissions.topics, self._stores.hexdigest()
+                notes.add(number, Note(made, took, held, erased, said, sorted(verdict.builds), where, stores))
+
+    def _digest_of(self, segments: list[Segment]) -> str:
+        """Of the stores of one task as they are now: somebody may have changed them since they came out clean."""
+        stores = blake2b(digest_size=16)
+        for segment in segments:
+            with segment.left(self._live) as live:
+                _take_in(stores, live)
+        return stores.hexdigest()
 
     def _take_over(self, note: Note, emissions: Emissions) -> None:
         self._verdict.checkpoints += note.checkpoints
         self._verdict.inputs += note.inputs
         self._verdict.entries += note.entries
+        self._verdict.erased += note.erased
         self._verdict.builds |= set(note.builds)
         emissions.remember(note.published, note.topics)
 
@@ -159,7 +173,7 @@ class Verification:
 
     def _compare(self, segment: Segment, live: Backend, scratch: Backend, alike: Compare) -> None:
         """The stores in the end."""
-        self._verdict.entries += sum(1 for _ in entries(live))
+        self._verdict.entries += _take_in(self._stores, live)
         for key, theirs, ours in compare(live, scratch):
             likeness = alike(key, theirs, ours) if theirs is not None and ours is not None else Likeness.OTHER
             self._verdict.erased += likeness is Likeness.ERASED
@@ -212,8 +226,17 @@ class Verification:
             self._suspects.append(suspect)
 
 
-def _counted(verdict: Verdict, emissions: Emissions) -> tuple[int, int, int, int]:
-    return verdict.checkpoints, verdict.inputs, verdict.entries, emissions.count
+def _counted(verdict: Verdict, emissions: Emissions) -> tuple[int, int, int, int, int]:
+    return verdict.checkpoints, verdict.inputs, verdict.entries, verdict.erased, emissions.count
+
+
+def _take_in(stores: blake2b, live: Backend) -> int:
+    """Add the entries of a store to a digest; answers how many they are."""
+    count = 0
+    for key, value in entries(live):
+        stores.update(b"%d %d " % (len(key), len(value)) + key + value)
+        count += 1
+    return count
 
 
 def compare(live: Backend, replayed: Backend) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:

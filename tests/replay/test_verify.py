@@ -108,6 +108,24 @@ def test_a_changed_handler_is_found() -> None:
     assert emitted.live.value != emitted.replayed.value
 
 
+def test_what_no_handler_answers_is_not_blamed() -> None:
+    """An entry that the code no longer writes is laid to an event that a handler got, not to another of the same key
+    that it passed over.
+    """
+
+    class Forgetful(Reserve):
+        totals = Store[str, int](default=0)
+
+        def handle(self, event: Placed, ctx: Context) -> Reserved:
+            return Reserved(order_id=event.order_id, total=event.pieces)
+
+    Forgetful.__name__ = "Reserve"
+    town = Town(Service("inventory", handlers=[Reserve]))
+    town.tell(Placed(order_id="o7", pieces=1), Reserved(order_id="o7", total=9))
+    (finding,) = verdict_of(town, Service("inventory", handlers=[Forgetful])).findings
+    assert cause_of(finding) == ("town.Placed", "o7", ("Reserve",))
+
+
 def test_an_event_that_only_one_side_emits_is_found() -> None:
     """A handler that emitted more live than the replay does, or less, is named, with the event that made the
     difference.
@@ -278,3 +296,27 @@ def test_what_differs_is_looked_at_again(tmp_path: Path) -> None:
     assert verdict == verdict_of(town)
     assert verdict.different == 1
     assert verdict.findings
+
+
+def test_a_store_that_was_changed_meanwhile_is_looked_at_again(tmp_path: Path) -> None:
+    """What somebody does by hand to the stores of a task that has come out clean, while its verification is
+    interrupted, is found when that goes on; tasks whose stores are as they were are not redone.
+    """
+    town = run_town()
+    live: Callable[[int], Backend] = lambda n: town.workers[0].tasks[n].task.entries.backend  # noqa: E731
+    sandbox = Sandbox(town.services[0], town.log, town.registry, lasting=lambda: lasting(tmp_path / "begun"))
+
+    def progress(partition: int, done: int, total: int) -> None:
+        if partition == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        Verification(sandbox, live).run(progress)
+    key, value = next((key, value) for key, value in live(0).scan(b"\x01totals"))
+    live(0).write({key: value + b"9"})
+    seen: set[int] = set()
+    verdict = Verification(sandbox, live).run(lambda partition, done, total: seen.add(partition))
+    assert seen == {0, 2}
+    assert verdict == verdict_of(town)
+    (finding,) = verdict.findings
+    assert (finding.live, finding.replayed) == (value + b"9", value)
