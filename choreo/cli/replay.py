@@ -19,6 +19,10 @@ from choreo.replay.verify import Verification
 
 FOUND = 1
 SHOWN_DIFFERENCES = 20
+OTHERS_WORK = (
+    "other code made all of these checkpoints: this may be what the code at hand does otherwise; "
+    "once that has run, it is not held against it"
+)
 COLUMNS = ["service", "verdict", "tasks", "checkpoints", "inputs", "entries", "emissions", "differences"]
 
 
@@ -112,6 +116,8 @@ def _lines(verdict: Verdict, values: Values) -> list[str]:
     for finding in verdict.findings:
         lines += finding_lines(finding, values)
     lines += map(values.line, verdict.differences[:SHOWN_DIFFERENCES])
+    if verdict.others_work and not verdict.clean:
+        lines.append(OTHERS_WORK)
     counts = [
         (verdict.different, "entries differ"),
         (verdict.rewritten, "changes to entries differ"),

@@ -142,7 +142,8 @@ class Emissions:
             return None if topic.endswith(LETTERS) else Unlike("twice", topic, key[:16], record, None)
         digest = _digest(topic, record_key, value, headers)
         each = list(_each(kept))
-        same = next((one for one in each if one[12:] == digest), None)
+        # Of two that are alike the later one stands: what mended code would have done at once it did when put again.
+        same = next((one for one in reversed(each) if one[12:] == digest), None)
         each.remove(same or each[0])
         self._batch[key] = b"".join(each) or FOUND
         return None if same else Unlike("differs", topic, key[:16], record, _place(kept))

@@ -69,6 +69,7 @@ def test_a_changed_handler_is_shown_with_its_event_and_both_values(ran: Path, ch
     assert "shop.OrderPlaced 'o2'" in lines[0]
     assert first["place"] in lines[0]
     assert "TakePayment emitted another event: shop.PaymentDeclined" in lines[1]
+    assert lines[-2].startswith("payments: other code made all of these checkpoints")
     assert lines[-1] == "payments: 1 events differ"
 
 

@@ -1,10 +1,10 @@
 """A kitchen that burns dishes, a critic who hears of the same orders, and an operator who puts things right."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from choreo import Context, Event, Handler, Retry, Service, Store
@@ -16,8 +16,9 @@ from choreo.record import NewRecord
 from choreo.replay.letters import Letter, Letters
 from choreo.replay.operations import Operations, Settled
 from choreo.replay.redrive import Done, Redrive, Wish, again
+from choreo.replay.sandbox import Sandbox
 from choreo.replay.scratch import Scratch
-from choreo.replay.verify import Verdict, verify
+from choreo.replay.verify import Verdict, Verification
 from choreo.told import Told, untold
 from tests.runtime.town import Town
 
@@ -95,12 +96,17 @@ def burning(*dishes: str) -> Iterator[None]:
 class Kitchen(Town):
     """Both services at work; `table` tells what a service knows of one."""
 
-    def __init__(self, cook: type[Handler[Ordered]] = Cook, partitions: int = 2, log: Log | None = None) -> None:
+    def __init__(
+        self,
+        cook: type[Handler[Ordered]] = Cook,
+        partitions: int = 2,
+        log: Log | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         Cook.repeated.clear()
         Cook.bought.clear()
-        super().__init__(
-            Service("cook", handlers=[cook]), Service("critic", handlers=[Hear]), partitions=partitions, log=log
-        )
+        services = Service("cook", handlers=[cook]), Service("critic", handlers=[Hear])
+        super().__init__(*services, partitions=partitions, log=log, options=options)
 
     def order(self, *dishes: str, table: str = "t1") -> None:
         """One after the other, all of one table."""
@@ -158,7 +164,11 @@ class Kitchen(Town):
     def verdict(self, service: str = "cook") -> Verdict:
         """What a replay says of a service."""
         worker = next(one for one in self.workers if one.service.name == service)
-        return verify(worker.service, self.log, self.registry, lambda n: worker.tasks[n].task.entries.backend)
+        kept = self.backends[service].snapshots
+        sandbox = Sandbox(
+            worker.service, self.log, self.registry, snapshots=lambda number: [kept(f"{service}-{number}")]
+        )
+        return Verification(sandbox, lambda n: worker.tasks[n].task.entries.backend).run()
 
     def _letters(self, settled: Settled) -> Letters:
         return Letters(self.log, Codec(self.registry, (), self.log.cluster_id()).ids, settled)

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from choreo import Context, Handler, Retry, Service, Store
 from choreo.errors import FencedError
 from choreo.events.envelope import Again, caused_by
 from choreo.events.plain import headers_again
 from choreo.log.interface import TopicSpec
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
-from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, Patient, burning
+from choreo.runtime.build import build_of
+from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, Ordered, Patient, Served, burning
 
 
 def states(kitchen: Kitchen) -> list[str]:
@@ -326,3 +328,49 @@ def test_only_what_is_wanted_is_touched() -> None:
         "kitchen.orders", "kitchen.served", "choreo.operations",
     }  # fmt: skip
     assert states(kitchen) == ["open", "redriven"]
+
+
+class Careless(Handler[Ordered]):
+    """Knows no fish."""
+
+    served = Store[str, int](default=0)
+    retry = Retry(attempts=1)
+
+    def handle(self, order: Ordered, ctx: Context) -> Served:
+        if order.dish == "fish":
+            raise ValueError("what is a fish?")
+        self.served[order.table] += 1
+        return Served(table=order.table, dish=order.dish)
+
+
+class Mended(Careless):
+    served = Store[str, int](default=0)
+
+    def handle(self, order: Ordered, ctx: Context) -> Served:
+        self.served[order.table] += 1
+        return Served(table=order.table, dish=order.dish)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_old_attempt_belongs_to_the_code_that_made_it(cut: bool) -> None:
+    """Mended code would have handled what was given up: verify tells of that, and that only other code has run, until
+    the mended one has made a checkpoint; then, by the build in the journal and the snapshot between the two, it is
+    counted and held against nobody. Where no snapshot tells them apart it is told of.
+    """
+    kitchen = Kitchen(Careless, options={"build": "before", "snapshot_every_inputs": 1000 if cut else 0})
+    kitchen.order("bread", "fish", "cake")
+    Mended.__name__ = "Careless"
+    mended = Service("cook", handlers=[Mended])
+    kitchen.services = (mended, kitchen.services[1])
+    kitchen.options["build"] = build_of(mended)
+    kitchen.crash()
+    kitchen.time.settle()
+    verdict = kitchen.verdict()
+    assert not verdict.clean
+    assert verdict.others_work
+    kitchen.redrive()
+    assert kitchen.served() == ["bread", "fish", "cake"]
+    verdict = kitchen.verdict()
+    assert verdict.builds == {"before", build_of(mended)}
+    assert not verdict.others_work
+    assert (verdict.clean, verdict.older > 0) == (cut, cut)
