@@ -125,7 +125,7 @@ def _lines(verdict: Verdict, values: Values) -> list[str]:
     ]
     lines += [", ".join(f"{count:,} {what}" for count, what in counts if count)] if any(n for n, _ in counts) else []
     if verdict.erased:
-        lines.append(f"{verdict.erased:,} entries differ only in what was erased since")
+        lines.append(f"{verdict.erased:,} entries and events differ only in what was erased since")
     if verdict.older:
         lines.append(f"{verdict.older:,} differences where other code ran: not held against the code at hand")
     return lines

@@ -24,9 +24,8 @@ from choreo.events.body_writer import WriteBody
 from choreo.events.body_writer import writer_of as body_writer_of
 from choreo.events.datums import Convert
 from choreo.events.envelope import HEADER, Envelope, Ids, emitted_at, foreign_ids, unpack
-from choreo.events.erasure import with_erased
+from choreo.events.erasure import erased_in, with_erased
 from choreo.events.event import Event, key_reader
-from choreo.events.fields import ERASED
 from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, headers_of, is_foreign, writer_of
 from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
@@ -39,9 +38,9 @@ _FRAME = 5
 """Bytes before the Avro body: magic byte 0, then the schema id."""
 
 
-Unseal = Callable[[Record, type[Event], dict[str, Any]], Mapping[str, Any]]
-"""Answers fields in place of those of a body that was just read, ERASED for one whose subject was erased; empty where
-all is as it was read. By wire names.
+Unseal = Callable[[Record, type[Event], Mapping[str, Any]], Mapping[str, Any]]
+"""Answers fields in place of those of a body that was just read, ERASED for one whose subject was erased, or somewhere
+within it; empty where all is as it was read. By wire names, whatever the wire.
 """
 
 
@@ -178,7 +177,7 @@ class Codec:
     def event(self, record: Record) -> Event:
         """The event of a record. Raises DecodeError where its body is cut short, goes on too long or is not valid."""
         if self._foreign and (taken := self._take(record)) is not FRAMED:
-            return _validated(record, taken if isinstance(taken, Taken) else None)
+            return self._validated(record, taken if isinstance(taken, Taken) else None)
         reading = self._reading(record)
         if reading is None:
             raise broken(record, "its type is none that this codec knows")
@@ -195,11 +194,26 @@ class Codec:
             body = datum if from_datum is None else from_datum(datum)
             if self.unseal is not None and (instead := self.unseal(record, cls, body)):
                 body, validate = {**body, **instead}, reading.unsealed
-                self.erased += sum(value is ERASED for value in instead.values())
+                self.erased += erased_in(instead)
             event: Event = validate(body, extra="ignore")
         except Exception as error:  # garbage makes fastavro raise anything from EOFError to MemoryError
             why = f"it is no {cls.contract.full_name}"
             raise because(broken(record, why, f"{type(error).__name__}: {error}"), error)
+        return event
+
+    def _validated(self, record: Record, taken: Taken | None) -> Event:
+        """The event of a record whose body is in no frame."""
+        if taken is None:
+            raise broken(record, "its type is none that this codec knows")
+        cls, body = taken.cls, taken.body
+        validate: Callable[..., Any] = cls.__pydantic_validator__.validate_python
+        try:
+            if self.unseal is not None and (instead := self.unseal(record, cls, body)):
+                body, validate = {**body, **instead}, with_erased(cls)
+                self.erased += erased_in(instead)
+            event: Event = validate(body, extra="ignore")
+        except Exception as error:  # validators of the user may raise anything
+            raise because(broken(record, f"it is no {cls.contract.full_name}", str(error)), error)
         return event
 
     def _add(self, cls: type[Event]) -> None:
@@ -321,16 +335,6 @@ def _way_to_write(cls: type[Event], frame: bytes) -> WriteBody:
     """How the bodies of a class are written, after their frame."""
     shape = shape_of(cls)
     return body_writer_of(shape.avro, shape, frame)
-
-
-def _validated(record: Record, taken: Taken | None) -> Event:
-    if taken is None:
-        raise broken(record, "its type is none that this codec knows")
-    try:
-        event: Event = taken.cls.__pydantic_validator__.validate_python(taken.body, extra="ignore")
-    except Exception as error:  # validators of the user may raise anything
-        raise because(broken(record, f"it is no {taken.cls.contract.full_name}", str(error)), error)
-    return event
 
 
 def _full_name(schema: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ LocalMillis = Annotated[NaiveDatetime, AfterValidator(_whole_millis), AvroType("
 Float32 = Annotated[float, AfterValidator(_single), AvroType("float")]
 """A number of single precision, rounded when the event is made."""
 
-_INNER = (
+INNER = (
     "schema",
     "items_schema",
     "keys_schema",
@@ -110,6 +110,7 @@ _INNER = (
     "json_schema",
     "python_schema",
 )
+"""Where a pydantic core schema holds others."""
 
 
 def bound_to_avro(schema: Any) -> Any:
@@ -131,7 +132,7 @@ def bound_to_avro(schema: Any) -> Any:
 def _inner(word: str, part: Any) -> Any:
     if word == "fields" and isinstance(part, dict):
         return {name: bound_to_avro(field) for name, field in part.items()}
-    return bound_to_avro(part) if word in _INNER else part
+    return bound_to_avro(part) if word in INNER else part
 
 
 _BOUNDS: dict[str, dict[str, Any]] = {

@@ -16,9 +16,11 @@ from typing import Literal, NamedTuple
 from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import again_in, causation_in, derive_id, event_id_in, header_in
+from choreo.events.fields import ERASED
 from choreo.log.interface import Log
 from choreo.log.up_to import places_on, read_between
 from choreo.record import Headers, NewRecord, Record
+from choreo.replay.likeness import covers
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
 from choreo.state.backend import Backends
@@ -32,6 +34,7 @@ MOST_MISSED = 8
 """An event is looked for among so many that a handler may have emitted, and so many more where it emitted all those."""
 _NUMBER = slice(16, 20)
 """Where the number of its topic stands in a key."""
+_ERASED = ERASED.encode()
 _PUBLISHED = 20
 """Bytes that are kept of each record that was published: partition, checkpoint, digest."""
 
@@ -43,7 +46,8 @@ class Place(NamedTuple):
     checkpoint: int
 
 
-Kind = Literal["differs", "missing", "unexpected", "twice"]
+Kind = Literal["differs", "missing", "unexpected", "twice", "erased"]
+"""`erased`: it differs only in what the replay found erased."""
 
 
 class Unlike(NamedTuple):
@@ -69,8 +73,12 @@ class Emissions:
         self._repeated = repeated
         self.count = 0
         """How many records the replay published."""
+        self.met_erased = False
+        """Whether the replay of the task at hand has met anything that was erased."""
         self._service, self._codec = service, codec
         self._scratch, self._found = scratch.open("published"), scratch.open("found")
+        self._values = scratch.open("erased")
+        """Of what may tell of something erased, whole values, by digest."""
         self._emitted = frozenset(service.emitted)
         self._handlers = [signature.name for signature in service.signatures]
         self._topics = {event.contract.topic: None for event in service.emitted if event.contract.topic}
@@ -87,6 +95,7 @@ class Emissions:
     def forget(self) -> None:
         """Whatever was kept before is of no use."""
         self._scratch.wipe()
+        self._values.wipe()
 
     def remember(self, count: int, topics: Iterable[str]) -> None:
         """So many were published there, and are kept from before."""
@@ -102,7 +111,10 @@ class Emissions:
             self._topics.setdefault(topic, None)
             name = self._key(topic, key, value, headers)
             before = (self._batch.get(name) or self._scratch.get(name) or b"") if self._repeated else b""
-            self._batch[name] = before + where + _digest(topic, key, value, headers)
+            digest = _digest(topic, key, value, headers)
+            self._batch[name] = before + where + digest
+            if self.met_erased and value is not None and _ERASED in value:
+                self._values.write({digest: value})
         if len(self._batch) >= BATCH:
             self.flush()
 
@@ -146,7 +158,22 @@ class Emissions:
         same = next((one for one in reversed(each) if one[12:] == digest), None)
         each.remove(same or each[0])
         self._batch[key] = b"".join(each) or FOUND
-        return None if same else Unlike("differs", topic, key[:16], record, _place(kept))
+        if same:
+            return None
+        gone = any(self._is_erased(record, one[12:]) for one in _each(kept))
+        return Unlike("erased" if gone else "differs", topic, key[:16], record, _place(kept))
+
+    def _is_erased(self, live: Record, digest: bytes) -> bool:
+        """Whether what the replay published under this digest differs only in what was erased since."""
+        value = self._values.get(digest)
+        if value is None or digest != _digest(live.topic, live.key, value, live.headers):
+            return False
+        published = live._replace(value=value)
+        try:
+            stood, replayed = (self._codec.event(one).model_dump(mode="json") for one in (live, published))
+        except DecodeError:
+            return False
+        return covers(replayed, stood)
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
         """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""

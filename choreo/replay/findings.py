@@ -70,7 +70,7 @@ class Verdict:
     fault of this one.
     """
     erased: int = 0
-    """Entries that differ only in what was erased since."""
+    """Entries and events that differ only in what was erased since."""
     unlike: int = 0
     """Events that are not on the log as the replay published them."""
     rewritten: int = 0

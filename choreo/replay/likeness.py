@@ -77,16 +77,17 @@ def _only_erased(live: bytes, replayed: bytes) -> bool:
     if live[:1] != VALUE_VERSION or replayed[:1] != VALUE_VERSION:
         return False
     try:
-        return _covers(from_json(replayed[1:]), from_json(live[1:]))
+        return covers(from_json(replayed[1:]), from_json(live[1:]))
     except ValueError:
         return False
 
 
-def _covers(replayed: Any, live: Any) -> bool:
+def covers(replayed: Any, live: Any) -> bool:
+    """Whether two values in JSON are the same but for what the first has as erased."""
     if replayed in (live, ERASED):
         return True
     if isinstance(replayed, dict) and isinstance(live, dict):
-        return replayed.keys() == live.keys() and all(_covers(replayed[name], live[name]) for name in replayed)
+        return replayed.keys() == live.keys() and all(covers(replayed[name], live[name]) for name in replayed)
     if isinstance(replayed, list) and isinstance(live, list):
-        return len(replayed) == len(live) and all(map(_covers, replayed, live))
+        return len(replayed) == len(live) and all(map(covers, replayed, live))
     return False

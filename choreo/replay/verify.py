@@ -159,8 +159,9 @@ class Verification:
                     for done, (page, logged, outputs) in enumerate(rebuild.run(segment.last), 1):
                         verdict.checkpoints += 1
                         verdict.builds.add(page.build)
-                        emissions.published(Place(partition, page.checkpoint), outputs)
                         self._erased = rebuild.codec.erased
+                        emissions.met_erased = self._erased > 0
+                        emissions.published(Place(partition, page.checkpoint), outputs)
                         for rewritten in changes.redone(page.checkpoint, logged):
                             self._saw_rewritten(segment, rewritten)
                         progress(partition, segment.after + done, segment.last)
@@ -195,6 +196,9 @@ class Verification:
     def _saw_unlike(self, one: Unlike) -> None:
         """An event that is on the log otherwise than in the replay, or on one side only."""
         partition, checkpoint = one.place or (None, None)
+        if one.kind == "erased":
+            self._verdict.erased += 1
+            return
         if self._was_rebuilt(one):
             self._verdict.older += 1
             return

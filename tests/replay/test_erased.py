@@ -2,20 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 
-from choreo import Context, Event, Handler, Personal, Service, Store
+from choreo import Context, Event, Handler, Personal, Service, Store, Value
+from choreo.events.cloudevents import CloudEvents
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
 from choreo.events.fields import ERASED
 from choreo.events.registry import MemoryRegistry
+from choreo.events.wire import Json
+from choreo.log.memory import MemoryLog, MemoryPartition
 from choreo.record import Record
 from choreo.replay import rebuild
 from choreo.replay.findings import Verdict
-from choreo.replay.verify import verify
+from choreo.replay.sandbox import Sandbox
+from choreo.replay.scratch import lasting
+from choreo.replay.verify import Verification, verify
 from choreo.service.client import fresh_ids
+from choreo.state.backend import Backend
 from choreo.state.keys import key_codec
 from choreo.telemetry.privacy import masked
 from tests.runtime.town import NOON, Town
@@ -41,6 +49,17 @@ class Welcomed(Event, namespace="club", topic="club.members", key="member"):
     member: str
 
 
+class Card(Value):
+    to: Personal[str]
+    text: str
+
+
+class Invited(Event, namespace="club", topic="club.invitations", key="member"):
+    member: str
+    card: Card
+    fee: int
+
+
 class Welcome(Handler[Joined]):
     members = Store[str, Joined]()
     emails = Store[str, str]()
@@ -52,10 +71,21 @@ class Welcome(Handler[Joined]):
         return Welcomed(member=event.member)
 
 
-def erasing(*names: str) -> Callable[[Record, type[Event], dict[str, Any]], Mapping[str, Any]]:
+class Invite(Handler[Joined]):
+    """Tells others what is personal, within a value."""
+
+    surcharge = 0
+    text = "come in"
+
+    def handle(self, event: Joined, ctx: Context) -> Invited:
+        card = Card(to=event.email, text=self.text)
+        return Invited(member=event.member, card=card, fee=event.fee + self.surcharge)
+
+
+def erasing(*names: str) -> Callable[[Record, type[Event], Mapping[str, Any]], Mapping[str, Any]]:
     """As if the keys of a member called bob were gone."""
 
-    def unseal(record: Record, cls: type[Event], body: dict[str, Any]) -> Mapping[str, Any]:
+    def unseal(record: Record, cls: type[Event], body: Mapping[str, Any]) -> Mapping[str, Any]:
         return dict.fromkeys(names, ERASED) if body.get("member") == "bob" and cls is not Welcomed else {}
 
     return unseal
@@ -69,13 +99,19 @@ def town() -> Town:
     return town
 
 
-def verdict_of(town: Town, monkeypatch: pytest.MonkeyPatch, *names: str) -> Verdict:
+def codec_erasing(*names: str) -> Callable[..., Codec]:
+    """Makes codecs for which these fields of bob are gone."""
+
     def made(*arguments: Any, **keywords: Any) -> Codec:
         codec = Codec(*arguments, **keywords)
         codec.unseal = erasing(*names)
         return codec
 
-    monkeypatch.setattr(rebuild, "Codec", made)
+    return made
+
+
+def verdict_of(town: Town, monkeypatch: pytest.MonkeyPatch, *names: str) -> Verdict:
+    monkeypatch.setattr(rebuild, "Codec", codec_erasing(*names))
     return verify(town.services[0], town.log, town.registry, lambda n: town.workers[0].tasks[n].task.entries.backend)
 
 
@@ -104,7 +140,69 @@ def test_where_nothing_was_erased_nothing_is_excused(town: Town, monkeypatch: py
     assert not verdict_of(town, monkeypatch).clean
 
 
-def read(codec: Codec, event: Event) -> Event:
+def invited() -> Town:
+    """A club that invites, with a member whose address will be erased."""
+    town = Town(Service("club", handlers=[Invite]))
+    for member in ("ada", "bob"):
+        town.tell(Joined(member=member, email=f"{member}@example.org", born=date(1990, 1, 2)))
+    return town
+
+
+def test_events_that_differ_only_in_erased_fields_are_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handler emitted of an erased field is counted as erased, as entries are, and is no fault."""
+    verdict = verdict_of(invited(), monkeypatch, "email")
+    assert verdict.clean, verdict
+    assert (verdict.erased, verdict.unlike) == (1, 0)
+
+
+def test_an_event_that_differs_elsewhere_too_is_unlike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another value beside what was erased is a fault all the same; and so is the word where nothing was erased."""
+    town = invited()
+    monkeypatch.setattr(Invite, "surcharge", 1)
+    verdict = verdict_of(town, monkeypatch, "email")
+    assert (verdict.erased, verdict.unlike) == (0, 2)
+    assert verdict.findings
+    monkeypatch.setattr(Invite, "surcharge", 0)
+    monkeypatch.setattr(Invite, "text", "erased")
+    verdict = verdict_of(town, monkeypatch)
+    assert (verdict.erased, verdict.unlike) == (0, 2)
+
+
+def test_an_event_under_another_key_is_unlike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the event says may be erased: its key and its ids are those of the log."""
+    town = invited()
+    (_, record) = town.records("club.invitations")
+    assert isinstance(town.log, MemoryLog)
+    partition = town.log.partition(record.topic_partition)
+    assert isinstance(partition, MemoryPartition)
+    partition.records[-1] = record._replace(key=b"eve")
+    verdict = verdict_of(town, monkeypatch, "email")
+    assert (verdict.erased, verdict.unlike) == (0, 1)
+
+
+class Interrupted(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+def test_what_was_erased_is_counted_over_an_interruption(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verification that goes on says as many as one that ran through."""
+    monkeypatch.setattr(rebuild, "Codec", codec_erasing("email"))
+    sandbox = Sandbox(town.services[0], town.log, town.registry, lasting=lambda: lasting(tmp_path / "begun"))
+    live: Callable[[int], Backend] = lambda n: town.workers[0].tasks[n].task.entries.backend  # noqa: E731
+
+    def interrupt(done: int, total: int) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        Verification(sandbox, live).run(emissions_told=interrupt)
+    redone: list[int] = []
+    verdict = Verification(sandbox, live).run(lambda partition, done, total: redone.append(partition))
+    assert (redone, verdict.clean, verdict.erased) == ([], True, 2)
+
+
+def read(codec: Codec, event: Event) -> Any:
     ids: Ids = fresh_ids(NOON, "s")
     made = codec.encode(event, ids)
     return codec.event(Record(made.topic, 0, 0, 0, made.key, made.value, made.headers))
@@ -123,6 +221,99 @@ def test_an_erased_field_of_any_type_reads_as_erased() -> None:
     assert masked(event) == {"member": "bob", "email": "erased", "born": "erased", "fee": 5}
     untouched = Joined(member="ada", email="ada@example.org", born=date(1990, 1, 2))
     assert read(codec, untouched) == untouched
+
+
+class Address(Value):
+    street: Personal[str]
+    city: str
+    since: Personal[date] = date(2000, 1, 1)
+
+
+class Person(Value):
+    name: Personal[str]
+    home: Address
+    children: tuple["Person", ...] = ()
+
+    @model_validator(mode="after")
+    def has_a_name(self) -> "Person":
+        if self.name != self.name.title():
+            raise ValueError("no name")
+        return self
+
+
+class Moved(Event, namespace="club", topic="club.moves", key="member"):
+    member: str
+    person: Person
+    past: list[Address] = []
+    by_year: dict[str, Address] = {}
+
+
+class MovedInJson(Event, namespace="club", topic="club.moves.json", key="member", wire=Json()):
+    member: str
+    person: Person
+    past: list[Address] = []
+    by_year: dict[str, Address] = {}
+
+
+class MovedInCloud(
+    Event,
+    namespace="club",
+    topic="club.moves.cloud",
+    key="member",
+    cloudevents=CloudEvents(type="club.moved", source="/club", mode="structured"),
+):
+    member: str
+    person: Person
+    past: list[Address] = []
+    by_year: dict[str, Address] = {}
+
+
+HERE, THERE = Address(street="Ring 1", city="Wien"), Address(street="Gasse 2", city="Graz")
+MOVES: list[type[Event]] = [Moved, MovedInJson, MovedInCloud]
+
+
+def erase_streets(record: Record, cls: type[Event], body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All that is personal in where somebody lived, and the name of the child."""
+    person = {**body["person"], "home": _gone(body["person"]["home"])}
+    person["children"] = [{**child, "name": ERASED} for child in person["children"]]
+    by_year = {year: _gone(address) for year, address in body["by_year"].items()}
+    return {"person": person, "past": [ERASED, *map(_gone, body["past"][1:])], "by_year": by_year}
+
+
+def _gone(address: Mapping[str, Any]) -> dict[str, Any]:
+    return {**address, "street": ERASED, "since": ERASED}
+
+
+@pytest.mark.parametrize("cls", MOVES)
+def test_what_is_erased_within_values_passes_on_every_wire(cls: type[Event]) -> None:
+    """Fields of records in records, in lists, in maps and in values of their own kind read as erased, in Avro, JSON and
+    CloudEvents; all else is there with its type, validators of the whole are not asked, and outputs say `erased`.
+    """
+    codec = Codec(MemoryRegistry(), MOVES, "c")
+    codec.unseal = erase_streets
+    child = Person(name="Bo", home=THERE)
+    told: dict[str, Any] = {
+        "person": Person(name="Ada", home=HERE, children=(child,)),
+        "past": [THERE, HERE],
+        "by_year": {"1": HERE},
+    }
+    event = read(codec, cls(member="ada", **told))
+    assert type(event) is cls
+    assert codec.erased == 2 + 1 + 3 + 2
+    assert type(event.person.home) is Address
+    assert event.person.home.street is ERASED
+    assert event.person.home.since is ERASED
+    assert (event.person.name, event.person.home.city) == ("Ada", "Wien")
+    assert event.person.children[0].name is ERASED
+    assert event.person.children[0].home == THERE
+    assert event.past[0] is ERASED
+    assert (event.past[1].street, event.past[1].city) == (ERASED, "Wien")
+    assert event.by_year["1"].street is ERASED
+    shown: Any = masked(event)
+    assert shown["person"]["home"] == {"street": "erased", "city": "Wien", "since": "erased"}
+    assert shown["person"]["name"] == "***"
+    codec.unseal = None
+    assert read(codec, cls(member="ada", **told)) == cls(member="ada", **told)
 
 
 def test_an_erased_event_is_lifted_like_any_other() -> None:
