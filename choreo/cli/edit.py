@@ -1,11 +1,12 @@
 """`choreo dead-letters edit`: a dead letter's event is changed, checked against its class, shown, and redriven.
+Where its class is not here the schema that its bytes name stands in for that.
 
 The edited event is another fact: whoever has seen the old one, or derived ids from it, must not take the new one for
 it. So it has an id of its own, made from the old one and from what it says, and the old event is its cause.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,25 @@ from choreo.cli.dead_letters import one_letter
 from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk, letter_id
 from choreo.cli.options import command
+from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters
 from choreo.cli.redrive import Order, carry_out
 from choreo.clock import SystemClock
 from choreo.config.sections import did_you_mean
-from choreo.errors import ChoreoError, ConfigError
-from choreo.events.event import Event, key_of
+from choreo.errors import ChoreoError, ConfigError, DecodeError, PublishError
+from choreo.events.by_schema import BySchema
+from choreo.events.cloudevents import PREFIX
+from choreo.events.envelope import Ids
+from choreo.events.event import Event, key_text
 from choreo.events.faults import faults_of
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
-from choreo.replay.redrive import Refused, edited_ids, obstacle, rewritten
+from choreo.replay.redrive import Refused, edited_ids, obstacle, revalued, rewritten
 from choreo.telemetry.privacy import MASK, masked
+
+Rewrite = Callable[[Letter, Event, Ids], NewRecord]
+"""The record of a letter with another event in it, under these ids. Raises Refused and other ChoreoErrors."""
 
 
 @command("edit")
@@ -45,7 +53,7 @@ def edit_letter(project: Project, letter: str, fields: Sequence[str], body: Path
     desk.expect_reason()
     letters = Desk(project)
     found = one_letter(letters, letter, ("open",))
-    event = _event(letters, found)
+    event, rewrite = _editable(letters, found)
     edited = _edited(event, fields, body)
     lines = difference(event, edited)
     if not lines:
@@ -61,7 +69,7 @@ def edit_letter(project: Project, letter: str, fields: Sequence[str], body: Path
     def written(one: Letter, operation: UUID) -> NewRecord:
         try:
             ids = edited_ids(one, edited, operation, SystemClock().now())
-            return rewritten(one, edited, ids, letters.contents.codec, letters.topics())
+            return rewrite(one, edited, ids)
         except Refused:
             raise
         except ChoreoError as error:
@@ -72,11 +80,15 @@ def edit_letter(project: Project, letter: str, fields: Sequence[str], body: Path
     return carry_out(letters, order, desk)
 
 
-def _event(desk: Desk, letter: Letter) -> Event:
-    if why := obstacle(letter, desk.topics()):
+def _editable(desk: Desk, letter: Letter) -> tuple[Event, Rewrite]:
+    """Its event, by its class or by its schema alone, and how another one becomes its record."""
+    topics, codec = desk.topics(), desk.contents.codec
+    if why := obstacle(letter, topics):
         raise ConfigError(f"dead letter {letter_id(letter)} can't be edited: {why}", at=letter.place)
     try:
-        return desk.contents.codec.event(letter.record)
+        if codec.event_class(letter.record) is None:
+            return _by_schema(desk, letter)
+        return codec.event(letter.record), lambda one, event, ids: rewritten(one, event, ids, codec, topics)
     except ChoreoError as error:
         raise ConfigError(
             f"dead letter {letter_id(letter)} can't be edited: {error.message}",
@@ -84,6 +96,20 @@ def _event(desk: Desk, letter: Letter) -> Event:
             why=error.why or "an edited event is checked against its class",
             hint="give the command in the directory of the project that has its class; or drop the letter",
         ) from error
+
+
+def _by_schema(desk: Desk, letter: Letter) -> tuple[Event, Rewrite]:
+    if any(name.startswith(PREFIX) for name, _ in letter.record.headers):
+        raise DecodeError("it is a CloudEvent, whose headers only its class can write")
+    by_schema = BySchema(desk.project.registry)
+    event = by_schema.event(letter.record)
+    if not desk.project.output.quiet:
+        note(f"{event.contract.full_name} has no class here: what is changed is checked against its schema alone")
+
+    def rewrite(one: Letter, edited: Event, ids: Ids) -> NewRecord:
+        return revalued(one, by_schema.value(edited, one.record), ids, desk.topics())
+
+    return event, rewrite
 
 
 def _edited(event: Event, fields: Sequence[str], body: Path | None) -> Event:
@@ -144,10 +170,19 @@ def difference(before: Event, after: Event) -> list[str]:
 
 
 def _check_key(letter: Letter, before: Event, after: Event) -> None:
-    if key_of(before) != key_of(after):
+    names = before.contract.key or tuple(name for name in type(before).model_fields if _is_key(letter, before, name))
+    if any(getattr(before, name) != getattr(after, name) for name in names):
         raise ConfigError(
-            f"the key can't be changed: {', '.join(before.contract.key)}",
+            f"the key can't be changed: {', '.join(names)}",
             at=letter.place,
             why="its service keeps what it knows by the key, and in the order of the key",
             hint="drop this letter, and emit the event anew: choreo emit",
         )
+
+
+def _is_key(letter: Letter, event: Event, name: str) -> bool:
+    """Whether a field has the text of the record's key: a schema does not say which one is the key."""
+    try:
+        return key_text(getattr(event, name)) == letter.record.key
+    except PublishError:
+        return False

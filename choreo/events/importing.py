@@ -1,12 +1,12 @@
 """From an Avro schema to the Python class of an event that someone else owns: the way back of `avro.py`, as text."""
 
 import keyword
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from choreo.errors import SchemaError
-from choreo.events.datums import branch_name
+from choreo.events.datums import NAME, branch_name
 from choreo.events.event import Event
 from choreo.events.literals import docstring, literal, values_of
 from choreo.events.schema import logical_type, named_types, normalised, takes_no_bytes, type_of
@@ -80,6 +80,9 @@ class _Module:
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
         self._named = named_types(schema)
+        for word in _words_of(self._named):
+            if not NAME.fullmatch(word):
+                raise SchemaError(f"{word!r} is no name", why="Avro has letters, digits and _ in a name")
         self._classes = _class_names(self._named)
         self._used: set[str] = set()
         self._open: list[str] = []
@@ -302,6 +305,15 @@ class _Module:
     def _use(self, name: str) -> str:
         self._used.add(name)
         return name
+
+
+def _words_of(named: Mapping[str, Any]) -> Iterator[str]:
+    """What becomes a name in Python: of types, fields and symbols."""
+    for name, schema in named.items():
+        if schema["type"] in ("record", "enum"):
+            yield name.rpartition(".")[2]
+        yield from (field["name"] for field in schema.get("fields", ()))
+        yield from schema.get("symbols", ())
 
 
 def wire_order(fields: Sequence[Mapping[str, Any]]) -> Iterable[str]:

@@ -118,6 +118,12 @@ def rewritten(letter: Letter, event: Event, ids: Ids, codec: Codec, topics: Mapp
     return _placed(letter.record, value, headers_again((*own, *kept), ids), topics)
 
 
+def revalued(letter: Letter, value: bytes, ids: Ids, topics: Mapping[str, Topic]) -> NewRecord:
+    """The same with another body in its value, for an event whose class is not here. Raises Refused."""
+    sound(letter, topics)
+    return _placed(letter.record, value, headers_again(letter.record.headers, ids), topics)
+
+
 def edited_ids(letter: Letter, event: Event, operation: UUID, now: int) -> Ids:
     """The ids of an event that an operator made from a letter's: another fact, so another id, made from the old one, of
     which it is the effect; the same story, and the marks of the request that it may be. Raises Refused.

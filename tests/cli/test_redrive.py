@@ -249,6 +249,38 @@ def test_an_edited_event_is_another_fact_in_the_same_story(cafe: Cafe, choreo: C
     assert choreo("replay", "verify").stdout.count("clean") == 2
 
 
+def test_an_event_is_edited_by_its_schema_alone(cafe: Cafe, choreo: Choreo) -> None:
+    """Where its class is not at hand, the schema that its bytes name says what is in it: it is checked, masked, shown
+    and written by that; its service takes it up as ever.
+    """
+    cafe.order("latte", "tea")
+    (letter,) = cafe.letters()
+    code, toml = cafe.directory / "cafe.py", cafe.directory / "choreo.toml"
+    kept = code.read_text(encoding="utf-8"), toml.read_text(encoding="utf-8")
+    code.unlink()
+    toml.unlink()
+    edit = ("dead-letters", "edit", letter["id"])
+    assert "no Ordered: cups" in choreo(*edit, "--set", "cups=many", *WHY, code=2).stderr
+    assert "the key can't be changed: table" in choreo(*edit, "--set", "table=t2", *WHY, code=2).stderr
+    assert '+  "drink": "milk",' in choreo(*edit, "--set", "drink=milk", "--dry-run").stdout
+    body = cafe.directory / "body.json"
+    body.write_text(json.dumps({"table": "t1", "drink": "milk", "cups": 2, "guest": "***"}), encoding="utf-8")
+    said = choreo(*edit, "--body", str(body), *WHY).stderr
+    assert "cafe.Ordered has no class here" in said
+    assert "Grace" not in said
+    code.write_text(kept[0], encoding="utf-8")
+    toml.write_text(kept[1], encoding="utf-8")
+    choreo(*RUN)
+    assert cafe.served() == ["milk", "tea"]
+    assert [row["state"] for row in cafe.letters()] == ["edited"]
+    with open_log("embedded:.choreo/log") as log:
+        old, _, new = read_to_end(log, ["cafe.orders"])
+        bodies = Bodies(open_registry("dir:.choreo/log/schemas"))
+    assert (new.value or b"")[:5] == (old.value or b"")[:5]
+    assert bodies.read(new) == {"table": "t1", "drink": "milk", "cups": 2, "guest": "Grace"}
+    assert choreo("replay", "verify").stdout.count("clean") == 2
+
+
 def test_what_is_personal_stays_as_it_was_while_somebody_edits_the_rest(hasty: Cafe, choreo: Choreo) -> None:
     """A file in which the field is masked does not overwrite it with the mask."""
     hasty.order("latte")

@@ -339,3 +339,17 @@ def test_texts_survive_as_source(text: str) -> None:
     """Whatever a schema's docs and defaults hold, the source says the same text and nothing else."""
     assert eval(literal(text)) == text
     assert " ".join(str(eval(docstring(text))).split()) == " ".join(text.expandtabs(8).split())
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "record", "name": "n.E(object): pass\nimport os\nclass X", "fields": []},
+        {"type": "record", "name": "n.E", "fields": [{"name": "x: int = 1\n    import os", "type": "int"}]},
+        {"type": "record", "name": "E", "fields": [field("x", {"type": "enum", "name": "S", "symbols": ["A = 1;"]})]},
+    ],
+)
+def test_what_is_no_name_never_becomes_source(schema: dict[str, Any]) -> None:
+    """A schema comes from others: a name that Avro does not allow is refused."""
+    with pytest.raises(SchemaError, match="is no name"):
+        event_source(schema, Place("t"))
