@@ -54,8 +54,8 @@ _UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
 E = TypeVar("E", bound=Event, covariant=True)
 
 
-Wish = Literal["handle", "drop", "replace"]
-WISHES: tuple[Wish, ...] = ("handle", "drop", "replace")
+Wish = Literal["handle", "drop", "replace", "wake"]
+WISHES: tuple[Wish, ...] = ("handle", "drop", "replace", "wake")
 
 
 class Again(NamedTuple):
@@ -64,12 +64,19 @@ class Again(NamedTuple):
     `operation` is the id of the event that tells who did it and why (16 bytes). Of the services only `only` is meant,
     where it is not empty: the others pass over the record. Where the same event waits for an operator at the head of
     its key's line, this record takes its place; with the wish `replace` the place of its cause, which it was made from;
-    with `drop` that one leaves the line, and nothing is handled.
+    with `drop` that one leaves the line, and nothing is handled. With `wake` nothing takes a place: what waits at the
+    head of the line is tried again at once. A timer has no record, so another of its key stands for it, with the
+    timer's own id as its cause: to wake or to drop it.
     """
 
     operation: bytes
     only: str = ""
     wish: Wish = "handle"
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether the record only lets what waits go on, and is not handled itself."""
+        return self.wish == "drop" or self.wish == "wake"
 
     def meant_for(self, service: str) -> bool:
         """Whether a service is to look at the record at all."""

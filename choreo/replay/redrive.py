@@ -124,6 +124,15 @@ def revalued(letter: Letter, value: bytes, ids: Ids, topics: Mapping[str, Topic]
     return _placed(letter.record, value, headers_again(letter.record.headers, ids), topics)
 
 
+def moving(carrier: Record, ids: Ids, head: bytes, mark: Again, topics: Mapping[str, Topic]) -> NewRecord:
+    """A copy of a record that is not handled itself: with the wish to wake or to drop it lets the line of its key go on
+    in whose head the event `head` stands, or a timer with that id. Raises Refused.
+    """
+    if ids.event_id != head:
+        ids = ids._replace(causation_id=head)
+    return _placed(carrier, carrier.value, headers_again(carrier.headers, ids._replace(again=mark)), topics)
+
+
 def edited_ids(letter: Letter, event: Event, operation: UUID, now: int) -> Ids:
     """The ids of an event that an operator made from a letter's: another fact, so another id, made from the old one, of
     which it is the effect; the same story, and the marks of the request that it may be. Raises Refused.

@@ -83,13 +83,13 @@ class Intake:
 
     def concerned(self, record: Record) -> bool:
         """Whether a record that is no event is this service's affair: not where an operator meant it for another, nor
-        where what waits of it is to be dropped.
+        where it only moves what waits.
         """
         try:
             again = self._codec.ids(record).again
         except DecodeError:
             return True
-        return again is None or (again.meant_for(self._plan.service.name) and again.wish != "drop")
+        return again is None or (again.meant_for(self._plan.service.name) and not again.only_moves)
 
     def answers(self, record: Record) -> bool:
         """Whether anybody answers it; a record that is no event is answered by a dead letter."""

@@ -37,30 +37,41 @@ def _same_story(given: Input, other: Input) -> bool:
 
 def takes_place(given: Input, head: Input) -> bool:
     """Whether `given`, which an operator put on the log again, stands for the first of its line, which was given up: it
-    is the same event, or was made from it to replace it.
+    is the same event, or was made from it to replace it, or wakes or drops a timer. What only waits for its next
+    attempt is woken, too.
     """
     again = given.ids.again
-    if again is None or head.waiting.until != NEVER or head.waiting.record is None:
+    if again is None or (head.waiting.until != NEVER and again.wish != "wake"):
         return False
+    if head.waiting.record is None:
+        return again.only_moves and given.ids.causation_id == head.ids.event_id
     stands_for = given.ids.causation_id if again.wish == "replace" else given.ids.event_id
     return stands_for == head.ids.event_id
 
 
 class Precedence:
-    """Who goes first in the lines of one task. `seen` reads what waits, None where it can't be read."""
+    """Who goes first in the lines of one task. `seen` reads what waits, None where it can't be read; `forget_timer`
+    hears of what left its line unhandled.
+    """
 
-    def __init__(self, parking: Parking, seen: Callable[[Waiting], Input | None]) -> None:
-        self._parking, self._seen = parking, seen
+    def __init__(
+        self, parking: Parking, seen: Callable[[Waiting], Input | None], forget_timer: Callable[[Input], None]
+    ) -> None:
+        self._parking, self._seen, self._forget_timer = parking, seen, forget_timer
 
     def put_in_place(self, given: Input) -> bool:
         """An operator put it on the log again: whether it has taken the place of the one that was given up, at the head
-        of its line; or where that is to be dropped, whether it has left the line.
+        of its line; or where that is to be dropped or woken, whether that was done.
         """
         again = given.ids.again
         head = self._seen(self._parking.head(given.key)) if again and given.key in self._parking else None
         if again is None or head is None or not takes_place(given, head):
             return False
-        if again.wish == "drop":
+        if again.wish == "wake":
+            begun = 0 if head.waiting.until == NEVER else head.waiting.attempts
+            self._parking.hold(given.key, head.waiting._replace(attempts=begun, until=0))
+        elif again.wish == "drop":
+            self._forget_timer(head)
             self._parking.pop(given.key)
         else:  # calls that ended well are not made again, unless for what is another event
             kept = head.waiting.kept if head.ids.event_id == given.ids.event_id else ()

@@ -78,9 +78,9 @@ class Task:
         """Those that fly nothing; a plain handling ends before another begins, so it takes the last of them."""
         self._most_flights = max((s.handler.concurrency for s in plan.service.signatures), default=1)
         self._parking = Parking(entries)
-        self._precedence = Precedence(self._parking, self._intake.seen)
         self._page = PageWriter(plan.topics)
         self._ledger = Ledger(plan.service, partition, entries)
+        self._precedence = Precedence(self._parking, self._intake.seen, self._ledger.forget_timer)
         self._questions: list[Question] = []
         self._refusal: str | None = None
 
@@ -237,7 +237,7 @@ class Task:
         self._questions.clear()
         self._moved_flights.clear()
         self._parking = Parking(self.entries)
-        self._precedence = Precedence(self._parking, self._intake.seen)
+        self._precedence = Precedence(self._parking, self._intake.seen, self._ledger.forget_timer)
 
     def _ready(self, waiting: Waiting) -> Input | None:
         """What to run for it; None where nothing answers it, or where it became a dead letter."""
@@ -253,11 +253,13 @@ class Task:
 
     def _arrive(self, given: Input) -> None:
         key = given.key
-        if given.ids.again is not None:
-            if self._precedence.put_in_place(given):
+        again = given.ids.again
+        if again is not None:
+            being_tried = again.wish == "wake" and key in self.flights
+            if not being_tried and self._precedence.put_in_place(given):
                 self._resume(key)
                 return
-            if given.ids.again.wish == "drop":
+            if again.only_moves:
                 return
         if self.at_rest:
             self._begin(given)

@@ -1,17 +1,21 @@
 """Redriving dead letters: for the service that gave up on them alone, once, in order, however it is interrupted."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from choreo import Context, Handler, Retry, Service, Store
+from choreo import Context, Handler, Retry, Service, Store, Timer
 from choreo.errors import FencedError
-from choreo.events.envelope import Again, caused_by
+from choreo.events.envelope import Again, Wish, caused_by
 from choreo.events.plain import headers_again
 from choreo.log.interface import TopicSpec
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
+from choreo.replay.redrive import moving
 from choreo.runtime.build import build_of
+from choreo.runtime.intake import due_id
+from choreo.runtime.parking import head_of as head
 from tests.replay.kitchen import BY, FIRST, Cook, Hurry, Kitchen, Ordered, Patient, Served, burning
 
 
@@ -374,3 +378,120 @@ def test_an_old_attempt_belongs_to_the_code_that_made_it(cut: bool) -> None:
     assert verdict.builds == {"before", build_of(mended)}
     assert not verdict.others_work
     assert (verdict.clean, verdict.older > 0) == (cut, cut)
+
+
+class Ring(Handler[Ordered]):
+    """Calls a table when its dish is ready, an hour after it was ordered; the bell may be broken."""
+
+    rung = Store[str, int](default=0)
+    ready = Timer[str]()
+    retry = Retry(attempts=2)
+    broken = False
+
+    def handle(self, order: Ordered, ctx: Context) -> None:
+        self.ready.set(order.table, after=timedelta(hours=1))
+
+    @ready.due
+    def ring(self, table: str, ctx: Context) -> Served:
+        ctx.ask("bell", self.strike)
+        self.rung[table] += 1
+        return Served(table=table, dish="bell")
+
+    def strike(self) -> bool:
+        """Raises OSError while the bell is broken."""
+        if self.broken:
+            raise OSError("the bell is broken")
+        return True
+
+
+@pytest.fixture
+def bell(monkeypatch: pytest.MonkeyPatch) -> Kitchen:
+    """One whose timer of table t1 was given up; an order waits behind it."""
+    kitchen = Kitchen(Ring)
+    kitchen.order("soup")
+    monkeypatch.setattr(Ring, "broken", True)
+    kitchen.wait(3601)
+    kitchen.order("cake")
+    assert kitchen.served() == []
+    monkeypatch.setattr(Ring, "broken", False)
+    return kitchen
+
+
+def head_of(kitchen: Kitchen) -> bytes:
+    """The id of what is first in the line of t1."""
+    for live in kitchen.workers[0].tasks.values():
+        found = head(live.task.entries.backend, b"t1")
+        if found is not None:
+            return due_id("cook", found.timer, found.due) if found.timer else kitchen.ids("kitchen.orders")[0].event_id
+    raise AssertionError("nothing waits")
+
+
+def move(kitchen: Kitchen, wish: Wish, record: int = -1, only: str = "cook") -> None:
+    """Put a copy of an order there that lets the line of t1 go on."""
+    its = kitchen.records("kitchen.orders")[record], kitchen.ids("kitchen.orders")[record]
+    mark = Again(FIRST.bytes, only, wish)
+    kitchen.append([moving(*its, head_of(kitchen), mark, kitchen.log.topics())])
+
+
+def test_a_timer_that_was_given_up_is_woken_and_its_key_goes_on(bell: Kitchen) -> None:
+    """It is tried anew, then what waits behind it is handled, once; the copy that says so is handled by nobody, and a
+    replay sees it so, too.
+    """
+    bell.crash()
+    bell.time.settle()
+    move(bell, "wake")
+    assert bell.served() == ["bell"]
+    assert bell.heard() == ["soup", "cake"]
+    bell.wait(3601)
+    assert bell.served() == ["bell", "bell"]
+    assert bell.verdict().clean
+    assert bell.verdict("critic").clean
+
+
+def test_a_timer_that_was_given_up_is_dropped_and_its_key_goes_on(bell: Kitchen) -> None:
+    """It leaves its line unhandled, and nothing of it is left in the store."""
+    move(bell, "drop")
+    assert bell.served() == []
+    assert len([key for key in bell.stored("cook") if b"~story" in key]) == 1
+    bell.wait(3601)
+    assert bell.served() == ["bell"]
+    assert not [key for key in bell.stored("cook") if b"~story" in key]
+    assert bell.verdict().clean
+
+
+def test_what_is_woken_twice_is_handled_once(bell: Kitchen) -> None:
+    """A copy whose timer has had its turn, or that is meant for another service, does nothing."""
+    gone = head_of(bell)
+    move(bell, "wake", only="critic")
+    assert (bell.served(), bell.heard()) == ([], ["soup", "cake"])
+    move(bell, "wake")
+    record, ids = bell.records("kitchen.orders")[1], bell.ids("kitchen.orders")[1]
+    for wish in ("wake", "drop"):
+        bell.append([moving(record, ids, gone, Again(FIRST.bytes, "cook", wish), bell.log.topics())])
+    assert bell.served() == ["bell"]
+    bell.wait(3601)
+    assert bell.served() == ["bell", "bell"]
+    assert bell.verdict().clean
+
+
+def test_what_waits_for_its_next_attempt_is_tried_at_once() -> None:
+    """A copy of the event itself wakes it; the attempts that it has had count."""
+    kitchen = Kitchen(Patient)
+    with burning("soup"):
+        kitchen.order("soup", "fish")
+        assert len(Cook.repeated) == 2
+        move(kitchen, "wake", 0)
+        assert len(Cook.repeated) == 3
+    move(kitchen, "wake", 0)
+    assert kitchen.served() == ["soup", "fish"]
+    assert len(Cook.repeated) == 5
+    kitchen.wait(3600)
+    assert kitchen.served() == ["soup", "fish"]
+    assert kitchen.verdict().clean
+    with burning("cake"):
+        kitchen.order("cake")
+        for _ in range(3):
+            mark = Again(FIRST.bytes, "cook", "wake")
+            its = kitchen.records("kitchen.orders")[-1], kitchen.ids("kitchen.orders")[-1]
+            kitchen.append([moving(*its, its[1].event_id, mark, kitchen.log.topics())])
+        assert [letter.said.attempts for letter in kitchen.letters() if letter.said] == [4]
