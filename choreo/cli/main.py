@@ -176,8 +176,8 @@ COMMANDS: Mapping[str, Lazy | Group] = {
         {
             "list": Lazy("parked:list_parked", "Every key that waits: behind which event, until when."),
             "show": Lazy("parked:show_parked", "What waits for one key, in order."),
-            "release": Lazy("parked:release_keys", "Let keys go on with the event that was given up."),
-            "drop": Lazy("parked:drop_keys", "Let keys go on without the event that was given up."),
+            "release": Lazy("release:release_keys", "Let keys go on with what they wait for."),
+            "drop": Lazy("release:drop_keys", "Let keys go on without what was given up."),
         },
     ),
     "replay": Group(

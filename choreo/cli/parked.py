@@ -1,46 +1,38 @@
-"""`choreo parked`: keys of a service whose later events wait, and those of them that wait for an operator.
-
-What lets them go on is the event that was given up, put where it came from once more: it takes its own place at the
-head of the line, or with `drop` frees it. The service decides, in the turn of that record, so its journal tells of it.
+"""`choreo parked list | show`: keys of a service whose later events wait, and those of them that wait for an operator.
+`release.py` lets them go on.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 import click
 
 from choreo.cli.contents import Contents
-from choreo.cli.desk import Ordered, ordered
-from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.output import as_text
 from choreo.cli.project import Project
-from choreo.cli.record_filters import RecordFilters
-from choreo.cli.redrive import Order, carry_out
 from choreo.cli.service_view import ServiceView
 from choreo.clock import NEVER, to_datetime
 from choreo.errors import ConfigError, DecodeError, UnknownSchemaError
-from choreo.record import NewRecord, Position
-from choreo.replay.letters import Letter
-from choreo.replay.redrive import again
-from choreo.resilience.operations import Outcome
 from choreo.runtime.parking import FLYING, PARKED, Waiting, load
 from choreo.state.backend import Backend
 
-REDRIVEN: Outcome = "redriven"
-DROPPED: Outcome = "dropped"
 COLUMNS = ["service", "key", "event", "waiting", "attempts", "until", "error"]
 SERVICE = click.option("--service", "services", multiple=True, help="Only keys of this service.")
 LIMIT = click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 
 
 class Line:
-    """What waits for one key: the first of the line, and how many there are."""
+    """What waits for one key in a task: the first of the line, and how many there are."""
 
-    def __init__(self, service: str, key: bytes, head: Waiting) -> None:
-        self.service, self.key, self.head, self.waiting = service, key, head, 1
+    def __init__(self, service: str, task: int, key: bytes, head: Waiting) -> None:
+        self.service, self.task, self.key, self.head, self.waiting = service, task, key, head, 1
+
+    @property
+    def text(self) -> str:
+        """The key as people write it."""
+        return self.key.decode(errors="replace")
 
     @property
     def given_up(self) -> bool:
@@ -58,8 +50,8 @@ def list_parked(project: Project, services: Sequence[str], given_up: bool, limit
     UNTIL is when it is tried again; `an operator` where only choreo parked release or drop lets it go on.
     """
     contents = Contents(project)
-    lines = (line for line in _lines(project, services) if line.given_up or not given_up)
-    rows = (_row(line, contents) for line in islice(lines, limit))
+    lines = (line for line in lines_of(project, services) if line.given_up or not given_up)
+    rows = (row_of(line, contents) for line in islice(lines, limit))
     project.output.listing(rows, COLUMNS, empty="no key waits")
 
 
@@ -71,70 +63,15 @@ def show_parked(project: Project, key: str, services: Sequence[str]) -> None:
     contents, found = Contents(project), 0
     for service in _services(project, services):
         with ServiceView(project, service) as seen:
-            for number, waiting in enumerate(_of_key(seen.tasks(), key.encode())):
+            for place, (task, waiting) in enumerate(_of_key(seen.tasks(), key.encode())):
                 found += 1
-                line = Line(service, key.encode(), waiting)
-                row = _row(line, contents) | {"place": number, "body": _body(waiting, contents)}
+                line = Line(service, task, key.encode(), waiting)
+                row = row_of(line, contents) | {"place": place, "body": _body(waiting, contents)}
                 del row["waiting"]
                 texts = [f"{name}={as_text(cell)}" for name, cell in row.items() if cell is not None and name != "body"]
                 project.output.thing(row, ["  ".join(texts), f"    {as_text(row['body'])}"])
     if not found:
         raise ConfigError(f"nothing waits for the key {key}", hint="choreo parked list")
-
-
-@command("release")
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-@SERVICE
-@ordered
-def release_keys(project: Project, keys: Sequence[str], services: Sequence[str], desk: Ordered) -> int:
-    """Let these keys go on, beginning with the event that was given up: it is handled again, then those behind it."""
-    return _free(project, keys, services, desk, drop=False)
-
-
-@command("drop")
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
-@SERVICE
-@ordered
-def drop_keys(project: Project, keys: Sequence[str], services: Sequence[str], desk: Ordered) -> int:
-    """Let these keys go on without the event that was given up: it leaves the line, and is not handled."""
-    return _free(project, keys, services, desk, drop=True)
-
-
-def _free(project: Project, keys: Sequence[str], services: Sequence[str], ordered_by: Ordered, *, drop: bool) -> int:
-    desk = Desk(project)
-    held = [line for line in _lines(project, services) if line.given_up and line.key.decode(errors="replace") in keys]
-    for key in keys:
-        if all(line.key != key.encode() for line in held):
-            raise ConfigError(f"the key {key} waits for no operator", hint="choreo parked list --given-up")
-    for line in held:
-        if line.head.record is None:
-            raise ConfigError(
-                f"the key {line.key.decode(errors='replace')} of {line.service} waits behind a timer",
-                why="only a record can be put on the log again",
-                hint="let the handler answer the timer without an error and rebuild the service's store",
-            )
-    heads = {line.head.record.position for line in held if line.head.record}
-    ids = [str(letter.place) for letter in _letters_of(desk, sorted({line.service for line in held}), heads)]
-    if not ids:
-        raise ConfigError("the dead letters of what was given up are gone", why="their topic has been cut or deleted")
-
-    def written(letter: Letter, operation: UUID) -> NewRecord:
-        return again(letter, operation, desk.topics(), "drop" if drop else "handle")
-
-    kind, outcome = ("drop parked", DROPPED) if drop else ("release", REDRIVEN)
-    named = {"keys": " ".join(keys)}
-    owners = sorted({line.service for line in held})
-    return carry_out(desk, Order(kind, outcome, owners, ids, RecordFilters(), written, (), asked=named), ordered_by)
-
-
-def _letters_of(desk: Desk, services: Sequence[str], heads: set[Position]) -> list[Letter]:
-    """The dead letter of each record that was given up, the last of them where it has several."""
-    found: dict[Position, Letter] = {}
-    with desk.reading(services) as letters:
-        for letter in letters:
-            if letter.said is not None and letter.said.origin in heads:
-                found[letter.said.origin] = letter
-    return list(found.values())
 
 
 def _services(project: Project, wanted: Sequence[str]) -> list[str]:
@@ -149,15 +86,15 @@ def _services(project: Project, wanted: Sequence[str]) -> list[str]:
     return list(wanted) or known
 
 
-def _lines(project: Project, services: Sequence[str]) -> Iterator[Line]:
+def lines_of(project: Project, services: Sequence[str]) -> Iterator[Line]:
     """The lines of these services, by service and task."""
     for service in _services(project, services):
         with ServiceView(project, service) as seen:
-            for task in seen.tasks():
-                yield from _of_task(service, task)
+            for number, task in enumerate(seen.tasks()):
+                yield from _of_task(service, number, task)
 
 
-def _of_task(service: str, task: Backend) -> Iterator[Line]:
+def _of_task(service: str, number: int, task: Backend) -> Iterator[Line]:
     line: Line | None = None
     for raw, data in task.scan(PARKED.start):
         key, _ = PARKED.decode(raw)
@@ -166,18 +103,19 @@ def _of_task(service: str, task: Backend) -> Iterator[Line]:
             continue
         if line is not None:
             yield line
-        line = Line(service, key, load(data))
+        line = Line(service, number, key, load(data))
     if line is not None:
         yield line
 
 
-def _of_key(tasks: Sequence[Backend], key: bytes) -> Iterator[Waiting]:
-    for task in tasks:
+def _of_key(tasks: Sequence[Backend], key: bytes) -> Iterator[tuple[int, Waiting]]:
+    for number, task in enumerate(tasks):
         for _, data in task.scan(PARKED.prefix((key,))):
-            yield load(data)
+            yield number, load(data)
 
 
-def _row(line: Line, contents: Contents) -> dict[str, Any]:
+def row_of(line: Line, contents: Contents) -> dict[str, Any]:
+    """As listings show it."""
     head = line.head
     again_at = to_datetime(head.until) if 0 < head.until < FLYING else None
     return {

@@ -83,7 +83,8 @@ class Reading:
         try:
             ids = self.code.codec.ids(record)
             if (known := self.by_id.get(ids.event_id)) is not None:
-                if record.position not in known.positions:
+                moves = ids.again is not None and ids.again.only_moves
+                if record.position not in known.positions and not moves:
                     places = tuple(sorted((*known.positions, record.position), key=_internal))
                     self.by_id[ids.event_id] = replace(known, positions=places)
                 return None

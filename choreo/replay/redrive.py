@@ -83,7 +83,9 @@ def sound(letter: Letter, topics: Mapping[str, Topic]) -> tuple[DeadLetter, Ids]
         raise Refused(f"it is no dead letter of this Choreo: {letter.wrong}")
     topic, _, offset = said.origin
     if not topic:
-        raise Refused("it is a timer, no record: its handler was called by the clock, and no record can call it again")
+        raise Refused(
+            "it is a timer, no record that could be put back; where its key waits behind it: choreo parked release KEY"
+        )
     if topic not in topics:
         raise Refused(f"its topic {topic} is gone")
     if letter.ids is None:

@@ -352,6 +352,115 @@ def test_a_parked_event_is_dropped_and_its_key_goes_on(cafe: Cafe, choreo: Chore
     assert choreo("replay", "verify").stdout.count("clean") == 2
 
 
+def test_a_key_is_released_before_its_next_attempt_is_due(directory: Path, choreo: Choreo) -> None:
+    """What waits for an hour is tried now, and what waits behind it goes on; it can't be dropped before it is given up.
+    The operation says so, a dry run does nothing, and replays are clean.
+    """
+    cafe = cafe_in(directory, choreo, "park")
+    code = directory / "cafe.py"
+    retry = "Retry(attempts=3, wait_s=3600, max_wait_s=3600)"
+    text = CAFE.replace('Retry(attempts=1, then="THEN")', retry).replace("from pathlib", "import signal\nfrom pathlib")
+    text = text.replace(
+        "        raise OSError",
+        "        signal.raise_signal(signal.SIGTERM)  # idle it is in an hour\n        raise OSError",
+    )
+    code.write_text(text, encoding="utf-8")
+    cafe.broken("latte")
+    cafe.order("latte", "tea")
+    (row,) = cafe.rows("parked", "list")
+    assert (row["attempts"], row["given_up"], cafe.letters()) == (2, False, [])
+    assert "it is tried again" in choreo("parked", "drop", "t1", *WHY, code=2).stderr
+    before = cafe.ends()
+    assert "would be tried now" in choreo("parked", "release", "t1", "--dry-run").stdout
+    assert cafe.ends() == before
+    cafe.broken()
+    assert "it needs a reason" in choreo("parked", "release", "t1", code=2).stderr
+    choreo("parked", "release", "t1", *WHY)
+    choreo(*RUN)
+    assert cafe.served() == ["latte", "tea"]
+    assert cafe.rows("parked", "list") == []
+    began, ended = cafe.operations()
+    assert isinstance(began, OperationBegan)
+    assert (began.kind, began.who, began.asked) == ("release", "ada", {"keys": "t1"})
+    assert isinstance(ended, OperationEnded)
+    assert ended.counts == {"woken": 1}
+    assert choreo("replay", "verify").stdout.count("clean") == 2
+
+
+BELL = """
+
+
+class Ring(Handler[Ordered]):
+    rung = Store[str, int](default=0)
+    ready = Timer[str]()
+    retry = Retry(attempts=1)
+
+    def handle(self, order: Ordered, ctx: Context) -> None:
+        self.ready.set(order.table, after=timedelta(0))
+
+    @ready.due
+    def ring(self, table: str, ctx: Context) -> Served:
+        ctx.ask("bell", machine, "bell")
+        self.rung[table] += 1
+        return Served(table=table, drink="bell")
+
+
+hall = Service("hall", handlers=[Ring])
+"""
+
+
+@pytest.fixture
+def hall(directory: Path, choreo: Choreo) -> Cafe:
+    """A cafe whose bell is broken: a timer is given up for each table."""
+    cafe = cafe_in(directory, choreo, "skip")
+    code, toml = directory / "cafe.py", directory / "choreo.toml"
+    text = code.read_text(encoding="utf-8") + BELL
+    text = text.replace("Service, Store\n", "Service, Store, Timer\n")
+    code.write_text(text.replace("from pathlib", "from datetime import timedelta\nfrom pathlib"), encoding="utf-8")
+    toml.write_text('[project]\nservices = ["cafe.py:hall"]\n', encoding="utf-8")
+    cafe.broken("bell")
+    return cafe
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_key_that_waits_behind_a_timer_is_released(hall: Cafe, choreo: Choreo, behind: bool) -> None:
+    """By a record that waits behind it, or by the one that set it: the timer is tried anew, its letter is settled, and
+    the story says that the copy was handled by nobody.
+    """
+    hall.order("tea")
+    if behind:
+        hall.order("water")
+    (row,) = hall.rows("parked", "list", "--given-up")
+    assert (row["event"], row["waiting"]) == ("a timer", 1 + behind)
+    assert "would be redriven" in choreo("parked", "release", "t1", "--dry-run").stdout
+    hall.broken()
+    choreo("parked", "release", "t1", *WHY)
+    choreo(*RUN)
+    assert hall.served() == ["bell"] * (1 + behind)
+    assert hall.rows("parked", "list") == []
+    assert [(one["event"], one["origin"], one["state"]) for one in hall.letters()] == [(None, "a timer", "redriven")]
+    with open_log("embedded:.choreo/log") as log:
+        stories = {unpack(dict(one.headers)["choreo"]).correlation_id for one in read_to_end(log, ["cafe.orders"])}
+    nodes = [node for story in stories for node in hall.rows("trace", story)[0]["nodes"]]
+    assert [len(node["handled_by"]) for node in nodes if node.get("event") == "cafe.Ordered"] == [1] * (1 + behind)
+    assert choreo("replay", "verify").stdout.count("clean") == 1
+
+
+def test_a_key_goes_on_without_the_timer_that_was_given_up(hall: Cafe, choreo: Choreo) -> None:
+    """It leaves the line, what waits behind it is handled, and its letter is settled."""
+    hall.order("tea")
+    hall.order("water")
+    choreo("parked", "drop", "t1", *WHY)
+    choreo(*RUN)
+    assert hall.served() == []
+    assert [one["state"] for one in hall.letters()] == ["dropped", "open"]
+    hall.broken()
+    choreo("parked", "release", "t1", *WHY)
+    choreo(*RUN)
+    assert hall.served() == ["bell"]
+    assert choreo("replay", "verify").stdout.count("clean") == 1
+
+
 def test_records_are_emitted_again_and_a_dry_run_says_who_would_handle_them(hasty: Cafe, choreo: Choreo) -> None:
     """Everybody handles the copies, which are never copied themselves; the operation is on the log."""
     hasty.order("tea", "water", "milk")

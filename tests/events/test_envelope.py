@@ -90,7 +90,7 @@ def test_a_later_version_is_told_as_such(data: bytes) -> None:
         b"\x01",
         b"\x01\x01" + bytes(24) + b"short",
         b"\x01\x00" + bytes(24) + b"\xff",
-        b"\x01\x40" + bytes(40) + b"\3\0\0",
+        b"\x01\x40" + bytes(40) + bytes([len(WISHES)]) + b"\0\0",
     ],
 )
 def test_a_broken_header_is_a_decode_error(data: bytes) -> None:
