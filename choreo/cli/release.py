@@ -12,8 +12,7 @@ from uuid import UUID, uuid4
 import click
 
 from choreo.cli.contents import Contents
-from choreo.cli.desk import Desk as Ordered
-from choreo.cli.desk import ordered
+from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.output import note
@@ -158,7 +157,7 @@ def _wake(desk: Desk, held: Sequence[Held], keys: Sequence[str], by: Ordered) ->
     if by.dry_run:
         desk.project.output.listing(rows, COLUMNS)
         return
-    who_and_why = by.by
+    by.expect_reason()
     if len(held) > 1:
         by.confirm(desk.project, f"release: {counted(len(held), 'key')} that wait for their next attempt")
     operation, services = uuid4(), sorted({one.line.service for one in held})
@@ -166,7 +165,7 @@ def _wake(desk: Desk, held: Sequence[Held], keys: Sequence[str], by: Ordered) ->
         records = [one.moved(desk, operation, "wake", topics) for one in held]
     except Refused as error:
         raise ConfigError(str(error)) from error
-    desk.operations.begin(operation, "release", services, who_and_why, {"keys": " ".join(keys)})
+    desk.operations.begin(operation, "release", services, by.by, {"keys": " ".join(keys)})
     desk.project.log.append(records)
     desk.operations.end(operation, {"woken": len(records)})
     said = f"{counted(len(records), 'key')} will be tried now (operation {operation})"

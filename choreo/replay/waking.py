@@ -5,7 +5,7 @@ from collections.abc import Callable
 from choreo.errors import DecodeError
 from choreo.events.envelope import Ids
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
+from choreo.log.up_to import read_between
 from choreo.record import Record, TopicPartition
 from choreo.replay.pages import Journal
 from choreo.runtime.intake import STORY, read_story
@@ -32,7 +32,7 @@ def carrier_of(
     topics = _inputs(log, f"choreo.{service}", task)
     places = [TopicPartition(topic, task) for topic in topics if topic in known and task < known[topic].partitions]
     starts = log.offsets_at(places, max(0, at // 1000 - EARLIER_MS))
-    for records, _ in read_up_to(log, starts, log.ends(places)):
+    for records in read_between(log, starts, log.ends(places)):
         for record in records:
             if record.key == key and _id_of(record, ids) == cause:
                 return record

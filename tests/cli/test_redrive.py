@@ -374,7 +374,7 @@ def test_a_key_is_released_before_its_next_attempt_is_due(directory: Path, chore
     assert "would be tried now" in choreo("parked", "release", "t1", "--dry-run").stdout
     assert cafe.ends() == before
     cafe.broken()
-    assert "it needs a reason" in choreo("parked", "release", "t1", code=2).stderr
+    assert "an order needs a reason" in choreo("parked", "release", "t1", code=2).stderr
     choreo("parked", "release", "t1", *WHY)
     choreo(*RUN)
     assert cafe.served() == ["latte", "tea"]
