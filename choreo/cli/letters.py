@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
+from choreo.cli.assembly import assemble
 from choreo.cli.contents import Contents
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters
 from choreo.cli.records import uuid_text
 from choreo.clock import SystemClock, to_datetime
-from choreo.errors import ConfigError, DecodeError, UnknownSchemaError
+from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaError
 from choreo.events.codec import Codec
 from choreo.events.envelope import HEADER, Ids
 from choreo.log.interface import Topic
@@ -18,6 +20,8 @@ from choreo.replay.letters import SUFFIX, Letter, Letters, services_with_letters
 from choreo.replay.operations import Operations, Settled
 from choreo.replay.scratch import Scratch
 from choreo.replay.selection import Condition
+from choreo.resilience.dead_letter import DeadLetter
+from choreo.runtime.plan import Plan
 
 STATES = ("open", "redriven", "edited", "dropped")
 MOST_NAMED = 5
@@ -92,7 +96,25 @@ class Desk:
 
     def letters(self, settled: Settled) -> Letters:
         """A reading of them, given what has become of them."""
-        return Letters(self.project.past, self.ids, settled)
+        return Letters(self.project.past, self.ids, settled, self.reader)
+
+    def reader(self, record: Record, said: DeadLetter) -> str:
+        """Which service of the project reads such a record for that of the letter: itself, or a relay before it."""
+        try:
+            kind = self.contents.codec.event_class(record)
+        except (DecodeError, UnknownSchemaError):
+            return ""
+        near = [plan for plan in self._plans if f"{plan.service.name}.by-".startswith(f"{said.service}.by-")]
+        found = [plan.service.name for plan in near if kind in plan.routes.get(record.topic, {})]
+        return found[0] if len(found) == 1 else ""
+
+    @cached_property
+    def _plans(self) -> list[Plan]:
+        """Of every service of the project, coordinators and relays among them; none where it can't be loaded here."""
+        try:
+            return assemble(self.project, ()).plans()
+        except ChoreoError:
+            return []
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record. In foreign wires they may lie in the body, which only the project's classes know."""

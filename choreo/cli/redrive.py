@@ -105,10 +105,10 @@ def drop_letters(
 
 def upcast(desk: Desk, letter: Letter, operation: UUID) -> NewRecord:
     """The record of a letter, its event written as the class that the project has now. Raises Refused."""
-    said, its = sound(letter, desk.topics())
+    _, its = sound(letter, desk.topics())
     try:
         event = desk.contents.lifting.event(letter.record)
-        ids = its._replace(again=Again(operation.bytes, said.service))
+        ids = its._replace(again=Again(operation.bytes, letter.reader))
         return rewritten(letter, event, ids, desk.contents.lifting, desk.topics())
     except ChoreoError as error:
         raise Refused(f"it can't be written anew: {error.message}") from error

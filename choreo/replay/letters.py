@@ -1,6 +1,7 @@
 """Dead letters as an operator sees them: which event it was, why it lies there, and what has become of it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ SUFFIX = ".dead-letters"
 
 class Letter(NamedTuple):
     """One dead letter. `record` is as its service got it, at its origin; `said` is None for what is no dead letter, and
-    `wrong` says why; `ids` are None where they can't be read.
+    `wrong` says why; `ids` are None where they can't be read. `reader` is the service that takes it up when it is put
+    back: its own, or the relay before that one, which makes the key that it was read by; empty where nobody knows.
     """
 
     place: Position
@@ -27,6 +29,16 @@ class Letter(NamedTuple):
     wrong: str
     ids: Ids | None
     standing: Standing
+    reader: str = ""
+
+
+Readers = Callable[[Record, DeadLetter], str]
+"""Which service reads such a record from its topic for that of the letter; empty where that is not known."""
+
+
+def nobody_knows(record: Record, said: DeadLetter) -> str:
+    """The code of the service is not here."""
+    return ""
 
 
 def topic_of(service: str) -> str:
@@ -47,10 +59,14 @@ def sources_of(log: Log) -> dict[str, str]:
 
 
 class Letters:
-    """The dead letters of one log. `ids` reads those of a record, as a codec does."""
+    """The dead letters of one log. `ids` reads those of a record, as a codec does; `readers` is asked only where a
+    letter holds what its service had kept for later and a relay stands before the service.
+    """
 
-    def __init__(self, log: Log, ids: Callable[[Record], Ids], settled: Settled) -> None:
-        self._log, self._read_ids, self._settled = log, ids, settled
+    def __init__(
+        self, log: Log, ids: Callable[[Record], Ids], settled: Settled, readers: Readers = nobody_knows
+    ) -> None:
+        self._log, self._read_ids, self._settled, self._readers = log, ids, settled, readers
 
     def of(self, services: Iterable[str], told: Told = untold) -> Iterator[Letter]:
         """Those of these services, in order within a partition. `told`: offsets read, of how many."""
@@ -66,7 +82,19 @@ class Letters:
         headers = tuple(pair for pair in record.headers if pair[0] != HEADER)
         origin = said.origin if said else place
         its = record._replace(topic=origin.topic, partition=origin.partition, offset=origin.offset, headers=headers)
-        return Letter(place, its, said, wrong, self._ids(its), self._settled.of(place))
+        reader = "" if said is None else self._reader(its, said)
+        return Letter(place, its, said, wrong, self._ids(its), self._settled.of(place), reader)
+
+    def _reader(self, record: Record, said: DeadLetter) -> str:
+        """A record that was kept is in the letter as its event is written: under its own key, at no position."""
+        topic, _, offset = said.origin
+        if not topic or offset >= 0 or not any(_relays(name, said.service, topic) for name in self._topics):
+            return said.service
+        return self._readers(record, said)
+
+    @cached_property
+    def _topics(self) -> list[str]:
+        return list(self._log.topics())
 
     def _ids(self, record: Record) -> Ids | None:
         if not record.topic:  # a timer: its letter has neither bytes nor ids
@@ -75,3 +103,9 @@ class Letters:
             return self._read_ids(record)
         except DecodeError:
             return None
+
+
+def _relays(name: str, service: str, topic: str) -> bool:
+    """Whether a topic is that of a relay between `topic` and a service."""
+    prefix = f"choreo.{service}.by-"
+    return name.startswith(prefix) and name.removeprefix(prefix).partition(".")[2] == topic

@@ -81,7 +81,7 @@ def sound(letter: Letter, topics: Mapping[str, Topic]) -> tuple[DeadLetter, Ids]
     said = letter.said
     if said is None:
         raise Refused(f"it is no dead letter of this Choreo: {letter.wrong}")
-    topic, _, offset = said.origin
+    topic = said.origin.topic
     if not topic:
         raise Refused(
             "it is a timer, no record that could be put back; where its key waits behind it: choreo parked release KEY"
@@ -90,14 +90,12 @@ def sound(letter: Letter, topics: Mapping[str, Topic]) -> tuple[DeadLetter, Ids]
         raise Refused(f"its topic {topic} is gone")
     if letter.ids is None:
         raise Refused("its ids can't be read: whoever read it again would make the same dead letter of it")
-    if offset < 0 and any(_relays(name, said.service, topic) for name in topics):
-        raise Refused(f"it was kept for later, and its service reads {topic} by another key, which the letter lacks")
+    if not letter.reader:
+        raise Refused(
+            f"it was kept for later, and only the code of its service says whether that reads {topic} by another key: "
+            "give the command in the directory of the project"
+        )
     return said, letter.ids
-
-
-def _relays(name: str, service: str, topic: str) -> bool:
-    """Whether a topic is that of a relay between `topic` and a service."""
-    return name.startswith(f"choreo.{service}.by-") and name.endswith(f".{topic}")
 
 
 def again(letter: Letter, operation: UUID, topics: Mapping[str, Topic], wish: Marked = "handle") -> NewRecord:
@@ -105,8 +103,8 @@ def again(letter: Letter, operation: UUID, topics: Mapping[str, Topic], wish: Ma
 
     Raises Refused.
     """
-    said, ids = sound(letter, topics)
-    marked = ids._replace(again=Again(operation.bytes, said.service, wish))
+    _, ids = sound(letter, topics)
+    marked = ids._replace(again=Again(operation.bytes, letter.reader, wish))
     headers = headers_again(letter.record.headers, marked)
     return _placed(letter.record, letter.record.value, headers, topics)
 
@@ -143,7 +141,7 @@ def edited_ids(letter: Letter, event: Event, operation: UUID, now: int) -> Ids:
         raise Refused("nobody knows which event it was")
     old = letter.ids
     made = caused_by(old, uuid8(b"edited", old.event_id, event.model_dump_json().encode()), now)
-    again = Again(operation.bytes, letter.said.service, "replace")
+    again = Again(operation.bytes, letter.reader, "replace")
     return old._replace(event_id=made.event_id, causation_id=made.causation_id, at=made.at, again=again)
 
 

@@ -2,10 +2,16 @@
 
 import logging
 from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from choreo.events.codec import Codec
+from choreo.replay.letters import Letters
+from choreo.replay.operations import Operations, Settled
+from choreo.replay.redrive import again
+from choreo.replay.scratch import Scratch
 from choreo.replay.verify import verify
 from choreo.resilience.dead_letter import DeadLetter, read
 from choreo.saga.coordinator import coordinator
@@ -79,6 +85,27 @@ def test_what_waits_in_vain_is_a_dead_letter_with_its_body() -> None:
     codec = Codec(town.registry, [ParcelHandedOver], town.log.cluster_id())
     assert codec.event(record._replace(topic=letter.origin.topic)) == HANDED
     assert not [key for key in town.stored("saga.order") if b"early" in key]
+    assert_replays(town)
+
+
+def test_what_waited_in_vain_is_taken_when_it_is_put_back() -> None:
+    """A dead letter of a kept event is redriven under its own ids: its turn has come meanwhile, and it is taken as if
+    it had just come; put back once more, it changes nothing.
+    """
+    town = town_of("{ParcelHandedOver: {early: keep 10s}}")
+    town.tell(PLACED, HANDED)
+    town.wait(10)
+    town.tell(STOCKED, TAKEN)
+    assert emitted(town) == [ASKED]
+    read_ids = Codec(town.registry, (), town.log.cluster_id()).ids
+    with Scratch(Path("/nowhere")) as scratch:
+        settled = Settled(Operations(town.log, town.registry, town.clock.now), scratch)
+        (letter,) = Letters(town.log, read_ids, settled).of(["saga.order"])
+    for number in (1, 2):
+        town.log.append([again(letter, UUID(int=number), town.log.topics())])
+        town.time.settle()
+        assert told(town)[-1].steps["ship"] == "done"
+    assert len(letters(town)) == 1
     assert_replays(town)
 
 
