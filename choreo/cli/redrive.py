@@ -18,10 +18,9 @@ from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters, filtered
 from choreo.clock import SystemClock
 from choreo.errors import ChoreoError, ConfigError
-from choreo.events.envelope import Again
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
-from choreo.replay.redrive import BATCH_RECORDS, Redrive, Refused, Wish, again, rewritten, sound
+from choreo.replay.redrive import BATCH_RECORDS, Redrive, Refused, Wish, again, ids_again, rewritten
 from choreo.resilience.limiter import TokenBucket
 from choreo.resilience.operations import Outcome
 
@@ -105,10 +104,9 @@ def drop_letters(
 
 def upcast(desk: Desk, letter: Letter, operation: UUID) -> NewRecord:
     """The record of a letter, its event written as the class that the project has now. Raises Refused."""
-    _, its = sound(letter, desk.topics())
+    ids = ids_again(letter, operation, desk.topics())
     try:
         event = desk.contents.lifting.event(letter.record)
-        ids = its._replace(again=Again(operation.bytes, letter.reader))
         return rewritten(letter, event, ids, desk.contents.lifting, desk.topics())
     except ChoreoError as error:
         raise Refused(f"it can't be written anew: {error.message}") from error

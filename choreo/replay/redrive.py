@@ -99,14 +99,23 @@ def sound(letter: Letter, topics: Mapping[str, Topic]) -> tuple[DeadLetter, Ids]
 
 
 def again(letter: Letter, operation: UUID, topics: Mapping[str, Topic], wish: Marked = "handle") -> NewRecord:
-    """The record of a letter for its service alone, where it came from, its bytes, key and ids as they were.
-
-    Raises Refused.
+    """The record of a letter for its service alone, where it came from, its bytes and key as they were; its ids as
+    `ids_again` has them. Raises Refused.
     """
-    _, ids = sound(letter, topics)
-    marked = ids._replace(again=Again(operation.bytes, letter.reader, wish))
-    headers = headers_again(letter.record.headers, marked)
+    headers = headers_again(letter.record.headers, ids_again(letter, operation, topics, wish))
     return _placed(letter.record, letter.record.value, headers, topics)
+
+
+def ids_again(letter: Letter, operation: UUID, topics: Mapping[str, Topic], wish: Marked = "handle") -> Ids:
+    """The ids of a letter's event with the mark. Raises Refused.
+
+    They are the old ones, but for what a saga had decided that it can't use: it knows that event and would pass over a
+    copy. So that has another id, the same however often it is put back, and the old event is its cause.
+    """
+    said, ids = sound(letter, topics)
+    if said.door == "unmatched" and wish == "handle":
+        ids = ids._replace(event_id=uuid8(b"redriven", ids.event_id), causation_id=ids.event_id)
+    return ids._replace(again=Again(operation.bytes, letter.reader, wish))
 
 
 def rewritten(letter: Letter, event: Event, ids: Ids, codec: Codec, topics: Mapping[str, Topic]) -> NewRecord:

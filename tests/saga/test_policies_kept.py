@@ -89,8 +89,8 @@ def test_what_waits_in_vain_is_a_dead_letter_with_its_body() -> None:
 
 
 def test_what_waited_in_vain_is_taken_when_it_is_put_back() -> None:
-    """A dead letter of a kept event is redriven under its own ids: its turn has come meanwhile, and it is taken as if
-    it had just come; put back once more, it changes nothing.
+    """A dead letter of a kept event is redriven when its turn has come meanwhile, and it is taken as if it had just
+    come: under an id of its own, since the saga knows the old one; put back once more, it changes nothing.
     """
     town = town_of("{ParcelHandedOver: {early: keep 10s}}")
     town.tell(PLACED, HANDED)
@@ -101,11 +101,16 @@ def test_what_waited_in_vain_is_taken_when_it_is_put_back() -> None:
     with Scratch(Path("/nowhere")) as scratch:
         settled = Settled(Operations(town.log, town.registry, town.clock.now), scratch)
         (letter,) = Letters(town.log, read_ids, settled).of(["saga.order"])
+    changes = []
     for number in (1, 2):
         town.log.append([again(letter, UUID(int=number), town.log.topics())])
         town.time.settle()
         assert told(town)[-1].steps["ship"] == "done"
-    assert len(letters(town)) == 1
+        changes.append(len(told(town)))
+    assert changes[0] == changes[1]
+    (old, *_), (one, other) = town.ids("shop.orders")[1:2], town.ids("shop.orders")[-2:]
+    assert old.event_id == one.causation_id != one.event_id == other.event_id
+    assert (one.correlation_id, len(letters(town))) == (old.correlation_id, 1)
     assert_replays(town)
 
 
