@@ -30,7 +30,7 @@ def verify(project: Project, targets: Sequence[str]) -> int:
 
     The services must stand still. Exit code 1 where anything differs; the first difference is shown with its cause.
     """
-    known = project.past.topics()
+    known, logs = project.past.topics(), (project.log, project.past)
     verdicts: list[Verdict] = []
     found: list[Values] = []
     for service in assemble(project, targets, project.past).services:
@@ -38,7 +38,7 @@ def verify(project: Project, targets: Sequence[str]) -> int:
             note(f"{service.name} has never run on {project.past.url}")
             continue
         with (
-            closing(LiveStores(project.config.state_dir(), service, project.log, project.progress)) as live,
+            closing(LiveStores(project.config.state_dir(), service, logs, project.progress)) as live,
             _Redone(project.progress, service.name) as redone,
         ):
             sandbox = sandbox_of(project, service, project.past)

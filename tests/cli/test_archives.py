@@ -105,6 +105,29 @@ def test_the_shop_is_verified_through_its_archive(directory: Path, choreo: Chore
 
 
 @pytest.mark.usefixtures("ran")
+def test_an_archive_alone_is_verified_by_its_changelogs(choreo: Choreo) -> None:
+    """Without log, stores and registry an archive brings its schemas, and its changelogs are what a replay is held
+    against; where it has none, that is said with the command that archives one, and is no difference.
+    """
+    alone = ("replay", "verify", *RUN, "--log", "memory:", "--archive", "kept")
+    choreo("archives", "write", "--to", "kept")
+    without = choreo(*alone, code=2).stderr
+    assert "there is nothing to compare inventory with" in without
+    assert "choreo archives write choreo.inventory.changelog --to" in without
+    changelogs = [f"choreo.{name}.changelog" for name in ("inventory", "payments", "saga.order")]
+    choreo("archives", "write", *changelogs, "--to", "kept")
+    schemas = sorted(Path("kept").rglob("*.avsc"))
+    found = rows(choreo, *alone)
+    assert [(row["service"], row["clean"]) for row in found] == [
+        ("inventory", True),
+        ("payments", True),
+        ("saga.order", True),
+    ]
+    assert all(row["entries"] for row in found)
+    assert sorted(Path("kept").rglob("*.avsc")) == schemas
+
+
+@pytest.mark.usefixtures("ran")
 def test_nothing_live_is_touched(choreo: Choreo) -> None:
     """Writing, listing, checking and verifying through an archive change no topic, no offset and no store."""
     before = everything(LOG)
