@@ -15,7 +15,14 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from choreo.cli.options import everywhere
-from choreo.errors import ChoreoError, ConfigError, LogUnavailableError, RegistryUnavailableError
+from choreo.errors import (
+    ChoreoError,
+    ConfigError,
+    LogUnavailableError,
+    RegistryUnavailableError,
+    StateInUseError,
+    UnknownTopicError,
+)
 
 FINE, FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -99,10 +106,10 @@ def answer_to(error: ChoreoError, verbose: bool) -> int:
 
 
 def code_of(error: ChoreoError) -> int:
-    """Which exit code this error is: 1 found something, 2 usage, 3 cannot reach."""
-    if isinstance(error, LogUnavailableError | RegistryUnavailableError):
+    """Which exit code this error is: 1 found something, 2 usage, 3 cannot reach, now, what others have open."""
+    if isinstance(error, LogUnavailableError | RegistryUnavailableError | StateInUseError):
         return UNREACHABLE
-    return USAGE if isinstance(error, ConfigError) else FOUND
+    return USAGE if isinstance(error, ConfigError | UnknownTopicError) else FOUND
 
 
 COMMANDS: Mapping[str, Lazy | Group] = {

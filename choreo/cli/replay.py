@@ -14,6 +14,7 @@ from choreo.cli.progress import Progress, Told, untold
 from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
 from choreo.cli.stores import LiveStores
+from choreo.cli.story_code import services_on
 from choreo.replay.findings import Verdict
 from choreo.replay.verify import Verification
 
@@ -33,7 +34,9 @@ def verify(project: Project, targets: Sequence[str]) -> int:
     known, logs = project.past.topics(), (project.log, project.past)
     verdicts: list[Verdict] = []
     found: list[Values] = []
+    others = set() if targets else set(services_on(known))
     for service in assemble(project, targets, project.past).services:
+        others.discard(service.scope.removeprefix("choreo."))
         if f"{service.scope}.journal" not in known:
             note(f"{service.name} has never run on {project.past.url}")
             continue
@@ -46,6 +49,8 @@ def verify(project: Project, targets: Sequence[str]) -> int:
             found.append(Values(service, project.registry))
             if live.restored:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
+    if others:
+        note(f"not looked at, since their code is not here: {', '.join(sorted(others))}")
     rows = [_row(verdict, values) for verdict, values in zip(verdicts, found, strict=True)]
     project.output.listing(rows, COLUMNS, empty="nothing has run on this log")
     for verdict, values in zip(verdicts, found, strict=True):
