@@ -110,11 +110,13 @@ def finding_lines(finding: Finding, values: Values) -> Iterator[str]:
         for name in every:
             if name in differing:
                 yield f"    {name}: live {as_value(live.get(name))}, replayed {as_value(replayed.get(name))}"
-        beside = {} if differing else _beside(finding.live, finding.replayed)
-        for name, (mine, theirs) in beside.items():
-            yield f"    ({name}): live {mine}, replayed {theirs}"
-        if differing or beside:  # else it is masked
+        if differing:  # else it is masked
             return
+    beside = _beside(finding.live, finding.replayed) if live == replayed else {}
+    for name, (mine, theirs) in beside.items():
+        yield f"    ({name}): live {mine}, replayed {theirs}"
+    if beside:
+        return
     yield f"    live {as_value(live)}"
     yield f"    replayed {as_value(replayed)}"
 
