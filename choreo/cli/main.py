@@ -97,11 +97,12 @@ class Root(Group):
 
 def answer_to(error: ChoreoError, verbose: bool) -> int:
     """Print it for the person at the console, with `verbose` where it was raised too; answers the exit code."""
+    from choreo.cli.output import note
     from choreo.telemetry.privacy import without_inputs  # only where something is wrong: it is not light
 
     if verbose:
         click.echo(without_inputs("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(without_inputs(f"{type(error).__name__}: {error}"), err=True)
+    note(without_inputs(f"{type(error).__name__}: {error}"))
     return code_of(error)
 
 
