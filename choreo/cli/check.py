@@ -13,7 +13,7 @@ import click
 from choreo.checks.finding import Finding, in_order
 from choreo.checks.sarif import sarif
 from choreo.cli.checked import Checked, counted
-from choreo.cli.options import command
+from choreo.cli.options import NewFile, command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.errors import ConfigError
@@ -24,7 +24,7 @@ FOUND = 1
 @command("check")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option("--sarif", metavar="FILE", help="Write the findings as SARIF 2.1.0 too, for code hosts.")
+@click.option("--sarif", type=NewFile(), metavar="FILE", help="Write the findings as SARIF 2.1.0 too, for code hosts.")
 @click.option(
     "--explore", is_flag=True, help="Try every run of each saga: failures, timeouts, duplicates, cancellations."
 )
@@ -42,7 +42,7 @@ def check(project: Project, targets: Sequence[str], **asked: Any) -> int:
     for finding in findings:
         project.output.thing(finding.row(), finding.lines(sources))
     if asked["sarif"] is not None:
-        _write(Path(asked["sarif"]), sarif(findings, _version()))
+        _write(asked["sarif"], sarif(findings, _version()))
     errors = sum(finding.severity == "error" for finding in findings)
     note(f"{checked.counted()}: {_told(errors, len(findings) - errors)}")
     sound = _looked_further(project, checked, asked)

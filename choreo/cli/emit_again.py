@@ -167,7 +167,8 @@ def _check(desk: Desk, topics: Sequence[str], to: str | None) -> None:
     known = desk.topics()
     for topic in [*topics, *([to] if to else [])]:
         if topic not in known:
-            raise UnknownTopicError(f"there is no topic {topic}", at=desk.project.log.url, hint="choreo topics list")
+            hint = f"choreo topics create {topic}" if topic == to else "choreo topics list"
+            raise UnknownTopicError(f"there is no topic {topic}", at=desk.project.log.url, hint=hint)
     for topic in [to] if to else topics:
         if topic.startswith("choreo."):
             raise ConfigError(

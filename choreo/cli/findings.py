@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from choreo.cli.output import as_value
+from choreo.cli.output import as_text, as_value
 from choreo.cli.records import Bodies, uuid_text
 from choreo.cli.store_values import StoreValues
 from choreo.clock import iso, to_datetime
 from choreo.errors import DecodeError, UnknownSchemaError
+from choreo.events.envelope import HEADER, unpack
 from choreo.events.registry import Registry
 from choreo.record import NewRecord, Record
 from choreo.replay.findings import Difference, Finding
@@ -19,6 +20,8 @@ SAID = {
     "event": "emitted another event",
 }
 NOTHING = "nothing"
+UUIDS = ("event_id", "causation_id", "request_id")
+"""Of what goes with an event (`Ids`)."""
 
 
 class Values:
@@ -109,8 +112,29 @@ def finding_lines(finding: Finding, values: Values) -> Iterator[str]:
                 yield f"    {name}: live {as_value(live.get(name))}, replayed {as_value(replayed.get(name))}"
         if differing:  # else it is masked
             return
+    beside = _beside(finding.live, finding.replayed) if live == replayed else {}
+    for name, (mine, theirs) in beside.items():
+        yield f"    ({name}): live {mine}, replayed {theirs}"
+    if beside:
+        return
     yield f"    live {as_value(live)}"
     yield f"    replayed {as_value(replayed)}"
+
+
+def _beside(live: object, replayed: object) -> dict[str, tuple[str, str]]:
+    """What goes with two events and is not the same: the key, the ids, the time."""
+    if not isinstance(live, Record | NewRecord) or not isinstance(replayed, Record | NewRecord):
+        return {}
+    mine, theirs = _accompanying(live), _accompanying(replayed)
+    return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs.get(name)}
+
+
+def _accompanying(record: Record | NewRecord) -> dict[str, str]:
+    packed = dict(record.headers).get(HEADER)
+    ids = {} if packed is None else unpack(packed)._asdict()
+    at = {"at": iso(to_datetime(ids["at"]), "microseconds")} if ids else {}
+    every = {"key": record.key} | ids | at
+    return {name: uuid_text(one) or "-" if name in UUIDS else as_text(one) for name, one in every.items()}
 
 
 def _record(value: Record | NewRecord) -> Record:

@@ -13,7 +13,7 @@ from choreo.cli.fork_fakes import fakes_of
 from choreo.cli.fork_play import Play, play, waits
 from choreo.cli.fork_source import Node, Source, written
 from choreo.cli.masking import Masks
-from choreo.cli.options import command
+from choreo.cli.options import NewFile, command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
@@ -29,7 +29,7 @@ from choreo.testing.likeness import Like
 @click.argument("story", metavar="ID")
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 @click.option("--service", "names", multiple=True, metavar="NAME", help="It alone: what others emit is given to it.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it there; none = to stdout.")
+@click.option("--out", type=NewFile(), metavar="FILE", help="Write it there; none = to stdout.")
 def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[str], out: Path | None) -> None:
     """Write a story as a test: what came from outside, what services emitted upon it, how it ended.
 
@@ -37,11 +37,11 @@ def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[s
 
     The test passes as it is. Fields marked personal are masked, each value by one mask of its type.
     """
-    found = assemble(project, targets, project.log)
+    found = assemble(project, targets, project.past)
     own, specs = _cast(found, names)
     sagas = [one for one in found.services if one.name in found.specs and found.files[one.name] in specs]
     with project.progress.of("reading the story", "records") as told:
-        archive = Archive(project.log, project.registry, [*own, *sagas])
+        archive = Archive(project.past, project.registry, [*own, *sagas])
         correlation_id = archive.story(story, told)
         history = archive.history(correlation_id)
     if not any(line.by is None for line in history.lines):
@@ -68,9 +68,9 @@ def _cast(found: Assembly, names: Sequence[str]) -> tuple[list[Service], list[Pa
 
 
 def _heard(project: Project, service: Service, correlation_id: str) -> list[Heard]:
-    if f"{service.scope}.journal" not in project.log.topics():
+    if f"{service.scope}.journal" not in project.past.topics():
         return []
-    return heard_in(sandbox_of(project, service, project.log), correlation_id)
+    return heard_in(sandbox_of(project, service, project.past), correlation_id)
 
 
 def _masked(history: History, masks: Masks) -> History:

@@ -15,7 +15,14 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from choreo.cli.options import everywhere
-from choreo.errors import ChoreoError, ConfigError, LogUnavailableError, RegistryUnavailableError
+from choreo.errors import (
+    ChoreoError,
+    ConfigError,
+    LogUnavailableError,
+    RegistryUnavailableError,
+    StateInUseError,
+    UnknownTopicError,
+)
 
 FINE, FOUND, USAGE, UNREACHABLE = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -90,19 +97,20 @@ class Root(Group):
 
 def answer_to(error: ChoreoError, verbose: bool) -> int:
     """Print it for the person at the console, with `verbose` where it was raised too; answers the exit code."""
+    from choreo.cli.output import note
     from choreo.telemetry.privacy import without_inputs  # only where something is wrong: it is not light
 
     if verbose:
         click.echo(without_inputs("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(without_inputs(f"{type(error).__name__}: {error}"), err=True)
+    note(without_inputs(f"{type(error).__name__}: {error}"))
     return code_of(error)
 
 
 def code_of(error: ChoreoError) -> int:
-    """Which exit code this error is: 1 found something, 2 usage, 3 cannot reach."""
-    if isinstance(error, LogUnavailableError | RegistryUnavailableError):
+    """Which exit code this error is: 1 found something, 2 usage, 3 cannot reach, now, what others have open."""
+    if isinstance(error, LogUnavailableError | RegistryUnavailableError | StateInUseError):
         return UNREACHABLE
-    return USAGE if isinstance(error, ConfigError) else FOUND
+    return USAGE if isinstance(error, ConfigError | UnknownTopicError) else FOUND
 
 
 COMMANDS: Mapping[str, Lazy | Group] = {

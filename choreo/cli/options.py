@@ -1,6 +1,7 @@
 """The options that every command takes, before or after its name, and the project that they describe."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,22 @@ COMMON = (
     click.Option(["--verbose", "-v", "verbose"], count=True, help="More on stderr; errors with their traceback."),
 )
 COMMON_NAMES = tuple(str(option.name) for option in COMMON)
+
+
+class NewFile(click.Path):
+    """A file that a command is to write: that it can be is known before the work begins."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        super().convert(value, param, ctx)
+        file = Path(value)
+        if not file.parent.is_dir():
+            self.fail(f"there is no directory {file.parent}", param, ctx)
+        if not os.access(file.parent, os.W_OK):
+            self.fail(f"the directory {file.parent} can't be written to", param, ctx)
+        return file
 
 
 def everywhere(command: AnyCommand) -> AnyCommand:

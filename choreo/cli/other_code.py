@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from choreo.errors import ConfigError
+from choreo.service.service import Service
+
 OURS = "choreo"
 
 
@@ -28,6 +31,24 @@ def code_of(root: Path) -> Iterator[None]:
         sys.modules.update(before)
         sys.path[:], sys.dont_write_bytecode = path, quiet
         importlib.invalidate_caches()
+
+
+def expect_code_of(service: Service, root: Path) -> None:
+    """Raises ConfigError where none of a service's handlers was loaded from `root`: it is other code of nothing."""
+    files = {file for handler in service.handlers if (file := _file_of(handler)) is not None}
+    if files and not any(file.is_relative_to(root) for file in files):
+        raise ConfigError(
+            f"there is no code of {service.name} in {root}",
+            why=f"it comes from {', '.join(sorted(map(str, files)))}",
+            hint="--code: a folder with the project's modules under the same names",
+        )
+
+
+def _file_of(handler: type) -> Path | None:
+    """Where a handler's class was loaded from; None for those that come with Choreo, such as a coordinator."""
+    module = sys.modules.get(handler.__module__)
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if file and handler.__module__.partition(".")[0] != OURS else None
 
 
 def _names_in(root: Path) -> set[str]:

@@ -11,6 +11,9 @@ import click
 from choreo.clock import iso
 
 Row = Mapping[str, object]
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+"""What a key or a text on the log must not do to a terminal: colours, a moved cursor, a broken table."""
+_IN_LINES = {code: shown for code, shown in CONTROLS.items() if chr(code) not in "\n\t"}
 
 
 class Output:
@@ -25,7 +28,7 @@ class Output:
             for row in rows:
                 self.line(as_json(row))
             return
-        cells = [[as_text(row.get(column)) for column in columns] for row in rows]
+        cells = [[as_text(row.get(column)).translate(CONTROLS) for column in columns] for row in rows]
         if not cells:
             note(empty or "nothing")
             return
@@ -36,7 +39,7 @@ class Output:
 
     def thing(self, row: Row, lines: Iterable[str]) -> None:
         """One thing: these lines for people, the row for programs."""
-        for line in [as_json(row)] if self.as_json else lines:
+        for line in [as_json(row)] if self.as_json else map(_tame, lines):
             self.line(line)
 
     def line(self, text: str) -> None:
@@ -46,7 +49,7 @@ class Output:
 
 def note(text: str) -> None:
     """Progress, and whatever else is not the answer: one line on stderr."""
-    click.echo(text, err=True)
+    click.echo(_tame(text), err=True)
 
 
 def as_json(row: Row) -> str:
@@ -70,6 +73,10 @@ def as_value(value: object) -> str:
     if isinstance(value, bool | list | tuple | dict):
         return json.dumps(value, ensure_ascii=False, default=str)
     return as_text(value)
+
+
+def _tame(text: str) -> str:
+    return text.translate(_IN_LINES)
 
 
 def _plain(value: object) -> object:

@@ -20,7 +20,7 @@ def point_of(project: Project, sandbox: Sandbox, text: str) -> Point:
     """The point that is meant. Raises ConfigError where it is none, or none of this service's inputs."""
     plan, position = plan_of(sandbox.service), position_in(text)
     if position is not None:
-        expect_input(plan, position)
+        expect_input(plan, position, sandbox.partitions)
         return position
     moment, event_id = moment_in(text), event_id_in(text)
     if moment is not None:

@@ -10,6 +10,8 @@ EVERY_S = 10.0
 SHOW_AFTER_S = 0.5
 """A bar that would be gone at once is not shown."""
 DRAW_EVERY_S = 0.1
+LEAST_BAR = 8
+"""Columns of a bar and what parts it from the words: where a terminal has less room, they are fewer."""
 
 
 class Told(Protocol):
@@ -62,6 +64,8 @@ class Progress:
                 if now - began >= SHOW_AFTER_S and (now - drawn >= DRAW_EVERY_S or done == total):
                     drawn = now
                     words = sentence(done, total, unit, now - began)
+                    if len(what) + LEAST_BAR + len(words) > console.width:
+                        words = remains(done, total, now - began) or words
                     bar.update(task, completed=done, total=total, words=words, visible=True, refresh=True)
 
             yield told
@@ -80,6 +84,12 @@ class _Lines:
             self._said = now
             self._stream.write(f"{self._what}: {sentence(done, total, self._unit, now - self._began)}\n")
             self._stream.flush()
+
+
+def remains(done: int, total: int | None, elapsed_s: float) -> str:
+    """`25%, 9 s left`: what people wait for, where there is no room for more; empty where it is not known."""
+    left = f", {_readable((total - done) * elapsed_s / done)} left" if total and 0 < done < total else ""
+    return f"{done * 100 // total}%{left}" if total else ""
 
 
 def sentence(done: int, total: int | None, unit: str, elapsed_s: float) -> str:

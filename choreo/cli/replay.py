@@ -14,6 +14,7 @@ from choreo.cli.progress import Progress, Told, untold
 from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
 from choreo.cli.stores import LiveStores
+from choreo.cli.story_code import services_on
 from choreo.replay.findings import Verdict
 from choreo.replay.verify import Verification
 
@@ -34,15 +35,17 @@ def verify(project: Project, targets: Sequence[str]) -> int:
 
     The services must stand still. Exit code 1 where anything differs; the first difference is shown with its cause.
     """
-    known = project.past.topics()
+    known, logs = project.past.topics(), (project.log, project.past)
     verdicts: list[Verdict] = []
     found: list[Values] = []
+    others = set() if targets else set(services_on(known))
     for service in assemble(project, targets, project.past).services:
+        others.discard(service.scope.removeprefix("choreo."))
         if f"{service.scope}.journal" not in known:
             note(f"{service.name} has never run on {project.past.url}")
             continue
         with (
-            closing(LiveStores(project.config.state_dir(), service, project.log, project.progress)) as live,
+            closing(LiveStores(project.config.state_dir(), service, logs, project.progress)) as live,
             _Redone(project.progress, service.name) as redone,
         ):
             sandbox = sandbox_of(project, service, project.past)
@@ -50,6 +53,8 @@ def verify(project: Project, targets: Sequence[str]) -> int:
             found.append(Values(service, project.registry))
             if live.restored:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
+    if others:
+        note(f"not looked at, since their code is not here: {', '.join(sorted(others))}")
     rows = [_row(verdict, values) for verdict, values in zip(verdicts, found, strict=True)]
     project.output.listing(rows, COLUMNS, empty="nothing has run on this log")
     for verdict, values in zip(verdicts, found, strict=True):

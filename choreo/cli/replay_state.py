@@ -13,12 +13,13 @@ from choreo.cli.points import partitions_of, point_of
 from choreo.cli.project import Project
 from choreo.cli.records import uuid_text
 from choreo.cli.sandbox import sandbox_of
-from choreo.cli.store_values import StoreValues, key_text, place_of
+from choreo.cli.store_values import TIMER, StoreValues, key_text
 from choreo.clock import iso, to_datetime
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError
 from choreo.log.interface import Log
 from choreo.log.partitioner import partition_of
+from choreo.replay.naming import entry_of
 from choreo.replay.past import Past
 from choreo.replay.points import Moment, Point
 from choreo.replay.rebuild import Act
@@ -50,7 +51,9 @@ class Wanted(NamedTuple):
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 @click.option("--at", metavar="POINT", help="A time, TOPIC[PARTITION]@OFFSET of an input, or an event's id.")
 @click.option("--diff", nargs=2, metavar="POINT POINT", help="The entries that differ, with what changed each last.")
-@click.option("--step", is_flag=True, help="Every change on the way to that point, one by one.")
+@click.option(
+    "--step", is_flag=True, help="Every change on the way to that point, or from one to the other, one by one."
+)
 @click.option("--store", metavar="NAME", help="Only entries of this store.")
 @click.option("--key", metavar="KEY", help="Only entries of this key.")
 def show_state(project: Project, service_name: str, targets: Sequence[str], **asked: Any) -> int | None:
@@ -70,10 +73,10 @@ def show_state(project: Project, service_name: str, targets: Sequence[str], **as
     if wanted.key is not None:
         home = partition_of(wanted.key.encode(), sandbox.partitions)
         tasks = [number for number in tasks if number == home] or tasks
-    if asked["diff"]:
+    if asked["step"]:
+        _steps(project, sandbox, tasks, points, wanted)
+    elif asked["diff"]:
         _differences(project, sandbox, tasks, points, wanted)
-    elif asked["step"]:
-        _steps(project, sandbox, tasks, points[0], wanted)
     else:
         _entries(project, sandbox, tasks, points[0], wanted)
     return None
@@ -92,7 +95,7 @@ def service_in(services: Sequence[Service], name: str, log: Log) -> Service:
 def _check(sandbox: Sandbox, store: str | None, url: str) -> None:
     """Raises ConfigError for a store that the service does not keep."""
     stores = {one.name for signature in sandbox.service.signatures for one in signature.stores.values()}
-    if store is not None and store not in stores and not store.startswith(INNER):
+    if store is not None and store not in stores and not store.startswith((INNER, TIMER)):
         raise ConfigError(f"{sandbox.service.name} keeps no store {store}", at=url, hint=did_you_mean(store, stores))
 
 
@@ -105,7 +108,7 @@ def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Po
             Past(sandbox.telling(told), number).at(point) as backend,
         ):
             for key, data in entries(backend):
-                store, parts = place_of(key)
+                store, parts = entry_of(key)
                 if wanted.takes(store, parts):
                     row = {
                         "store": store,
@@ -126,7 +129,7 @@ def _differences(
     for number in tasks:
         with project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told:
             for key, before, after, act in Past(sandbox.telling(told), number).between(points[0], points[1]):
-                store, parts = place_of(key)
+                store, parts = entry_of(key)
                 if wanted.takes(store, parts):
                     rows.append(telling.change(number, act, key, before, after))
     rows.sort(key=lambda row: (row["store"], row["key"]))
@@ -134,12 +137,12 @@ def _differences(
     project.output.listing(rows, columns, empty="no entry differs")
 
 
-def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point, wanted: Wanted) -> None:
-    """Every change to what is wanted, by time, each below what brought it about."""
+def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], points: Sequence[Point], wanted: Wanted) -> None:
+    """Every change to what is wanted, by time, each below what brought it about: up to a point, or between two."""
     telling = Telling(sandbox)
     found = 0
-    for number, act in acts_by_time(project, sandbox, tasks, point):
-        changed = [key for key in act.changes if wanted.takes(*place_of(key))]
+    for number, act in acts_by_time(project, sandbox, tasks, *reversed(points)):
+        changed = [key for key in act.changes if wanted.takes(*entry_of(key))]
         rows = [telling.change(number, act, key, *act.changes[key]) for key in changed]
         for count, row in enumerate(rows):
             lines = [telling.head(act)] if not count else []
@@ -148,14 +151,16 @@ def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Poin
             project.output.thing(row, lines)
         found += len(rows)
     if not found:
-        note("nothing changed until then")
+        note("nothing changed until then" if len(points) == 1 else "nothing changed in between")
 
 
-def acts_by_time(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point) -> Iterator[tuple[int, Act]]:
-    """Everything that these tasks did up to a point, each with the number of its task."""
+def acts_by_time(
+    project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point, since: Point | None = None
+) -> Iterator[tuple[int, Act]]:
+    """Everything that these tasks did up to a point, or from behind `since` on, each with the number of its task."""
     pasts = {number: Past(sandbox, number) for number in tasks}
     total = sum(past.checkpoints(point) for past in pasts.values())
-    every = [((act.now, number, act) for act in past.acts(point)) for number, past in pasts.items()]
+    every = [((act.now, number, act) for act in past.acts(point, since)) for number, past in pasts.items()]
     reached: dict[int, int] = {}
     with project.progress.of(sandbox.service.name, "checkpoints") as told:
         for _, number, act in heapq.merge(*every, key=lambda one: one[:2]):
@@ -183,7 +188,7 @@ class Telling:
 
     def change(self, task: int, act: Act, key: bytes, before: bytes | None, after: bytes | None) -> dict[str, Any]:
         """One entry that an act changed."""
-        store, parts = place_of(key)
+        store, parts = entry_of(key)
         return self.cause(act) | {
             "task": task,
             "handlers": self._naming.blamed(act, store),

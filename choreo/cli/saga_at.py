@@ -50,7 +50,7 @@ class SagaPast:
         ):
             instance = self._loaded(backend.get(self._entry))
         if instance is None:
-            note(f"{self._saga} {self._key} had not started then")
+            note(self._absent(point))
             return
         row = self._row(instance)
         spec = self._known.of(instance.digest)
@@ -63,10 +63,13 @@ class SagaPast:
     def step(self, text: str | None) -> None:
         """All that happened to it up to this point, turn by turn: upon what, and where it stood then."""
         point = point_of(self._project, self._sandbox, text) if text else NOW
-        telling = Telling(self._sandbox)
+        telling, found = Telling(self._sandbox), False
         for _, act in acts_by_time(self._project, self._sandbox, [self._task(point)], point):
             if self._entry in act.changes:
                 self._project.output.thing(*self._turn(act, telling))
+                found = True
+        if not found:
+            note(self._absent(point))
 
     def _turn(self, act: Act, telling: Telling) -> tuple[dict[str, Any], list[str]]:
         change = act.changes[self._entry]
@@ -86,12 +89,19 @@ class SagaPast:
             raise ConfigError(f"the spec that {self._saga} {self._key} followed then is not known here")
         return row_of(instance, spec)
 
+    def _absent(self, point: Point) -> str:
+        """Why nothing of it stands there."""
+        if isinstance(point, Position) and point.partition != self._home:
+            return f"{point} is an input of task {point.partition}, {self._saga} {self._key} is of task {self._home}"
+        return f"{self._saga} {self._key} had not started then"
+
+    @property
+    def _home(self) -> int:
+        """The task to which its key belongs."""
+        return partition_of(self._key.encode(), self._sandbox.partitions)
+
     def _task(self, point: Point) -> int:
-        return (
-            point.partition
-            if isinstance(point, Position)
-            else partition_of(self._key.encode(), self._sandbox.partitions)
-        )
+        return point.partition if isinstance(point, Position) else self._home
 
     def _loaded(self, value: bytes | None) -> Instance | None:
         return None if value is None else self._values.load(value)

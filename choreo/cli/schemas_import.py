@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from choreo.cli.options import command
+from choreo.cli.options import NewFile, command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.errors import ConfigError
@@ -16,7 +16,7 @@ from choreo.events.schema_files import record_in
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--topic", help="The topic where these events lie; default: the name of the event.")
 @click.option("--key", "key", multiple=True, metavar="FIELD", help="A field of the key, as the schema names it.")
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write this file; else stdout.")
+@click.option("--output", "-o", type=NewFile(), help="Write this file; else stdout.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def import_schema(
     project: Project, file: Path, topic: str | None, key: tuple[str, ...], output: Path | None, force: bool

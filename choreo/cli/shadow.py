@@ -11,8 +11,8 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from choreo.cli.assembly import Assembly, assemble
-from choreo.cli.options import command
-from choreo.cli.other_code import code_of
+from choreo.cli.options import NewFile, command
+from choreo.cli.other_code import code_of, expect_code_of
 from choreo.cli.output import note
 from choreo.cli.points import point_of
 from choreo.cli.progress import Progress, Told, untold
@@ -26,6 +26,7 @@ from choreo.config.modules import Modules, import_place
 from choreo.errors import ConfigError
 from choreo.replay.contrast import Served, served
 from choreo.replay.leeway import Stub, away
+from choreo.replay.points import Moment
 from choreo.replay.sample import EVERY, sample_of
 from choreo.replay.shadow import Shadow, Telling, Window
 from choreo.service.calls import Asked, result_type
@@ -54,16 +55,18 @@ class Asking:
 @click.option("--to", "last", metavar="POINT", help="End there.")
 @click.option("--sample", metavar="N%|N", help="A share of the stories, or the first so many of them.")
 @click.option("--answers", metavar="FILE", help="FILE.py:function or FILE.json: answers of calls that are new.")
-@click.option("--html", metavar="FILE", help="Write a page with the totals and the ten most telling differences.")
-def shadow(project: Project, service: str, targets: Sequence[str], code: str, html: str | None, **said: Any) -> int:
+@click.option(
+    "--html", type=NewFile(), metavar="FILE", help="Write a page with the totals and the ten most telling differences."
+)
+def shadow(project: Project, service: str, targets: Sequence[str], code: str, **said: Any) -> int:
     """Run other code of SERVICE over the recorded log and tell what it does otherwise. Nothing is sent.
 
     Its inputs come in the order and at the times of the journal; recorded calls are answered from it. TARGET says where
     the service is (none = the whole project). Exit code 1 where anything differs.
     """
-    asking = Asking(Path(code).resolve(), html=Path(html) if html else None, **said)
-    live = assemble(project, targets, project.log)
-    ran, log = _named(live, service), project.log
+    asking = Asking(Path(code).resolve(), **said)
+    live = assemble(project, targets, project.past)
+    ran, log = _named(live, service), project.past
     if f"{ran.scope}.journal" not in log.topics():
         raise ConfigError(f"{ran.name} has never run on {log.url}", hint="choreo services list --log URL")
     with _new_code(project, asking.code, service, targets) as new:
@@ -77,8 +80,10 @@ def shadow(project: Project, service: str, targets: Sequence[str], code: str, ht
 
 def _run(project: Project, live: Served, first_spec: str | None, wanted: tuple[Service, Asking]) -> tuple[Any, Shown]:
     service, asking = wanted
-    sandbox = sandbox_of(project, service, project.log)
+    sandbox = sandbox_of(project, service, project.past)
     points = [None if text is None else point_of(project, sandbox, text) for text in (asking.first, asking.last)]
+    if isinstance(points[0], Moment) and isinstance(points[1], Moment) and points[0].now > points[1].now:
+        raise ConfigError(f"--from {asking.first} is not before --to {asking.last}", hint="the earlier one first")
     window = Window(points[0], points[1], EVERY if asking.sample is None else sample_of(asking.sample))
     stub = away if asking.answers is None else _stub(asking.answers)
     run = Shadow(sandbox, live, window, stub)
@@ -101,7 +106,7 @@ def _named(found: Assembly, name: str) -> Service:
 def _new_code(project: Project, code: Path, service: str, targets: Sequence[str]) -> Iterator[Assembly]:
     """What lies there, loaded for as long as the block lasts. Raises ConfigError, and what `assemble` raises."""
     if code.suffix in SPEC_SUFFIXES:
-        yield assemble(project, [*targets, str(code)], project.log)
+        yield assemble(project, [*targets, str(code)], project.past)
         return
     place, _, attribute = code.name.partition(":")
     file = code.with_name(place)
@@ -110,7 +115,9 @@ def _new_code(project: Project, code: Path, service: str, targets: Sequence[str]
     root = file if file.is_dir() else import_place(file)
     named = list(targets) if file.is_dir() else [str(file) + (f":{attribute}" if attribute else "")]
     with code_of(root):
-        yield assemble(project, named, project.log, replace(project.config, directory=root))
+        found = assemble(project, named, project.past, replace(project.config, directory=root))
+        expect_code_of(_named(found, service), root)
+        yield found
 
 
 def _first_spec(live: Assembly, new: Assembly, name: str) -> str | None:

@@ -123,7 +123,7 @@ def report_lines(report: Report, sides: Shown) -> list[str]:
 def verdict(report: Report) -> str:
     """In a word or two."""
     if report.clean:
-        return "nothing differs"
+        return "nothing differs" if report.inputs else "nothing was tried: it was given nothing there"
     if not report.causes:
         return "calls differ"
     return "1 story differs" if report.causes == 1 else f"{report.causes:,} stories differ"

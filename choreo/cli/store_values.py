@@ -8,15 +8,19 @@ from typing import Any
 from pydantic_core import from_json, to_jsonable_python
 
 from choreo.cli.saga_privacy import EventSchemas, shown_fields, shown_instance
+from choreo.clock import iso, to_datetime
 from choreo.errors import StateError
 from choreo.replay.findings import shown
 from choreo.saga.coordinator import Coordinator, EarlyEvent
 from choreo.saga.index import INDEX
 from choreo.saga.instance import Instance
 from choreo.service.service import Service
-from choreo.state.keys import split_key
+from choreo.state.timers import due_from
 from choreo.state.values import ValueCodec
 from choreo.telemetry.privacy import masked
+
+TIMER = "timer "
+"""Begins what the timers of a name are called where entries are told (`entry_of`)."""
 
 
 class StoreValues:
@@ -35,6 +39,8 @@ class StoreValues:
             return None
         codec = self._codecs.get(store)
         try:
+            if store.startswith(TIMER):
+                return iso(to_datetime(due_from(data)), "microseconds")
             return to_jsonable_python(self._shown(codec.load(data))) if codec is not None else from_json(data[1:])
         except (StateError, ValueError):
             return shown(data)
@@ -61,11 +67,3 @@ class StoreValues:
 def key_text(parts: tuple[object, ...]) -> str:
     """The key of an entry: its parts, the first one first."""
     return " / ".join(str(part) for part in parts)
-
-
-def place_of(key: bytes) -> tuple[str, tuple[object, ...]]:
-    """The store and the parts of a key; of one that is none, its bytes."""
-    try:
-        return split_key(key)
-    except ValueError:
-        return "?", (key,)

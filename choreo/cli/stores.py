@@ -1,12 +1,13 @@
 """Where the stores of a project lie: STATE_DIR/SERVICE, or STATE_DIR/SERVICE@N for the N-th process of --workers."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 from choreo.cli.progress import Progress
 from choreo.clock import SystemClock
-from choreo.errors import StateError
+from choreo.errors import ConfigError, StateError
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
 from choreo.runtime.options import RunOptions
@@ -71,9 +72,9 @@ class ProjectBackends(Backends):
 class LiveStores:
     """The stores of one service as its workers left them; where none is here, what its changelog says."""
 
-    def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
-        """Raises StateInUseError while a worker runs."""
-        self._service, self._log, self._progress = service, log, progress
+    def __init__(self, state_dir: Path, service: Service, logs: Sequence[Log], progress: Progress) -> None:
+        """The first of `logs` that has the changelog gives it. Raises StateInUseError while a worker runs."""
+        self._service, self._logs, self._progress = service, logs, progress
         self._open = ExitStack()
         self._places = owned_places(state_dir, service.name)
         for place in self._places:
@@ -103,11 +104,11 @@ class LiveStores:
     def _from_changelog(self, task: str, partition: int) -> Backend:
         self.restored.append(partition)
         changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
-        topic = self._log.topics()[changelog.topic]
+        log = self._log_with(changelog.topic)
         backend = MemoryBackends().open(task)
         now, kept_s = SystemClock().now(), RunOptions().tombstones_kept_s
-        meta = fresh_meta(facts_of(self._log, self._service.name, topic, partition, now, kept_s), build="")
-        restore = Restore(self._log, backend, changelog, meta)
+        facts = facts_of(log, self._service.name, log.topics()[changelog.topic], partition, now, kept_s)
+        restore = Restore(log, backend, changelog, fresh_meta(facts, build=""))
         try:
             with self._progress.of(f"restoring {task}", "changelog records") as told:
                 done = False
@@ -117,3 +118,13 @@ class LiveStores:
         finally:
             restore.close()
         return backend
+
+    def _log_with(self, changelog: str) -> Log:
+        for log in self._logs:
+            if changelog in log.topics():
+                return log
+        raise ConfigError(
+            f"there is nothing to compare {self._service.name} with",
+            why=f"no store of it lies here, and {self._logs[-1].url} has no {changelog}",
+            hint=f"choreo archives write {changelog} --to DIR takes a changelog into an archive",
+        )

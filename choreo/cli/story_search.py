@@ -50,6 +50,8 @@ class Search:
         text, of_event = wanted.encode(), _id_part(wanted)
         for record in self._scan("the story"):
             correlation, event_id = self._ids(record)
+            if not event_id:
+                continue
             if correlation == text:
                 met.append(record)
             elif event_id.hex() == of_event or record.key == text:

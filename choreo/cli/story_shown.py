@@ -193,9 +193,9 @@ def _span(micros: int) -> str:
         return f"{sign}{size / 1000:.1f} ms"
     if size < 60_000_000:
         return f"{sign}{size / 1_000_000:.1f} s"
-    minutes = size // 60_000_000
+    minutes, seconds = divmod(round(size / 1_000_000), 60)
     if minutes < 60:
-        return f"{sign}{minutes} min {size % 60_000_000 // 1_000_000} s"
+        return f"{sign}{minutes} min {seconds} s"
     hours, minutes = divmod(minutes, 60)
     return f"{sign}{hours} h {minutes} min" if hours < 48 else f"{sign}{hours // 24} d {hours % 24} h"
 

@@ -192,12 +192,12 @@ class Config:
         return self.directory / relative
 
     def registry_url(self) -> str:
-        """The registry's URL; where none is set it follows from the log's."""
+        """The registry's URL; where none is set the log has it beside it, else an archive that is read alone."""
         scheme, _, rest = self.log.url.partition(":")
         if self.registry.url:
             return self.registry.url
         if scheme == "memory":
-            return "memory:"
+            return f"dir:{Path(self.log.archive) / 'schemas'}" if self.log.archive else "memory:"
         if scheme == "embedded":
             return f"dir:{Path(rest.partition('?')[0]) / 'schemas'}"
         return f"dir:{self.path(self.project.schemas)}"

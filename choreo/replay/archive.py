@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from choreo.errors import ArchiveError
+from choreo.errors import ArchiveError, ConfigError
 from choreo.log.interface import Topic
 from choreo.record import Record, TopicPartition
 from choreo.replay.archive_volume import Volume, read_volume, volume_of
@@ -112,11 +112,13 @@ class Series:
 
 
 class Archive:
-    """An archive, to read. Raises ArchiveError where there is none at this place."""
+    """An archive, to read. Raises ConfigError where there is none, ArchiveError where it can't be read."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        said = read_json(directory / "archive.json", "there is no archive here")
+        if not (directory / "archive.json").exists():
+            raise ConfigError("there is no archive here", at=directory, hint="choreo archives write --to DIR makes one")
+        said = read_json(directory / "archive.json", "the archive can't be read")
         self.cluster_id = str(said["cluster_id"])
         """Of the log that was archived."""
         self.schemas = directory / "schemas"
@@ -161,8 +163,6 @@ def read_json(file: Path, wrong: str) -> dict[str, Any]:
     try:
         said: dict[str, Any] = json.loads(file.read_bytes())
         version = said["format"]
-    except FileNotFoundError:
-        raise ArchiveError(wrong, at=file, hint="choreo archives write --to DIR makes one") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArchiveError(wrong, at=file, why=str(error)) from error
     if version != FORMAT:

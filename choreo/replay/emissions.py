@@ -232,7 +232,7 @@ class Emissions:
             for name, packed in headers:
                 if name == DEAD_LETTER:
                     return _short(_letter(key, packed)) + number
-        its = header_in(headers)
+        its = _legible(headers)
         if its is not None:
             again = again_in(its)
             return event_id_in(its) + number + (b"" if again is None else _short(repr(again)))
@@ -241,14 +241,25 @@ class Emissions:
 
 def cause_of(record: Record) -> bytes | None:
     """The causation_id in the packed header of a record; None where there is none."""
-    header = header_in(record.headers)
+    header = _legible(record.headers)
     return None if header is None else causation_in(header)
 
 
 def _put_again(headers: Headers) -> bool:
     """Whether a record bears the mark of an operator, packed or in text."""
-    packed = header_in(headers)
+    packed = _legible(headers)
     return (packed is not None and again_in(packed) is not None) or any(name == "choreo-again" for name, _ in headers)
+
+
+def _legible(headers: Headers) -> bytes | None:
+    """The packed header of a record; None where there is none, or what others wrote there and nobody can read."""
+    packed = header_in(headers)
+    try:
+        if packed is not None:
+            causation_in(packed), again_in(packed)
+    except DecodeError:
+        return None
+    return packed
 
 
 def _each(kept: bytes) -> Iterator[bytes]:

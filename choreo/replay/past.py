@@ -38,7 +38,13 @@ class Past:
             yield scratch
 
     def acts(self, point: Point, since: Point | None = None) -> Iterator[Act]:
-        """What the task did up to a point: from behind another one on, or from its first input."""
+        """What the task did up to a point: from behind another one on, or from its first input.
+
+        Raises ConfigError where a point is an input that was not handled yet, and where `since` lies behind the point.
+        """
+        last = self._checkpoint(point)
+        if since is not None and self._behind(since, point, last):
+            raise _no_span(since, point)
         start = self._sandbox.redoing(self._partition) if since is None else self._before(since)
         with start as (rebuild, _):
             behind = since is None
@@ -48,6 +54,8 @@ class Past:
                     yield act
                 else:
                     behind = act.takes(since)
+        if not behind and not (isinstance(since, Moment) and isinstance(point, Moment)):
+            raise _no_span(since, point)
 
     def checkpoints(self, point: Point) -> int:
         """How many checkpoints there are up to a point, as far as that is known without going there."""
@@ -66,23 +74,42 @@ class Past:
     @contextmanager
     def _before(self, point: Point) -> Iterator[tuple[Rebuild, Backend]]:
         """The replay, at the last checkpoint before a point."""
-        checkpoint = checkpoint_before(self._journal, point)
-        if checkpoint is None:
-            if isinstance(point, Position):
-                raise ConfigError(
-                    f"{self._sandbox.service.name} has not handled this input",
-                    at=point,
-                    why="its journal does not reach it" if self._journal.last() else "it has never run on this log",
-                )
-            checkpoint = self._journal.last()
-        with self._sandbox.looking(self._partition, checkpoint) as (rebuild, scratch):
+        with self._sandbox.looking(self._partition, self._checkpoint(point)) as (rebuild, scratch):
             yield rebuild, scratch
+
+    def _behind(self, since: Point, point: Point, last: int) -> bool:
+        """Whether one point lies behind another, as far as `last`, the checkpoint before that one, tells."""
+        if isinstance(since, Moment) and isinstance(point, Moment):
+            return since.now > point.now
+        return self._checkpoint(since) > last
+
+    def _checkpoint(self, point: Point) -> int:
+        """The last checkpoint before a point. Raises ConfigError for an input that was not handled yet."""
+        checkpoint = checkpoint_before(self._journal, point)
+        if checkpoint is not None:
+            return checkpoint
+        last = self._journal.last()
+        if isinstance(point, Position):
+            raise ConfigError(
+                f"{self._sandbox.service.name} has not handled this input",
+                at=point,
+                why="its journal does not reach it" if last else "it has never run on this log",
+            )
+        return last
 
 
 def _up_to(rebuild: Rebuild, point: Point) -> Iterator[Act]:
-    """The acts from where a replay stands up to a point, it included."""
+    """The acts from where a replay stands up to a point, it included. Raises ConfigError where that is no input."""
     latest = point.now if isinstance(point, Moment) else None
     for act in rebuild.acts(latest=latest):
         yield act
         if act.takes(point):
             return
+    if isinstance(point, Position):
+        raise ConfigError(
+            "no record lies here", at=point, why="the mark of a transaction, or a record that was deleted"
+        )
+
+
+def _no_span(since: Point | None, point: Point) -> ConfigError:
+    return ConfigError(f"{since} does not lie before {point}", hint="the earlier one first")

@@ -53,13 +53,17 @@ def position_of(plan: Plan, codec: Codec, log: Log, event_id: bytes, told: Told 
     )
 
 
-def expect_input(plan: Plan, position: Position) -> None:
-    """Raises ConfigError where a service does not read this topic."""
+def expect_input(plan: Plan, position: Position, partitions: int) -> None:
+    """Raises ConfigError where a service, whose topics have so many partitions, does not read this one."""
     if position.topic not in plan.topics:
         raise ConfigError(
             f"{position.topic} is no input of {plan.service.name}",
             at=position,
             hint=f"its inputs are {', '.join(plan.topics)}",
+        )
+    if position.partition >= partitions:
+        raise ConfigError(
+            f"{position.topic} has no partition {position.partition}", at=position, hint=f"0 to {partitions - 1}"
         )
 
 

@@ -48,8 +48,7 @@ def lasting(directory: Path) -> Iterator[Backends]:
 
 def _tidy(place: Path) -> None:
     for left in place.glob("*"):
-        with suppress(StateError):  # somebody is at work in it
-            DirectoryLock(left, 0).close()
+        with suppress(StateError), closing(DirectoryLock(left, 0)):  # else somebody is at work in it
             shutil.rmtree(left, ignore_errors=True)
 
 

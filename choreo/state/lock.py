@@ -26,27 +26,22 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: Path, wait_s: float, pause: Callable[[float], None] = time.sleep) -> None:
+        self._file: int | None = None
         path = directory / "lock"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StateError(
-                f"the state directory {directory} can't be used",
-                why=str(error),
-                hint="give a directory that this user may write",
-            ) from error
+        holder = "unknown"
         for _ in range(max(1, round(wait_s / PAUSE_S))):
-            if _lock(self._file):
-                os.ftruncate(self._file, 0)
-                os.lseek(self._file, 0, os.SEEK_SET)
-                os.write(self._file, str(os.getpid()).encode())
+            file = _opened(path)
+            if _lock(file) and _lies_at(file, path):
+                os.ftruncate(file, 0)
+                os.lseek(file, 0, os.SEEK_SET)
+                os.write(file, str(os.getpid()).encode())
+                self._file = file
                 return
+            holder = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(file)
             pause(PAUSE_S)
-        os.close(self._file)
-        holder = path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
         raise StateInUseError(
-            f"the state directory {directory} is in use",
+            f"the directory {directory} is in use",
             why=f"process {holder} has it open",
             hint="stop that process, or give this one a state directory of its own",
         )
@@ -56,6 +51,27 @@ class DirectoryLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _opened(path: Path) -> int:
+    """The file, made where it is not there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StateError(
+            f"the directory {path.parent} can't be used",
+            why="it is a file" if isinstance(error, FileExistsError) else error.strerror,
+            hint="give a directory that this user may write",
+        ) from error
+
+
+def _lies_at(file: int, path: Path) -> bool:
+    """Whether an open file is the one that lies there: its holder may have taken the directory away as it let go."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: int) -> bool:

@@ -85,6 +85,32 @@ def test_half_a_log_and_its_archive_verify_clean(choreo: Choreo) -> None:
     assert settings["log.archive"] == "kept"
 
 
+@pytest.mark.usefixtures("ran")
+def test_what_was_forgotten_is_run_again_and_told_from_the_archive(choreo: Choreo) -> None:
+    """Of half a log and its archive a shadow run, a look at the past and a fork make what they make of the whole log;
+    records that are gone from the log are selected to be emitted again.
+    """
+    Path("new").mkdir()
+    for name in RUN:
+        shutil.copy(name, f"new/{name}")
+    choreo("archives", "write", "--to", "kept")
+    asked = (
+        ("replay", "shadow", "payments", *RUN, "--code", "new"),
+        ("replay", "state", "inventory", *RUN, "--step"),
+        ("replay", "emit", "orders", "--dry-run"),
+    )
+    whole = [rows(choreo, *words) for words in asked]
+    story = choreo("replay", "fork", "o3", *RUN).stdout
+    half_forgotten()
+    beside = ("--log", f"embedded:{SHORT}", "--archive", "kept")
+    for before, words in zip(whole, asked, strict=True):
+        after = rows(choreo, *words, *beside)
+        for row in (*before, *after):
+            row.pop("us_per_input", None)
+        assert after == before, words
+    assert choreo("replay", "fork", "o3", *RUN, *beside).stdout == story
+
+
 def test_the_shop_is_verified_through_its_archive(directory: Path, choreo: Choreo) -> None:
     """The sample shop, with timers, calls, retries, compensations: with half of its log gone, all services are clean.
 
@@ -102,6 +128,29 @@ def test_the_shop_is_verified_through_its_archive(directory: Path, choreo: Chore
     assert all(row["inputs"] for row in through)
     Path("choreo.toml").write_text(f'[run]\nstate_dir = "{SHORT}/state"\n')
     assert rows(choreo, "replay", "verify", "demo", "--log", "memory:", *beside) == through
+
+
+@pytest.mark.usefixtures("ran")
+def test_an_archive_alone_is_verified_by_its_changelogs(choreo: Choreo) -> None:
+    """Without log, stores and registry an archive brings its schemas, and its changelogs are what a replay is held
+    against; where it has none, that is said with the command that archives one, and is no difference.
+    """
+    alone = ("replay", "verify", *RUN, "--log", "memory:", "--archive", "kept")
+    choreo("archives", "write", "--to", "kept")
+    without = choreo(*alone, code=2).stderr
+    assert "there is nothing to compare inventory with" in without
+    assert "choreo archives write choreo.inventory.changelog --to" in without
+    changelogs = [f"choreo.{name}.changelog" for name in ("inventory", "payments", "saga.order")]
+    choreo("archives", "write", *changelogs, "--to", "kept")
+    schemas = sorted(Path("kept").rglob("*.avsc"))
+    found = rows(choreo, *alone)
+    assert [(row["service"], row["clean"]) for row in found] == [
+        ("inventory", True),
+        ("payments", True),
+        ("saga.order", True),
+    ]
+    assert all(row["entries"] for row in found)
+    assert sorted(Path("kept").rglob("*.avsc")) == schemas
 
 
 @pytest.mark.usefixtures("ran")
@@ -190,12 +239,12 @@ def test_what_is_missing_is_said(choreo: Choreo) -> None:
 
 
 def test_questions_that_have_no_answer(project: Path, choreo: Choreo) -> None:
-    """No archive named, none there, a topic that is not in it, a time that is none: usage, or found nothing."""
+    """No archive named, none there, a topic that is not in it, a time that is none: usage."""
     choreo("archives", "list", code=2)
-    assert "no archive here" in choreo("archives", "list", "--from", "nowhere", code=1).stderr
+    assert "no archive here" in choreo("archives", "list", "--from", "nowhere", code=2).stderr
     place(choreo, 1, 2)
     choreo("archives", "write", "--to", "kept", "--until", "yesterday", code=2)
-    choreo("archives", "write", "--to", "kept", "ordres", code=1)
+    choreo("archives", "write", "--to", "kept", "ordres", code=2)
     choreo("archives", "write", "--to", "kept", "--until", "2026-01-01T00:00")
     assert "known:" in choreo("archives", "show", "ordres", "--from", "kept", code=2).stderr
-    assert "no archive here" in choreo("replay", "verify", *RUN, "--archive", "nowhere", code=1).stderr
+    assert "no archive here" in choreo("replay", "verify", *RUN, "--archive", "nowhere", code=2).stderr

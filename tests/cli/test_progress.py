@@ -66,6 +66,19 @@ def test_a_log_gets_a_line_every_ten_seconds() -> None:
     ]
 
 
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_a_narrow_terminal_keeps_the_time_left(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said gets shorter before the time left is cut off."""
+    monkeypatch.setenv("COLUMNS", columns)
+    stream, clock = Terminal(), Watchmaker()
+    with progress(stream, clock, terminal=True).of("orders, task 3", "checkpoints") as told:
+        clock.seconds += 100
+        told(10_000, 70_000)
+    shown = next(line for line in stream.shown() if "%" in line)
+    assert shown.endswith("10 min 0 s left")
+    assert "(14%)" in shown if columns == "80" else "14%, 10 min" in shown
+
+
 def test_a_terminal_gets_a_bar() -> None:
     """Drawn again as time goes by, ten times a second at most, gone at the end; nothing for what takes no time."""
     stream, clock = Terminal(), Watchmaker()

@@ -493,7 +493,7 @@ def test_records_are_emitted_to_another_topic(hasty: Cafe, choreo: Choreo) -> No
         assert sum(log.ends(places).values()) == 1
     for arguments in (("cafe.orders", "--to", "choreo.bar.changelog"), ("choreo.bar.journal",)):
         assert "of Choreo's own" in choreo("replay", "emit", *arguments, *WHY, "--yes", code=2).stderr
-    assert "there is no topic nowhere" in choreo("replay", "emit", "nowhere", *WHY, code=1).stderr
+    assert "there is no topic nowhere" in choreo("replay", "emit", "nowhere", *WHY, code=2).stderr
 
 
 LATER = """

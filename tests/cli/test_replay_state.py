@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,25 @@ def test_the_difference_of_two_points(ran: Path, choreo: Choreo) -> None:
     assert (row["cause"], row["event_id"]) == ("shop.OrderPlaced", second["event_id"])
 
 
+def test_every_change_between_two_points(ran: Path, choreo: Choreo) -> None:
+    """`--step` with `--diff` tells the changes behind the one point up to the other, in their order."""
+    first, released, _ = steps(choreo)
+    assert steps(choreo, "--diff", first["place"], released["place"]) == [released]
+    assert (
+        "nothing changed in between"
+        in choreo("replay", "state", "inventory", "--step", "--diff", "2020-01-01", "2020-01-02").stderr
+    )
+
+
+def test_timers_are_entries_too(ran: Path, choreo: Choreo) -> None:
+    """A timer that was set then stands among the entries, by its name, with the time at which it was due."""
+    timers = [
+        row for row in objects(choreo("replay", "state", "saga.order", "--json").stdout) if row["store"] == "timer due"
+    ]
+    assert sorted(row["key"] for row in timers) == ["o1 / ~saga", "o2 / ~saga"]
+    assert all(datetime.fromisoformat(row["value"]).tzinfo is UTC for row in timers)
+
+
 def test_an_instance_as_it_stood(ran: Path, choreo: Choreo) -> None:
     """`sagas show --at` tells the story as it stood then, `--step` each turn that it took."""
     told = objects(choreo("sagas", "show", "o1", "--step", "--json").stdout)
@@ -94,6 +114,9 @@ def test_an_instance_as_it_stood(ran: Path, choreo: Choreo) -> None:
     lines = choreo("sagas", "show", "o1", "--at", told[0]["event_id"]).stdout.splitlines()
     assert lines[0].startswith("waiting: reserve waits for StockReserved")
     assert "had not started" in choreo("sagas", "show", "o1", "--at", "2020-01-01").stderr
+    for option in ((), ("--step",)):
+        said = choreo("sagas", "show", "o2", "--at", told[0]["place"], *option)
+        assert f"{told[0]['place']} is an input of task" in said.stderr
 
 
 def test_nothing_live_is_touched(ran: Path, choreo: Choreo) -> None:
@@ -113,6 +136,8 @@ def test_nothing_live_is_touched(ran: Path, choreo: Choreo) -> None:
         (("inventory", "--at", "yesterday"), "yesterday is no point of the past"),
         (("inventory", "--at", "elsewhere[0]@3"), "elsewhere is no input of inventory"),
         (("inventory", "--at", "orders[0]@99999"), "inventory has not handled this input"),
+        (("inventory", "--at", "orders[7]@0"), "orders has no partition 7"),
+        (("inventory", "--diff", "2020-01-02", "2020-01-01"), "does not lie before"),
         (("inventory", "--at", "00000000-0000-4000-8000-000000000000"), "no input of inventory has this event id"),
         (("inventory", "--store", "reservd"), "did you mean reserved?"),
         (("inventry",), "did you mean inventory?"),

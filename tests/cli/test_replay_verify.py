@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
+from choreo import Service
+from choreo.cli.findings import Values, finding_lines
+from choreo.events.envelope import HEADER, Ids, pack
+from choreo.events.registry import MemoryRegistry
+from choreo.record import NewRecord, Record
+from choreo.replay.findings import Finding
+from choreo.replay.naming import Named
 from choreo.state.rocks import RocksBackends
 from tests.cli.conftest import Choreo
+from tests.runtime.test_thread import Reserve
 
 TOML = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n\n[log]\nurl = "embedded:.choreo/log"\n'
 
@@ -49,6 +57,35 @@ def test_a_run_is_clean(ran: Path, choreo: Choreo) -> None:
         "payments": (True, 2),
         "saga.order": (True, 8),
     }
+
+
+def test_services_whose_code_is_not_here_are_named(ran: Path, choreo: Choreo) -> None:
+    """Without targets all that ran on the log is meant: what can't be verified here is told, and not left out."""
+    assert "not looked at" not in choreo("replay", "verify").stderr
+    (ran / "choreo.toml").write_text(TOML.replace('"shop"', '"shop:payments"'), encoding="utf-8")
+    assert "not looked at, since their code is not here: inventory" in choreo("replay", "verify").stderr
+    assert "not looked at" not in choreo("replay", "verify", "shop:payments").stderr
+
+
+def test_events_that_differ_in_what_goes_with_them_say_in_what() -> None:
+    """Where two events have the same fields, the key, the ids or the time that differ are shown instead."""
+    ids = Ids(bytes(16), "story", causation_id=bytes(16), at=1_700_000_000_000_000)
+    live = Record("orders", 0, 7, 0, b"o1", b"\0", [(HEADER, pack(ids))])
+    other = ids._replace(at=ids.at + 1, correlation_id="another")
+    replayed = NewRecord("orders", b"o1", b"\0", [(HEADER, pack(other))])
+    cause = Named("shop.OrderPlaced", bytes(16), "o1", "orders[0]@1")
+    finding = Finding("event", "shop.PaymentTaken", 0, 1, 0, cause, ("TakePayment",), "build", live, replayed)
+    lines = list(finding_lines(finding, Values(Service("inventory", handlers=[Reserve]), MemoryRegistry())))
+    assert lines[2:] == [
+        "    (correlation_id): live story, replayed another",
+        "    (at): live 2023-11-14T22:13:20.000000Z, replayed 2023-11-14T22:13:20.000001Z",
+    ]
+
+
+def test_another_process_that_is_at_work_can_not_be_reached(ran: Path, choreo: Choreo) -> None:
+    """While a worker has the stores open nothing was found: exit code 3, with whose they are."""
+    with closing(RocksBackends(".choreo/log/state/inventory")):
+        assert "has it open" in choreo("replay", "verify", code=3).stderr
 
 
 def test_a_changed_handler_is_shown_with_its_event_and_both_values(ran: Path, choreo: Choreo) -> None:

@@ -112,3 +112,31 @@ def test_what_can_not_be_run_is_refused(ran: Path, choreo: Choreo) -> None:
     assert "one of" in choreo("replay", "shadow", "payment", "shop.py", "--code", "new", code=2).stderr
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--sample", "lots", code=2).stderr
     assert "a share of all stories" in said
+    backwards = ("--from", "2026-01-02", "--to", "2026-01-01")
+    said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", *backwards, code=2).stderr
+    assert "--from 2026-01-02 is not before --to 2026-01-01" in said
+
+
+def test_a_folder_without_the_services_code_is_refused(ran: Path, choreo: Choreo) -> None:
+    """Where the folder lacks the service's modules the project's own would be compared with themselves: it is said."""
+    (ran / "choreo.toml").write_text('[project]\nservices = ["shop"]\n', encoding="utf-8")
+    (ran / "empty").mkdir()
+    said = choreo("replay", "shadow", "payments", "--code", "empty", code=2).stderr
+    assert "there is no code of payments in" in said
+    assert str(ran / "shop.py") in said
+    choreo("replay", "shadow", "payments", "--code", "new")
+
+
+def test_a_page_that_can_not_be_written_is_refused_at_once(ran: Path, choreo: Choreo) -> None:
+    """A place for the page where none can lie is a usage error before anything is run."""
+    (ran / "file").touch()
+    for page in ("nowhere/page.html", "new", "file/page.html"):
+        done = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--html", page, code=2)
+        assert "Invalid value for '--html'" in done.stderr
+        assert not done.stdout
+
+
+def test_a_part_of_the_past_with_nothing_in_it_says_so(ran: Path, choreo: Choreo) -> None:
+    """Where no input lies in the part that is asked for, it is not said that nothing differs."""
+    said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--from", "2100-01-01").stdout
+    assert "payments: nothing was tried: it was given nothing there" in said

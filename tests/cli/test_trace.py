@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from choreo.log.open import open_log
+from choreo.record import NewRecord
 from tests.cli.conftest import Choreo, process, read_until
 
 TILL = '''
@@ -148,6 +150,14 @@ def test_a_story_is_found_by_whatever_belongs_to_it(ran: Path, choreo: Choreo) -
     assert "means 4 stories" in several
     assert "s10, s13, s14, s15" in several
     assert "nothing on the log is called nobody" in choreo("trace", "nobody", code=2).stderr
+
+
+def test_what_has_no_ids_is_no_story(ran: Path, choreo: Choreo) -> None:
+    """A record whose header can't be read is of no story, whether by its key or by an ID that is no hex."""
+    with open_log("embedded:.choreo/log") as log:
+        log.append([NewRecord("orders", b"x9", b"?", [("choreo", b"")])])
+    for wanted in ("x9", "zz"):
+        assert f"nothing on the log is called {wanted}" in choreo("trace", wanted, code=2).stderr
 
 
 def test_personal_fields_are_masked_wherever_they_stand(ran: Path, choreo: Choreo) -> None:

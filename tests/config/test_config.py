@@ -65,6 +65,13 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert found.state_dir() == Path(".choreo/log/state")
 
 
+def test_an_archive_without_a_log_brings_its_registry(tmp_path: Path) -> None:
+    """The schemas beside an archive are used where there is no log, unless the settings name a registry."""
+    text = '[log]\nurl = "memory:"\narchive = "kept"\n'
+    assert config(tmp_path, text).registry_url() == "dir:kept/schemas"
+    assert config(tmp_path, f'{text}[registry]\nurl = "https://schemas"\n').registry_url() == "https://schemas"
+
+
 def test_precedence_falls_from_command_line_to_default(tmp_path: Path) -> None:
     """Command line beats environment beats profile beats file beats default, and each value names its origin."""
     seen = []

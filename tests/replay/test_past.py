@@ -104,6 +104,34 @@ def test_what_differs_between_two_points_is_told_with_its_cause() -> None:
     assert past.between(again.position, again.position) == []
 
 
+def test_points_in_another_order_are_refused() -> None:
+    """Two points of which the second does not lie behind the first are refused, whether inputs or moments."""
+    town = town_of_days()
+    past = Past(sandbox_of(town), 0)
+    first, again = (r.position for r in placed(town) if r.key == b"o1")
+    before, behind = Moment(0), Moment(1 << 52)
+    for since, point in ((again, first), (behind, first), (again, before), (behind, before)):
+        with pytest.raises(ConfigError, match="does not lie before"):
+            past.between(since, point)
+
+
+def test_what_was_not_handled_has_no_difference_to_anything() -> None:
+    """An input that the journal does not reach is refused as the later of two points, too."""
+    past = Past(sandbox_of(town_of_days()), 0)
+    with pytest.raises(ConfigError, match="has not handled this input"):
+        past.between(Moment(0), Position("town.orders", 0, 99_999))
+
+
+def test_an_offset_without_a_record_is_no_point() -> None:
+    """Where a mark of a transaction lies, nothing was handled: it is said, instead of going on to the end."""
+    town = town_of_days()
+    taken = {record.offset for record in town.records("town.orders")}
+    mark = next(offset for offset in range(max(taken)) if offset not in taken)
+    past = Past(sandbox_of(town), 0)
+    with pytest.raises(ConfigError, match="no record lies here"), past.at(Position("town.orders", 0, mark)):
+        pass
+
+
 def test_acts_tell_what_each_input_changed() -> None:
     """All acts up to a point, in order: each with what it changed from what to what, and what it published."""
     town = town_of_days()
@@ -117,7 +145,7 @@ def test_acts_tell_what_each_input_changed() -> None:
 
 
 def test_an_event_is_found_by_its_id() -> None:
-    """An input is found by the id of its event; an id of none is refused, and so is a topic that is no input."""
+    """An input is found by the id of its event; an id of none is refused, so are a topic and a partition."""
     town = town_of_days()
     sandbox = sandbox_of(town)
     plan, record = plan_of(sandbox.service), placed(town)[3]
@@ -126,7 +154,9 @@ def test_an_event_is_found_by_its_id() -> None:
     with pytest.raises(ConfigError, match="no input of inventory has this event id"):
         position_of(plan, sandbox.codec(), town.log, bytes(16))
     with pytest.raises(ConfigError, match=r"its inputs are town\.orders"):
-        expect_input(plan, Position("elsewhere", 0, 3))
+        expect_input(plan, Position("elsewhere", 0, 3), 1)
+    with pytest.raises(ConfigError, match=r"town\.orders has no partition 1"):
+        expect_input(plan, Position("town.orders", 1, 3), 1)
 
 
 def test_a_record_whose_ids_can_not_be_read_is_passed_over() -> None:

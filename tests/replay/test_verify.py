@@ -57,6 +57,17 @@ def test_a_run_with_crashes_retries_and_timers_is_clean() -> None:
     assert verdict.emissions == len(emitted) + letters
 
 
+def test_a_header_that_nobody_can_read_is_no_obstacle() -> None:
+    """Records of others whose header is empty, cut off or of a later version stand beside the service's events."""
+    town = run_town()
+    strange = [b"", b"\1\1" + bytes(24), b"\xff" + bytes(40), b"\1\x40" + bytes(30)]
+    town.log.append([NewRecord("town.orders", b"o1", b"x", [("choreo", header)]) for header in strange])
+    town.wait(1)
+    verdict = verdict_of(town)
+    assert verdict.clean, verdict
+    assert len(town.records("choreo.inventory.dead-letters")) == 2 + len(strange)
+
+
 def test_a_flipped_value_is_found() -> None:
     """One value changed behind the service's back is named with its store and key, both values, and the input that
     wrote it last.

@@ -1,6 +1,7 @@
 """The RocksDB backend keeps the contract of all state backends, and what only a disk can promise."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from choreo.errors import StateError, StateInUseError
 from choreo.state.backend import Backends
+from choreo.state.lock import DirectoryLock
 from choreo.state.rocks import RocksBackends
 from choreo.testing.backend_contract import TASK, BackendContract
 
@@ -113,6 +115,36 @@ def test_a_directory_in_use_names_its_holder(tmp_path: Path) -> None:
     with pytest.raises(StateInUseError, match=f"process {os.getpid()} has it open"):
         impatient(tmp_path)
     backends.close()
+
+
+def test_a_directory_that_goes_with_its_holder_is_made_again(tmp_path: Path) -> None:
+    """Whoever waited for a directory that its holder took away owns one that is there, and nobody else does."""
+    place = tmp_path / "scratch"
+    first = DirectoryLock(place, 0)
+
+    def pause(seconds: float) -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        first.close()
+
+    second = DirectoryLock(place, 1.0, pause)
+    with pytest.raises(StateInUseError, match=f"process {os.getpid()} has it open"):
+        DirectoryLock(place, 0, lambda seconds: None)
+    second.close()
+
+
+def test_a_directory_that_vanishes_meanwhile_is_in_use(tmp_path: Path) -> None:
+    """Who looks whether it is free as its holder takes it away is told that it is in use, and by whom."""
+    held = DirectoryLock(tmp_path / "scratch", 0)
+    with pytest.raises(StateInUseError, match=f"process {os.getpid()} has it open"):
+        DirectoryLock(tmp_path / "scratch", 0, lambda seconds: shutil.rmtree(tmp_path / "scratch"))
+    held.close()
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    """A directory that can't be made says why."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match="file can't be used\n  why  it is a file"):
+        DirectoryLock(tmp_path / "file", 0)
 
 
 def test_waits_for_a_directory_that_is_about_to_be_free(tmp_path: Path) -> None:
