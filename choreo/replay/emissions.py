@@ -23,6 +23,7 @@ from choreo.log.up_to import places_on, read_between
 from choreo.record import Headers, NewRecord, Record, TopicPartition
 from choreo.replay.in_step import InStep, Run, pack_runs, unpack_runs
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
+from choreo.runtime.outputs import Outputs
 from choreo.service.service import Service
 from choreo.state.backend import Backends
 from choreo.told import Told, untold
@@ -102,7 +103,7 @@ class Emissions:
         self.count += count
         self._topics |= dict.fromkeys(topics)
 
-    def published(self, place: Place, outputs: list[NewRecord]) -> None:
+    def published(self, place: Place, outputs: Outputs) -> None:
         """The replay published these in one checkpoint; those of one task come one after the other."""
         if place.partition != self._task:
             self._end_task()

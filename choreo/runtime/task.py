@@ -9,7 +9,7 @@ from typing import NamedTuple
 from choreo.clock import NEVER
 from choreo.errors import DecodeError, DivergenceError, PublishError
 from choreo.events.codec import Codec
-from choreo.record import NewRecord, Record, TopicPartition, of_fields
+from choreo.record import Record, TopicPartition, of_fields
 from choreo.runtime.calls import AtOnce, Recorded, unlimited
 from choreo.runtime.entries import Entries
 from choreo.runtime.flight import Flight, Landing
@@ -19,6 +19,7 @@ from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.ledger import Ledger
 from choreo.runtime.observer import Observer
+from choreo.runtime.outputs import Outputs
 from choreo.runtime.overtaking import Precedence
 from choreo.runtime.parking import RETRY, Parking, Waiting
 from choreo.runtime.plan import Plan
@@ -32,7 +33,7 @@ MAX_PARKED = 10_000
 class Portion(NamedTuple):
     """What a task adds to a checkpoint."""
 
-    outputs: list[NewRecord]
+    outputs: Outputs
     logged: dict[bytes, bytes | None]
     local: dict[bytes, bytes | None]
     steps: list[Step]
@@ -218,7 +219,7 @@ class Task:
                 flight.saved = True
         logged, local = self.entries.take()
         self.since = 0
-        return Portion(self._ledger.take(), logged, local, self._page.take())
+        return Portion(Outputs(self._ledger.take()), logged, local, self._page.take())
 
     def close(self) -> None:
         """Drop what is in flight: the next owner begins it anew."""
@@ -253,11 +254,11 @@ class Task:
 
     def _arrive(self, given: Input) -> None:
         key = given.key
-        if given.ids.again is not None:
+        if given.again is not None:
             if self._precedence.put_in_place(given):
                 self._resume(key)
                 return
-            if given.ids.again.wish == "drop":
+            if given.again.wish == "drop":
                 return
         if self.at_rest:
             self._begin(given)
