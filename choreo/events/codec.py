@@ -7,7 +7,7 @@ What of an event was erased is taken out of it here, and nowhere else (`Unseal`)
 import json
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from choreo.clock import NEVER
 from choreo.errors import (
@@ -35,12 +35,12 @@ from choreo.events.resolution import resolve
 from choreo.events.upcasting import lifting, lifts_of
 from choreo.record import Headers, NewRecord, Record, of_fields
 
-_MAGIC = 0
-_FRAME = 5
+_MAGIC: Final = 0
+_FRAME: Final = 5
 """Bytes before the Avro body: magic byte 0, then the schema id."""
 
 
-_FAR_MS = NEVER // 1000
+_FAR_MS: Final = NEVER // 1000
 
 Unseal = Callable[[Record, type[Event], dict[str, Any]], Mapping[str, Any]]
 """Answers fields in place of those of a body that was just read, ERASED for one whose subject was erased; empty where

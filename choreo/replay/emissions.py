@@ -114,7 +114,10 @@ class Emissions:
             topic, key, value, headers, _ = record
             self._topics.setdefault(topic, None)
             name = self._key(topic, key, value, headers)
-            self._batch[name] = FOUND if self._meets(record) else self._kept(name, where, record)
+            if self._meets(name, record):
+                self._batch.setdefault(name, FOUND)
+            else:
+                self._batch[name] = self._kept(name, where, record)
         if len(self._batch) >= BATCH:
             self._write_down()
 
@@ -146,7 +149,7 @@ class Emissions:
         gone = {tp.topic for tp, offset in starts.items() if offset}
         yield from self._missing(gone)
 
-    def _meets(self, record: NewRecord) -> bool:
+    def _meets(self, name: bytes, record: NewRecord) -> bool:
         """Whether it is found on the log at once."""
         topic = record.topic
         try:
@@ -158,7 +161,7 @@ class Emissions:
             if known is not None and self._task < known.partitions and not topic.endswith(LETTERS):
                 beside = InStep(self._log, place, self._log.starts([place])[place])
             self._in_step[topic] = beside
-        return beside is not None and beside.meets(record)
+        return beside is not None and beside.meets(name[:16], record)
 
     def _kept(self, name: bytes, where: bytes, record: NewRecord) -> bytes:
         """What is kept of a record that is to be looked for."""

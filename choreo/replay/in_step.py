@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple
 
+from choreo.events.envelope import HEADER
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record, TopicPartition, of_fields
 from choreo.replay.cursor import Cursor
@@ -33,36 +34,30 @@ class InStep:
     def __init__(self, log: Log, place: TopicPartition, start: int) -> None:
         self._cursor = Cursor(log, place, start)
         self._ahead: OrderedDict[object, Record] = OrderedDict()
-        """What was read and not published yet, in the order of the log, by its headers: they hold the event's id."""
+        """What was read and not published yet, in the order of the log, by its event's id."""
         self._runs: list[Run] = []
         self._start = self._end = start
         """Of the run at hand."""
 
-    def meets(self, record: NewRecord) -> bool:
+    def meets(self, event_id: bytes, record: NewRecord) -> bool:
         """Whether it stands on the log as it was published, behind all that was found before."""
-        _, key, value, headers, _ = record
         ahead = self._ahead
-        known = ahead.get(tuple(headers)) if ahead else None
+        known = ahead.get(event_id) if ahead else None
         if known is not None:
             passed = 0
             while ahead.popitem(last=False)[1] is not known:
                 passed += 1
-            if known.key != key or known.value != value:
-                self._end_run(known.offset + 1)
-                return False
-            self._take(known, broken=passed > 0)
-            return True
+            return self._met(known, record, behind=passed)
         while len(ahead) < MOST_AHEAD and len(self._runs) < MOST_RUNS:
             its = self._cursor.next()
             if its is None:
                 break
-            marks = its.headers
-            if its.value == value and its.key == key and (marks == headers or tuple(marks) == tuple(headers)):
-                self._take(its, broken=bool(ahead))
+            name: object = _event_id(its)
+            if name == event_id:
+                passed = len(ahead)
                 ahead.clear()
-                return True
-            name: object = tuple(marks)
-            ahead[name if name not in ahead else its.offset] = its  # the second of two is none that is looked for
+                return self._met(its, record, behind=passed)
+            ahead[its.offset if name is None or name in ahead else name] = its  # where nobody looks for it
         return False
 
     def close(self) -> list[Run]:
@@ -71,16 +66,32 @@ class InStep:
         self._end_run(self._end)
         return self._runs
 
-    def _take(self, record: Record, *, broken: bool) -> None:
-        if broken:
-            self._end_run(record.offset)
-        self._end = record.offset + 1
+    def _met(self, its: Record, record: NewRecord, behind: int) -> bool:
+        """Whether they are the same, `behind` so many that were passed over."""
+        _, key, value, headers, _ = record
+        _, _, offset, _, its_key, its_value, its_headers = its
+        same = its_key == key and its_value == value and list(its_headers) == list(headers)
+        if behind or not same:
+            self._end_run(offset)
+        if same:
+            self._end = offset + 1
+        else:
+            self._start = self._end = offset + 1
+        return same
 
     def _end_run(self, start: int) -> None:
         """The next one starts there, or behind it."""
         if self._end > self._start:
             self._runs.append(of_fields(Run, (self._start, self._end)))
         self._start = self._end = start
+
+
+def _event_id(record: Record) -> bytes | None:
+    """What its packed header says (events/envelope.py), if it has one."""
+    for name, packed in record[6]:
+        if name == HEADER:
+            return packed[2:18]
+    return None
 
 
 def pack_runs(runs: Sequence[Run]) -> bytes:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
 from choreo.events.codec import Codec
@@ -23,7 +23,7 @@ from choreo.service.needs import Needs
 from choreo.service.store import BoundStore
 from choreo.service.timer import BoundTimer
 
-MOST_BYTES = MAX_RECORD_BYTES - 1024
+MOST_BYTES: Final = MAX_RECORD_BYTES - 1024
 """Largest key and value of an event: headers need room too."""
 
 
