@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple
 
-from choreo.events.envelope import HEADER
+from choreo.events.envelope import header_in
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record, TopicPartition, of_fields
 from choreo.replay.cursor import Cursor
@@ -52,7 +52,8 @@ class InStep:
             its = self._cursor.next()
             if its is None:
                 break
-            name: object = _event_id(its)
+            packed = header_in(its.headers)
+            name: object = None if packed is None else packed[2:18]
             if name == event_id:
                 passed = len(ahead)
                 ahead.clear()
@@ -84,14 +85,6 @@ class InStep:
         if self._end > self._start:
             self._runs.append(of_fields(Run, (self._start, self._end)))
         self._start = self._end = start
-
-
-def _event_id(record: Record) -> bytes | None:
-    """What its packed header says (events/envelope.py), if it has one."""
-    for name, packed in record[6]:
-        if name == HEADER:
-            return packed[2:18]
-    return None
 
 
 def pack_runs(runs: Sequence[Run]) -> bytes:

@@ -33,13 +33,7 @@ class Latitude:
         Yields behind each turn what had it.
         """
         task.read_clock(now)
-        self.reads_back(task, [])
-        last = records[-1]
-        for record in records:
-            if record is last:
-                self.reads_back(task, calls)
-            task.take(record)
-            yield record
+        return task.redo(records, calls)
 
     def fire(self, task: Task, fired: Fired) -> None:
         """Have a turn that is not in the journal."""

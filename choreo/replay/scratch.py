@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
+
+from rocksdict import WriteOptions
 
 from choreo.errors import StateError
 from choreo.state.backend import Backend, Backends
@@ -28,6 +30,12 @@ class ScratchBackends(RocksBackends):
         place = state_dir / PLACE
         _tidy(place)
         super().__init__(place / uuid4().hex[:12])
+
+    def write_options(self) -> WriteOptions:
+        """Without a log to write ahead: what a killed process leaves is thrown away."""
+        options: Any = WriteOptions()  # whose types are wrong: this is a field
+        options.disable_wal = True
+        return options
 
     def close(self) -> None:
         super().close()

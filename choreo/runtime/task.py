@@ -4,6 +4,7 @@ out.
 Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What they wrote down leaves by `portion`.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.clock import NEVER
@@ -162,6 +163,19 @@ class Task:
         given = self._ready(waiting)
         if given is not None:
             self._arrive(given)
+
+    def redo(self, records: list[Record], calls: list[Recorded]) -> Iterator[Record]:
+        """Handle these one after the other, for a replay: the last reads back these calls, the others made none.
+
+        Yields each behind its turn.
+        """
+        self.recorded = []
+        last = records[-1]
+        for record in records:
+            if record is last:
+                self.recorded = calls
+            self.take(record)
+            yield record
 
     def fire(self, timer: bytes, due: int) -> None:
         """Answer one due timer, in its turn."""
