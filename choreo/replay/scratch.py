@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 from rocksdict import WriteOptions
@@ -33,8 +33,8 @@ class ScratchBackends(RocksBackends):
 
     def write_options(self) -> WriteOptions:
         """Without a log to write ahead: what a killed process leaves is thrown away."""
-        options: Any = WriteOptions()  # whose types are wrong: this is a field
-        options.disable_wal = True
+        options = WriteOptions()
+        options.disable_wal = True  # type: ignore[method-assign,assignment]  # a field, though its stub has a method
         return options
 
     def close(self) -> None:
