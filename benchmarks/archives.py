@@ -4,6 +4,7 @@ Each record has a key of 14 bytes, a value of 120 and a packed header of 68: abo
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from time import perf_counter, process_time
@@ -89,10 +90,11 @@ def _files(place: Path, codec: str, records: Sequence[Record]) -> Iterator[tuple
     """A volume, written and read."""
 
     def write() -> int:
-        volume = VolumeWriter(place / "files", PLACE, 0, codec)
-        for first in range(0, len(records), READ_AT_ONCE):
-            volume.add(records[first : first + READ_AT_ONCE])
-        return volume.finish(len(records)).count
+        with ThreadPoolExecutor(1) as packing:
+            volume = VolumeWriter(place / "files", PLACE, 0, codec, packing)
+            for first in range(0, len(records), READ_AT_ONCE):
+                volume.add(records[first : first + READ_AT_ONCE])
+            return volume.finish(len(records)).count
 
     yield _timed("write", len(records), write)
     yield _timed("read", len(records), lambda: sum(len(batch) for batch in Series(place / "files").records()))

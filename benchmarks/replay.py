@@ -117,12 +117,12 @@ def _verified(sandbox: Sandbox, state: Path) -> None:
 
 def _compared(sandbox: Sandbox) -> None:
     backends = sandbox.scratch()
-    emissions = Emissions(sandbox.service, sandbox.codec(), backends)
+    emissions = Emissions(sandbox.service, sandbox.codec(), backends, sandbox.log)
     for number in range(sandbox.partitions):
         with sandbox.redoing(number) as (rebuild, _):
             for page, _, outputs in rebuild.run():
                 emissions.published(Place(number, page.checkpoint), outputs)
-    if next(emissions.compare(sandbox.log), None) is not None:
+    if next(emissions.compare(), None) is not None:
         raise RuntimeError("the events differ")
     backends.close()
 

@@ -2,10 +2,10 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NEVER = 2**63 - 1
+NEVER: Final = 2**63 - 1
 """Later than every due time (microseconds)."""
 
 

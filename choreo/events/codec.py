@@ -7,8 +7,9 @@ What of an event was erased is taken out of it here, and nowhere else (`Unseal`)
 import json
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from choreo.clock import NEVER
 from choreo.errors import (
     ChoreoError,
     DecodeError,
@@ -33,10 +34,12 @@ from choreo.events.resolution import resolve
 from choreo.events.upcasting import lifting, lifts_of
 from choreo.record import Headers, NewRecord, Record, of_fields
 
-_MAGIC = 0
-_FRAME = 5
+_MAGIC: Final = 0
+_FRAME: Final = 5
 """Bytes before the Avro body: magic byte 0, then the schema id."""
 
+
+_FAR_MS: Final = NEVER // 1000
 
 Unseal = Callable[[Record, type[Event], Mapping[str, Any]], Mapping[str, Any]]
 """Answers fields in place of those of a body that was just read, ERASED for one whose subject was erased, or somewhere
@@ -64,6 +67,17 @@ class _Writing(NamedTuple):
     body: WriteBody = bytes
     headers: Callable[[Ids, bytes | None], Headers] = lambda ids, key: ()
     write: Write | None = None
+    packed: bool = False
+    """Whether the headers are the packed ids and nothing more, which can be made of all ids that were ever read."""
+
+
+class Unsigned(NamedTuple):
+    """All of an event's record but its headers, and how these are made of its ids."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Callable[[Ids, bytes | None], Headers]
 
 
 class Codec:
@@ -107,7 +121,7 @@ class Codec:
         RegistryUnavailableError, which is about no event.
         """
         writing = self._writings.get(type(event)) or self._writing(type(event))
-        topic, key, body, headers, write = writing
+        topic, key, body, headers, write, _ = writing
         try:
             if write is not None:
                 value, outside = write(event, ids)
@@ -116,15 +130,26 @@ class Codec:
         except ChoreoError:
             raise
         except Exception as error:  # whatever a writer raises: the event is not written, and the publish door says why
-            raise because(
-                PublishError(
-                    f"{event.contract.full_name} does not fit its schema: {error}",
-                    hint="was it made with model_construct or changed afterwards?",
-                ),
-                error,
-            )
+            raise _does_not_fit(event, error)
         text = key(event)
         return of_fields(NewRecord, (topic, text, value, headers(ids, text), None))
+
+    def unsigned(self, event: Event) -> Unsigned | None:
+        """The same without ids: whoever makes the headers of ids that were read, or follow from such, meets no error.
+
+        None for an event whose record hangs on its ids otherwise. Raises as `encode` does.
+        """
+        writing = self._writings.get(type(event)) or self._writing(type(event))
+        topic, key, body, headers, _, packed = writing
+        if not packed:
+            return None
+        try:
+            value = body(event)
+        except ChoreoError:
+            raise
+        except Exception as error:  # as above
+            raise _does_not_fit(event, error)
+        return of_fields(Unsigned, (topic, key(event), value, headers))
 
     def ids(self, record: Record) -> Ids:
         """The ids of a record: from its header, from plain text or CloudEvents headers, else from its position."""
@@ -140,6 +165,13 @@ class Codec:
         except DecodeError as error:
             error.at = record.position
             raise
+
+    def said_ids(self, record: Record) -> Ids | None:
+        """The ids that a record bears; None for one that bears none: its ids follow from its place. Raises DecodeError.
+
+        One whose time is beyond all that ids can say has them said too.
+        """
+        return None if not record[6] and not self._foreign and record[3] < _FAR_MS else self.ids(record)
 
     def emitted_at(self, record: Record) -> int:
         """When the event of a record was emitted (microseconds). Raises DecodeError as `ids` does."""
@@ -315,7 +347,8 @@ class Codec:
             except SchemaError as error:
                 raise because(PublishError(error.message, at=error.at, why=error.why, hint=error.hint), error)
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
-            writing = _Writing(contract.topic, key, _way_to_write(cls, frame), headers_of(contract))
+            packed = contract.cloud is None and contract.headers == "packed"
+            writing = _Writing(contract.topic, key, _way_to_write(cls, frame), headers_of(contract), packed=packed)
         self._writings[cls] = writing
         return writing
 
@@ -335,6 +368,16 @@ def _way_to_write(cls: type[Event], frame: bytes) -> WriteBody:
     """How the bodies of a class are written, after their frame."""
     shape = shape_of(cls)
     return body_writer_of(shape.avro, shape, frame)
+
+
+def _does_not_fit(event: Event, error: Exception) -> PublishError:
+    return because(
+        PublishError(
+            f"{event.contract.full_name} does not fit its schema: {error}",
+            hint="was it made with model_construct or changed afterwards?",
+        ),
+        error,
+    )
 
 
 def _full_name(schema: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha1
 from struct import Struct
 from struct import error as StructError
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from choreo.errors import DecodeError, PublishError, because
@@ -32,23 +32,25 @@ from choreo.events.event import Event
 from choreo.events.saga_mark import SagaMark
 from choreo.record import Headers, Record, of_fields
 
-HEADER = "choreo"
-VERSION = 1
+HEADER: Final = "choreo"
+VERSION: Final = 1
 ATTEMPT_MAX = 0xFFFF
 
-_CAUSATION, _REQUEST, _ATTEMPT, _SAGA, _KEY, _CANCELLED, _AGAIN = 1, 2, 4, 8, 16, 32, 64
-_ALL = _CAUSATION | _REQUEST | _ATTEMPT | _SAGA | _KEY | _CANCELLED | _AGAIN
-_HEAD = Struct(">BB16sq")
-_CAUSED = Struct(">BB16sq16s")
+_CAUSATION: Final = 1
+_REQUEST, _ATTEMPT, _SAGA, _KEY, _CANCELLED, _AGAIN = 2, 4, 8, 16, 32, 64
+_ALL: Final = _CAUSATION | _REQUEST | _ATTEMPT | _SAGA | _KEY | _CANCELLED | _AGAIN
+_HEAD: Final = Struct(">BB16sq")
+_CAUSED: Final = Struct(">BB16sq16s")
 _AT = Struct(">q")
 _U16, _U32 = Struct(">H"), Struct(">I")
 _NO_STEP = 0xFFFF
 FOREIGN = UUID("6f3c1f0e-52a0-5c1b-9b0e-7a4f0a2d9c11")
 """The UUID namespace of the ids of foreign records (RFC 9562, section 5.5)."""
 
-_BLAKE = blake2b(digest_size=16)
-_UUID_FREE = ~(0xF << 76 | 0x3 << 62)
-_UUID_5, _UUID_8 = 5 << 76 | 2 << 62, 8 << 76 | 2 << 62
+_BLAKE: Final = blake2b(digest_size=16)
+_UUID_FREE: Final = ~(0xF << 76 | 0x3 << 62)
+_UUID_5: Final = 5 << 76 | 2 << 62
+_UUID_8: Final = 8 << 76 | 2 << 62
 """Version and variant of a UUID (RFC 9562, sections 5.5 and 5.8), and the bits that they leave free."""
 
 E = TypeVar("E", bound=Event, covariant=True)

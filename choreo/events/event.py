@@ -134,8 +134,11 @@ def key_reader(cls: type[Event]) -> Callable[[Event], bytes | None]:
     if len(names) == 1:
 
         def one(event: Event) -> bytes:
+            value: object = read(event)
+            if type(value) is str and value:  # nearly always, and asked twice for an event
+                return value.encode()
             try:
-                return key_text(read(event))
+                return key_text(value)
             except PublishError as error:
                 raise _unkeyed(cls, names, error) from None
 

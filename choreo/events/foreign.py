@@ -4,7 +4,7 @@ A record says its type as a CloudEvent, by the header `choreo-type`, or by its b
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from choreo.errors import DecodeError, EventError, because
 from choreo.events.cloudevents import PREFIX, CloudEvent, binary_headers, read_cloud_event, structured
@@ -42,7 +42,7 @@ class _Framed:
     """Says that a record is to be read by its frame."""
 
 
-FRAMED = _Framed()
+FRAMED: Final = _Framed()
 
 
 class ForeignTopic:
@@ -143,6 +143,8 @@ def is_foreign(contract: Contract) -> bool:
 
 def headers_of(contract: Contract) -> Callable[[Ids, bytes | None], Headers]:
     """How ids and key of an event lie in the headers of its record where its body is in the Confluent frame."""
+    if contract.cloud is None and contract.headers == "packed":
+        return lambda ids, key: ((HEADER, pack(ids)),)
     own = _own_headers(contract)
     if (cloud := contract.cloud) is None:
         return lambda ids, key: own(ids)

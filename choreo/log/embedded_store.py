@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 from uuid import UUID, uuid4
 
 from rocksdict import (
@@ -34,18 +34,18 @@ from rocksdict import (
     WriteOptions,
 )
 
-from choreo.errors import DiskFullError, LogError, StateError, StateInUseError
+from choreo.errors import DiskFullError, LogError, StateError, StateInUseError, because
 from choreo.log.interface import Topic, TopicSpec
-from choreo.record import NewRecord, Record, TopicPartition
+from choreo.record import NewRecord, Record, TopicPartition, of_fields
 
 VERSION = b"\x01"
 _TOPIC = struct.Struct(">BII16s")
-_END = struct.Struct(">BQq")
-_RECORD = struct.Struct(">BqiiH")
-_HEADER = struct.Struct(">HI")
-_COMMITTED = struct.Struct(">Bq")
-_PREFIX = struct.Struct(">cII")
-_OFFSET = struct.Struct(">Q")
+_END: Final = struct.Struct(">BQq")
+_RECORD: Final = struct.Struct(">BqiiH")
+_HEADER: Final = struct.Struct(">HI")
+_COMMITTED: Final = struct.Struct(">Bq")
+_PREFIX: Final = struct.Struct(">cII")
+_OFFSET: Final = struct.Struct(">Q")
 
 READ_BYTES = 16 << 20
 """Bytes after which one read stops, however many records it was to give."""
@@ -175,7 +175,7 @@ class LogStore:
             self._shut()
             db = self._open()
             if any(db.get(key) != value for key, value in entries.items()):
-                raise seam_error(error, self.directory) from error
+                raise because(seam_error(error, self.directory), error)
 
     def catch_up(self) -> None:
         """See what the owner has written since."""
@@ -207,7 +207,7 @@ class LogStore:
                 self.directory.mkdir(parents=True, exist_ok=True)
                 self._db = Rdict(str(self.directory), _options(following=False))
         except Exception as error:  # rocksdict raises bare Exceptions
-            raise seam_error(error, self.directory) from error
+            raise because(seam_error(error, self.directory), error)
         return self._db
 
     def _check_version(self) -> None:
@@ -276,7 +276,7 @@ def unpack(name: TopicPartition, offset: int, packed: bytes) -> Record:
         value = packed[at : at + value_size]
         at += value_size
     headers = _unpack_headers(packed, at, count) if count else ()
-    return Record(name.topic, name.partition, offset, timestamp_ms, key, value, headers)
+    return of_fields(Record, (name[0], name[1], offset, timestamp_ms, key, value, headers))
 
 
 def _unpack_headers(packed: bytes, at: int, count: int) -> tuple[tuple[str, bytes], ...]:

@@ -11,6 +11,7 @@ import os
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -30,6 +31,8 @@ CODECS = ("deflate", "null")
 """Both need no package more. The sample shop's log takes a fifth of the room by deflate, for a fifth more CPU."""
 _LEVEL = 1
 """Of deflate: level 6 takes three times as long for a tenth less."""
+_FRAME_BYTES = 4096
+"""More than a block has besides its rows, and than packing adds to rows that can't be made smaller."""
 _RAW = -15
 """Deflate without a frame, as Avro has it."""
 DAMAGED = "take it from a copy, or take it away: what it held is a gap then"
@@ -96,11 +99,27 @@ def volume_of(file: Path) -> Volume:
         raise ArchiveError(f"the index {file.name} can't be read", at=file, why=str(error), hint=DAMAGED) from error
 
 
-class VolumeWriter:
-    """Writes one volume under a name of its own; `finish` gives it its name, and then its index."""
+class _Begun(NamedTuple):
+    """A block that is being packed; it will have at most `most` bytes."""
 
-    def __init__(self, directory: Path, partition: TopicPartition, begins: int, codec: str) -> None:
+    written: "Future[tuple[int, int]]"
+    most: int
+    rows: int
+    first: int
+    latest_ms: int
+
+
+class VolumeWriter:
+    """Writes one volume under a name of its own; `finish` gives it its name, and then its index.
+
+    `packing` is one thread: it packs and writes a block while the rows of the next are made.
+    """
+
+    def __init__(
+        self, directory: Path, partition: TopicPartition, begins: int, codec: str, packing: ThreadPoolExecutor
+    ) -> None:
         self._directory, self._partition, self._begins, self._codec = directory, partition, begins, codec
+        self._packing = packing
         self._sync = os.urandom(SYNC_BYTES)
         self._draft = directory / f".{begins:020d}.part"
         head = file_head(self._sync, codec)
@@ -110,6 +129,8 @@ class VolumeWriter:
             self._file.write(head)
         self._head_crc, self._digest = zlib.crc32(head), sha256(head)
         self.size = len(head)
+        """Of all blocks but the one that is being packed."""
+        self._begun: _Begun | None = None
         self.count = 0
         self._blocks: list[Block] = []
         self._rows: list[bytes] = []
@@ -136,6 +157,12 @@ class VolumeWriter:
         if self._rows_size >= BLOCK_BYTES:
             self._end_block()
 
+    def reaches(self, size: int) -> bool:
+        """Whether its blocks have come to so many bytes."""
+        if self._begun is not None and self.size + self._begun.most >= size:
+            self._settle()
+        return self.size >= size
+
     @property
     def next_offset(self) -> int:
         """The offset after the last record."""
@@ -148,6 +175,7 @@ class VolumeWriter:
         """
         if self._waiting:
             self._end_block()
+        self._settle()
         volume = Volume(
             topic=self._partition.topic,
             partition=self._partition.partition,
@@ -174,32 +202,50 @@ class VolumeWriter:
 
     def discard(self) -> None:
         """Leave nothing behind; safe after `finish`."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            wait([begun.written])
         self._file.close()
         self._draft.unlink(missing_ok=True)
 
     def _end_block(self) -> None:
-        rows = b"".join(self._rows)
-        packed = _packed(rows) if self._codec == "deflate" else rows
-        block = block_head(self._waiting, len(packed)) + packed + self._sync
-        with _on(self._directory):
-            self._file.write(block)
-        place = Block(
-            self.size, len(block), self._waiting, self._waiting_first, self._waiting_latest, zlib.crc32(block)
-        )
-        self._blocks.append(place)
-        self._digest.update(block)
-        self.size += len(block)
+        self._settle()
+        written = self._packing.submit(self._put, self._rows, self._waiting)
+        most = self._rows_size * 1001 // 1000 + _FRAME_BYTES
+        self._begun = _Begun(written, most, self._waiting, self._waiting_first, self._waiting_latest)
         self._rows, self._rows_size, self._waiting = [], 0, 0
+
+    def _put(self, parts: Sequence[bytes], count: int) -> tuple[int, int]:
+        """Pack and write a block; answers its size and its CRC-32. All that takes long lets other threads run."""
+        rows = b"".join(parts)
+        packed = _packed(rows) if self._codec == "deflate" else rows
+        block = block_head(count, len(packed)) + packed + self._sync
+        self._file.write(block)
+        self._digest.update(block)
+        return len(block), zlib.crc32(block)
+
+    def _settle(self) -> None:
+        """Note the block that was being packed."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            with _on(self._directory):
+                size, crc = begun.written.result()
+            self._blocks.append(Block(self.size, size, begun.rows, begun.first, begun.latest_ms, crc))
+            self.size += size
 
 
 def read_volume(directory: Path, volume: Volume, start: int = 0) -> Iterator[list[Record]]:
     """The records from offset `start` on, a block at a time. Raises ArchiveError, with file and block, for damage."""
     file = directory / volume.name
     begin = max(bisect_right(volume.blocks, start, key=lambda block: block.first) - 1, 0)
-    with opened_volume(file, volume) as content:
-        for number in range(begin, len(volume.blocks)):
-            block = volume.blocks[number]
-            records = _records_in(content, file, volume, number)
+    count = len(volume.blocks)
+    with opened_volume(file, volume) as content, ThreadPoolExecutor(1, "archive") as ahead:
+        coming = ahead.submit(_rows_in, content, file, volume, begin)
+        for number in range(begin, count):
+            rows, block = coming.result(), volume.blocks[number]
+            if number + 1 < count:  # it is unpacked while these are made
+                coming = ahead.submit(_rows_in, content, file, volume, number + 1)
+            records = _records_in(rows, file, volume, number)
             if block.first < start:
                 records = [record for record in records if record.offset >= start]
             if records:
@@ -257,7 +303,8 @@ def put_file(place: Path, content: bytes) -> None:
             os.close(directory)
 
 
-def _records_in(content: IO[bytes], file: Path, volume: Volume, number: int) -> list[Record]:
+def _rows_in(content: IO[bytes], file: Path, volume: Volume, number: int) -> bytes:
+    """A block as it was before it was packed."""
     place = volume.blocks[number]
     content.seek(place.at)
     block = content.read(place.size)
@@ -265,9 +312,15 @@ def _records_in(content: IO[bytes], file: Path, volume: Volume, number: int) -> 
         raise damaged(file, number, "its checksum is wrong")
     try:
         begin, end = block_body(block, place.rows)
-        unpack = _CODECS[volume.codec]
-        return read_rows(volume.topic, volume.partition, unpack(block[begin:end]), place.rows)
-    except (ValueError, IndexError, KeyError, zlib.error) as error:
+        return _CODECS[volume.codec](block[begin:end])
+    except (ValueError, KeyError, zlib.error) as error:
+        raise damaged(file, number, f"its records can't be read: {error}") from error
+
+
+def _records_in(rows: bytes, file: Path, volume: Volume, number: int) -> list[Record]:
+    try:
+        return read_rows(volume.topic, volume.partition, rows, volume.blocks[number].rows)
+    except (ValueError, IndexError) as error:
         raise damaged(file, number, f"its records can't be read: {error}") from error
 
 

@@ -7,6 +7,7 @@ finished volume of each partition ends. So no offset is ever written twice.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +64,7 @@ class ArchiveWriter:
             self._lock.close()
             raise
         self._schemas = KeptSchemas(directory / "schemas", registry)
+        self._packing = ThreadPoolExecutor(1, "archive")
 
     def portions(self, topics: Iterable[str], until_ms: int | None = None) -> list[Portion]:
         """What is new in these topics: up to the first record at or after `until_ms`, and to what is settled.
@@ -111,19 +113,20 @@ class ArchiveWriter:
 
     def close(self) -> None:
         """Let others write it."""
+        self._packing.shutdown()
         self._lock.close()
 
     def begin(self, portion: Portion, begins: int) -> VolumeWriter:
         """A new volume of a partition."""
         directory = series_directory(self._directory, portion.partition)
-        return VolumeWriter(directory, portion.partition, begins, self._codec)
+        return VolumeWriter(directory, portion.partition, begins, self._codec, self._packing)
 
     def end(self, volume: VolumeWriter, ends: int, named: set[bytes]) -> None:
         """Finish a volume, once the schemas that its values name are kept."""
         volume.finish(ends, self._schemas.keep(named))
 
     def is_full(self, volume: VolumeWriter) -> bool:
-        return volume.size >= self._volume_bytes
+        return volume.reaches(self._volume_bytes)
 
     def _opened(self) -> Archive:
         mark = self._directory / "archive.json"
@@ -199,10 +202,8 @@ class _TopicWork:
                 self._named[place] = set()
             volume = self._open[place]
             volume.add(its)
-            values = [record[5] for record in its]
-            self._named[place] |= {
-                value[1:_FRAME] for value in values if value and value[0] == _MAGIC and len(value) >= _FRAME
-            }
+            frames = {value[:_FRAME] for record in its if (value := record[5])}
+            self._named[place] |= {frame[1:] for frame in frames if frame[0] == _MAGIC and len(frame) == _FRAME}
             if self._writer.is_full(volume):
                 self._end(place, volume.next_offset)
 

@@ -18,7 +18,7 @@ from choreo.events.envelope import Ids, event_id_in, header_in, unpack
 from choreo.log.interface import Log
 from choreo.record import NewRecord, Record
 from choreo.replay.deviations import Deviation, Side
-from choreo.replay.emissions import BATCH, FOUND, LETTERS, Emissions, Place, Unlike, cause_of
+from choreo.replay.emissions import BATCH, FOUND, LETTERS, Emissions, Unlike, cause_of
 from choreo.replay.origin import Author, author_of
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
@@ -49,8 +49,10 @@ def served(service: Service) -> Served:
 class Contrast(Emissions):
     """Both sides of one service. `live` is the code that ran."""
 
-    def __init__(self, service: Service, codec: Codec, scratch: Backends, live: Served, bodies: Bodies) -> None:
-        super().__init__(service, codec, scratch)
+    def __init__(
+        self, service: Service, codec: Codec, scratch: Backends, log: Log, live: Served, bodies: Bodies
+    ) -> None:
+        super().__init__(service, codec, scratch, log)
         self._bodies = bodies
         self._handlers = list(dict.fromkeys([*self._handlers, *live.handlers]))
         self._topics |= dict.fromkeys(live.topics)
@@ -61,22 +63,13 @@ class Contrast(Emissions):
         """What is not the same on both sides, and how much that is so far."""
         self._count = 0
 
-    def unlike(self, log: Log, room: Backend, told: Told = untold) -> int:
+    def unlike(self, room: Backend, told: Told = untold) -> int:
         """Put what is not the same on both sides into `room`, by its cause; answers how much that is."""
         self._room = room
-        for _ in self.compare(log, told):
+        for _ in self.compare(told):
             raise AssertionError("what differs goes to the room")
         room.write(self._noted)
         return self._count
-
-    def published(self, place: Place, outputs: list[NewRecord]) -> None:
-        self.count += len(outputs)
-        for topic, key, value, headers, _ in outputs:
-            self._topics.setdefault(topic, None)
-            whole = marshal.dumps((topic, key, value, tuple(headers)))
-            self._batch[self._key(topic, key, value, headers)] = whole
-        if len(self._batch) >= BATCH:
-            self.flush()
 
     def deviations(self, room: Backend) -> Iterator[tuple[bytes, Deviation]]:
         """What differs, cause by cause, each with the id of its cause."""
@@ -104,6 +97,10 @@ class Contrast(Emissions):
         except (DecodeError, UnknownSchemaError):
             return f"an event on {side.topic}"
 
+    def _kept(self, name: bytes, where: bytes, record: NewRecord) -> bytes:
+        topic, key, value, headers, _ = record
+        return marshal.dumps((topic, key, value, tuple(headers)))
+
     def _compared(self, record: Record) -> None:
         key = self._key(record.topic, record.key, record.value, record.headers)
         kept = self._left(key)
@@ -118,8 +115,8 @@ class Contrast(Emissions):
             self._note(key[:16], live, new)
 
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
-        for key, _ in self._scratch.scan():
-            kept = self._left(key) or FOUND
+        for key, published in self._scratch.scan():
+            kept = FOUND if published == FOUND else self._left(key) or FOUND
             if kept != FOUND and (new := marshal.loads(kept))[0] not in gone:
                 self._note(key[:16], None, new)
         return iter(())

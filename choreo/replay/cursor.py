@@ -38,8 +38,9 @@ class Cursor:
     def run(self, first: int, last: int, taken: int) -> list[Record]:
         """The records of one run of the journal. Raises DivergenceError where the log no longer has them all."""
         found: list[Record] = []
+        ahead = self._ahead
         while not found or found[-1].offset < last:
-            record = self.next()
+            record = ahead.popleft() if ahead else self.next()
             if record is None or record.offset > last:
                 break
             if record.offset >= first:

@@ -2,13 +2,15 @@
 
 An event's id says who emitted it: it is derived from its cause, the service, the handler and a count. So every event of
 the replay is looked for by its id; and one on the log that the replay lacks is the service's own where its id can be
-derived. What was published is kept as a digest in a scratch store: a log of any length takes no memory.
+derived. What is not found at once (`in_step.py`) is kept as a digest in a scratch store: a log of any length takes no
+memory.
 
 What an operator put on the log again was published by nobody; and whoever handled it again published what follows from
 it again, under the same ids.
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Literal, NamedTuple
@@ -19,9 +21,11 @@ from choreo.events.envelope import again_in, causation_in, derive_id, event_id_i
 from choreo.events.fields import ERASED
 from choreo.log.interface import Log
 from choreo.log.up_to import places_on, read_between
-from choreo.record import Headers, NewRecord, Record
+from choreo.record import Headers, NewRecord, Record, TopicPartition
+from choreo.replay.in_step import InStep, Run, pack_runs, unpack_runs
 from choreo.replay.likeness import covers
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
+from choreo.runtime.outputs import Outputs
 from choreo.service.service import Service
 from choreo.state.backend import Backends
 from choreo.told import Told, untold
@@ -69,8 +73,8 @@ class Emissions:
     `repeated`: whether operators have put anything on this log again, so that an id may have been published twice.
     """
 
-    def __init__(self, service: Service, codec: Codec, scratch: Backends, *, repeated: bool = False) -> None:
-        self._repeated = repeated
+    def __init__(self, service: Service, codec: Codec, scratch: Backends, log: Log, *, repeated: bool = False) -> None:
+        self._log, self._repeated = log, repeated
         self.count = 0
         """How many records the replay published."""
         self.met_erased = False
@@ -79,6 +83,11 @@ class Emissions:
         self._scratch, self._found = scratch.open("published"), scratch.open("found")
         self._values = scratch.open("erased")
         """Of what may tell of something erased, whole values, by digest."""
+        self._runs = scratch.open("runs")
+        """By topic and partition: what of the log was found while it was published (`in_step.py`)."""
+        self._in_step: dict[str, InStep | None] = {}
+        """Beside the task that is redone now, by topic; None where the log has no partition of its number."""
+        self._task = -1
         self._emitted = frozenset(service.emitted)
         self._handlers = [signature.name for signature in service.signatures]
         self._topics = {event.contract.topic: None for event in service.emitted if event.contract.topic}
@@ -96,52 +105,97 @@ class Emissions:
         """Whatever was kept before is of no use."""
         self._scratch.wipe()
         self._values.wipe()
+        self._runs.wipe()
 
     def remember(self, count: int, topics: Iterable[str]) -> None:
         """So many were published there, and are kept from before."""
         self.count += count
         self._topics |= dict.fromkeys(topics)
 
-    def published(self, place: Place, outputs: list[NewRecord]) -> None:
-        """The replay published these in one checkpoint."""
+    def published(self, place: Place, outputs: Outputs) -> None:
+        """The replay published these in one checkpoint; those of one task come one after the other."""
+        if place.partition != self._task:
+            self._end_task()
+            self._task = place.partition
         self.count += len(outputs)
         where = place.partition.to_bytes(4, "big") + place.checkpoint.to_bytes(8, "big")
         for record in outputs:
             topic, key, value, headers, _ = record
             self._topics.setdefault(topic, None)
             name = self._key(topic, key, value, headers)
-            before = (self._batch.get(name) or self._scratch.get(name) or b"") if self._repeated else b""
-            digest = _digest(topic, key, value, headers)
-            self._batch[name] = before + where + digest
-            if self.met_erased and value is not None and _ERASED in value:
-                self._values.write({digest: value})
+            if self._meets(name, record):
+                self._batch.setdefault(name, FOUND)
+            else:
+                self._batch[name] = self._kept(name, where, record)
         if len(self._batch) >= BATCH:
-            self.flush()
+            self._write_down()
 
     def flush(self) -> None:
-        """Keep all that was published until now."""
-        if self._batch:
-            self._scratch.write(self._batch)
-            self._batch.clear()
+        """Keep all that was published until now: the task at hand has published everything."""
+        self._end_task()
+        self._write_down()
 
-    def compare(self, log: Log, told: Told = untold) -> Iterator[Unlike]:
+    def compare(self, told: Told = untold) -> Iterator[Unlike]:
         """Everything that is not on the log as the replay published it. What the log has deleted is not looked for.
 
         `told` hears how many records of how many were read.
         """
         self.flush()
         self._found.wipe()
-        places = places_on(log, self._topics)
+        log, places = self._log, places_on(self._log, self._topics)
         starts, ends = log.starts(places), log.ends(places)
-        for records in read_between(log, starts, ends, told):
+        found = {place: self._runs_of(place) for place in places}
+        first = {place: _behind(found[place], offset) for place, offset in starts.items()}
+        told(0, sum(max(ends[place] - first[place], 0) for place in places))
+        for records in read_between(log, first, ends, told):
             for record in records:
-                unlike = self._compared(record)
+                runs = found[record.topic_partition]
+                unlike = None if runs and _within(runs, record.offset) else self._compared(record)
                 if unlike is not None:
                     yield unlike
             self._found.write(self._batch)
             self._batch.clear()
         gone = {tp.topic for tp, offset in starts.items() if offset}
         yield from self._missing(gone)
+
+    def _meets(self, name: bytes, record: NewRecord) -> bool:
+        """Whether it is found on the log at once."""
+        topic = record.topic
+        try:
+            beside = self._in_step[topic]
+        except KeyError:
+            place = TopicPartition(topic, self._task)
+            known = None if self._repeated else self._log.topics().get(topic)
+            beside = None
+            if known is not None and self._task < known.partitions and not topic.endswith(LETTERS):
+                beside = InStep(self._log, place, self._log.starts([place])[place])
+            self._in_step[topic] = beside
+        return beside is not None and beside.meets(name[:16], record)
+
+    def _kept(self, name: bytes, where: bytes, record: NewRecord) -> bytes:
+        """What is kept of a record that is to be looked for."""
+        topic, key, value, headers, _ = record
+        before = (self._batch.get(name) or self._scratch.get(name) or b"") if self._repeated else b""
+        digest = _digest(topic, key, value, headers)
+        if self.met_erased and value is not None and _ERASED in value:
+            self._values.write({digest: value})
+        return before + where + digest
+
+    def _end_task(self) -> None:
+        """Note what was found beside the task at hand."""
+        runs = {_run_key(topic, self._task): pack_runs(one.close()) for topic, one in self._in_step.items() if one}
+        if runs:
+            self._runs.write(runs)
+        self._in_step.clear()
+        self._task = -1
+
+    def _runs_of(self, place: TopicPartition) -> list[Run]:
+        return unpack_runs(self._runs.get(_run_key(*place)) or b"")
+
+    def _write_down(self) -> None:
+        if self._batch:
+            self._scratch.write(self._batch)
+            self._batch.clear()
 
     def _compared(self, record: Record) -> Unlike | None:
         topic, _, _, _, record_key, value, headers = record
@@ -178,7 +232,9 @@ class Emissions:
     def _missing(self, gone: Collection[str]) -> Iterator[Unlike]:
         """What the replay published and the log does not have; of topics whose beginning is gone, nobody knows."""
         names = {_number(topic): topic for topic in self._topics}
-        for key, _ in self._scratch.scan():
+        for key, kept in self._scratch.scan():
+            if kept == FOUND:
+                continue
             topic = names[key[_NUMBER]]
             if topic not in gone:
                 left = self._left(key) or b""
@@ -260,6 +316,21 @@ def _legible(headers: Headers) -> bytes | None:
     except DecodeError:
         return None
     return packed
+
+
+def _run_key(topic: str, partition: int) -> bytes:
+    return topic.encode() + b"\0%d" % partition
+
+
+def _within(runs: list[Run], offset: int) -> bool:
+    """Whether this lies in one of these runs."""
+    number = bisect_right(runs, offset, key=lambda run: run.start) - 1
+    return number >= 0 and offset < runs[number].end
+
+
+def _behind(runs: list[Run], offset: int) -> int:
+    """Where to read on from there: behind a run that begins before it."""
+    return next((run.end for run in runs[:1] if run.start <= offset < run.end), offset)
 
 
 def _each(kept: bytes) -> Iterator[bytes]:

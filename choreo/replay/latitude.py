@@ -1,6 +1,6 @@
 """Latitude: what a replay makes of a step of the journal that the code at hand does not follow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from choreo.errors import DivergenceError
 from choreo.record import Record
@@ -27,9 +27,19 @@ class Latitude:
         """The page at hand is redone."""
         task.questions()  # nobody makes these calls: their outcomes are in the journal
 
-    def takes(self, record: Record) -> bool:
-        """Whether this input is handled at all."""
-        return True
+    def inputs(self, task: Task, records: list[Record], calls: list[Recorded], now: int) -> Iterator[Cause]:
+        """Have the inputs of one run of the journal handled, which were told `now`; the last of them made these calls.
+
+        Yields behind each turn what had it.
+        """
+        task.read_clock(now)
+        return task.redo(records, calls)
+
+    def fire(self, task: Task, fired: Fired) -> None:
+        """Have a turn that is not in the journal."""
+        task.read_clock(fired.due)
+        self.reads_back(task, [])
+        task.fire(fired.timer, fired.due)
 
     def before(self, task: Task, cause: Cause, now: int) -> Iterable[Fired]:
         """What is to have its turn before `cause`, which is told `now`, though the journal does not have it."""

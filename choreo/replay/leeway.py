@@ -104,11 +104,19 @@ class Leeway(Latitude):
         """Make the calls of this task."""
         task.at_once = self._answer
 
-    def takes(self, record: Record) -> bool:
-        self._skipped = not self._chosen(record)
-        if not self._skipped:
+    def inputs(self, task: Task, records: list[Record], calls: list[Recorded], now: int) -> Iterator[Cause]:
+        for number, record in enumerate(records, 1):
+            self._skipped = not self._chosen(record)
+            if self._skipped:
+                continue
             self._cause = record
-        return not self._skipped
+            for fired in self.before(task, record, now):
+                self.fire(task, fired)
+                yield fired
+            task.read_clock(now)
+            self.reads_back(task, calls if number == len(records) else [])
+            task.take(record)
+            yield record
 
     def before(self, task: Task, cause: Cause, now: int) -> Iterable[Fired]:
         if task.flights:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.record import NewRecord, Record, TopicPartition
+from choreo.record import Record, TopicPartition
 from choreo.replay.cursor import Cursor
 from choreo.replay.latitude import Cause as Cause
 from choreo.replay.latitude import Latitude
@@ -14,6 +14,7 @@ from choreo.replay.pages import Journal
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
 from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page, last_page_entry
+from choreo.runtime.outputs import Outputs
 from choreo.runtime.plan import plan_of
 from choreo.runtime.task import Task
 from choreo.service.needs import Needs
@@ -38,7 +39,7 @@ class Act(NamedTuple):
     cause: Cause
     changes: Mapping[bytes, Change]
     """Entries that are on the changelog, by their keys."""
-    outputs: list[NewRecord]
+    outputs: Outputs
 
     def takes(self, place: object) -> bool:
         """Whether it takes the input that lies at this position."""
@@ -50,7 +51,7 @@ class Redone(NamedTuple):
 
     page: Page
     logged: Mapping[bytes, bytes | None]
-    outputs: list[NewRecord]
+    outputs: Outputs
 
 
 class Rebuild:
@@ -105,10 +106,10 @@ class Rebuild:
                 return
             self._written(page)
 
-    def settle(self) -> list[NewRecord]:
+    def settle(self) -> Outputs:
         """Behind the last page: what comes then by the code at hand alone. Answers what it published."""
         for fired in self.latitude.settled(self.task, self.task.now):
-            self._fire(fired)
+            self.latitude.fire(self.task, fired)
         self.latitude.ends(self.task)
         portion = self.task.portion()
         self._scratch.write({**portion.logged, **portion.local})
@@ -156,18 +157,11 @@ class Rebuild:
                 task.refuse_next(step.error)
             elif isinstance(step, Inputs):
                 records = self._records(page.topics[step.topic], step)
-                for number, record in enumerate(records, 1):
-                    if latitude.takes(record):
-                        for fired in latitude.before(task, record, now):
-                            self._fire(fired)
-                            yield task.now, fired
-                        task.read_clock(now)
-                        latitude.reads_back(task, calls if number == len(records) else [])
-                        task.take(record)
-                        yield task.now, record
+                for cause in latitude.inputs(task, records, calls, now):
+                    yield task.now, cause
             elif isinstance(step, Answered | Fired):
                 for fired in latitude.before(task, step, now):
-                    self._fire(fired)
+                    latitude.fire(task, fired)
                     yield task.now, fired
                 task.read_clock(now)
                 if latitude.follows(task, step):
@@ -180,11 +174,6 @@ class Rebuild:
             if calls:
                 latitude.left(calls, step)
         task.read_clock(now)
-
-    def _fire(self, fired: Fired) -> None:
-        self.task.read_clock(fired.due)
-        self.latitude.reads_back(self.task, [])
-        self.task.fire(fired.timer, fired.due)
 
     def _records(self, topic: str, run: Inputs) -> list[Record]:
         cursor = self._cursors.get(topic)

@@ -13,10 +13,11 @@ from pydantic_core import to_json
 from choreo.errors import DivergenceError
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.record import NewRecord, TopicPartition
+from choreo.record import TopicPartition
 from choreo.replay.pages import Journal
 from choreo.replay.rebuild import Rebuild
 from choreo.runtime.journal import last_page
+from choreo.runtime.outputs import Outputs
 from choreo.runtime.shapes import shapes_of
 from choreo.service.service import Service
 from choreo.state.backend import Backend
@@ -66,7 +67,7 @@ class Renewal:
         self.scratch.write({ORIGIN: _VERSION + to_json(its._asdict())})
         return False
 
-    def run(self, until: int | None = None) -> Iterator[tuple[int, int, list[NewRecord]]]:
+    def run(self, until: int | None = None) -> Iterator[tuple[int, int, Outputs]]:
         """Redo checkpoints up to that one (None: the last as of now); yields the number of each, how many there are,
         and what it would emit.
 

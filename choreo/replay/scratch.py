@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
+from rocksdict import WriteOptions
+
 from choreo.errors import StateError
 from choreo.state.backend import Backend, Backends
 from choreo.state.lock import DirectoryLock
@@ -28,6 +30,12 @@ class ScratchBackends(RocksBackends):
         place = state_dir / PLACE
         _tidy(place)
         super().__init__(place / uuid4().hex[:12])
+
+    def write_options(self) -> WriteOptions:
+        """Without a log to write ahead: what a killed process leaves is thrown away."""
+        options = WriteOptions()
+        options.disable_wal = True  # type: ignore[method-assign,assignment]  # a field, though its stub has a method
+        return options
 
     def close(self) -> None:
         super().close()

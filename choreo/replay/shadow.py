@@ -98,12 +98,12 @@ class Shadow:
         backends = self._sandbox.scratch()
         try:
             rooms = {name: backends.open(name) for name in ("unlike", "upon", "stories", "stored")}
-            contrast = Contrast(self._service, self._codec, backends, self._live, self._bodies)
+            contrast = Contrast(self._service, self._codec, backends, self._log, self._live, self._bodies)
             report.tasks = self._sandbox.partitions
             for partition in range(report.tasks):
                 self._redo(partition, contrast, rooms["stored"], telling.checkpoints)
             report.emissions = contrast.count
-            if contrast.unlike(self._log, rooms["unlike"], telling.records):
+            if contrast.unlike(rooms["unlike"], telling.records):
                 self._find_causes(rooms["unlike"], rooms["upon"])
             self._sort(contrast, rooms)
             self._sort_stored(rooms)

@@ -88,10 +88,10 @@ class Verification:
         verdict.partitions = sandbox.partitions
         with sandbox.lasting() as backends:
             repeated = OPERATIONS in sandbox.log.topics()
-            emissions = Emissions(sandbox.service, sandbox.codec(), backends, repeated=repeated)
+            emissions = Emissions(sandbox.service, sandbox.codec(), backends, sandbox.log, repeated=repeated)
             self._redo_all(Notes(backends.open("notes"), self._rests_on(repeated)), emissions, progress)
             if not verdict.divergences:  # a task that was not redone to its end published too little
-                for unlike in emissions.compare(sandbox.log, emissions_told):
+                for unlike in emissions.compare(emissions_told):
                     self._saw_unlike(unlike)
             verdict.emissions = emissions.count
         verdict.findings = locate(sandbox, self._suspects)

@@ -129,7 +129,7 @@ class Flight:
         crew.lane.enter(given.key, self._ledger.now, given.waiting)
         self.book.begin_attempt()
         try:
-            outcome = yield from crew.drive(invocations, arguments, given.ids, number)
+            outcome = yield from crew.drive(invocations, arguments, given, number)
         except Failed as failure:
             return failure
         self._ledger.settle(given, crew.lane, outcome)

@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from choreo.errors import HandlerError, RecordTooLargeError, UndeclaredEmissionError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, caused_by, derive_id
 from choreo.events.event import Event
 from choreo.log.interface import MAX_RECORD_BYTES
-from choreo.record import NewRecord, Position
+from choreo.record import NewRecord, Position, of_fields
 from choreo.runtime.calls import AtOnce, CallBook, Recorded, Replay, unlimited
 from choreo.runtime.intake import Input
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.log_fields import HandlingLog, event_name, id_fields, place_fields
+from choreo.runtime.outputs import Returned
 from choreo.runtime.plan import Invocation, Plan
 from choreo.service.calls import Asked, BoundDownstream, Call
 from choreo.service.context import Context, effects_of
@@ -22,7 +23,7 @@ from choreo.service.needs import Needs
 from choreo.service.store import BoundStore
 from choreo.service.timer import BoundTimer
 
-MOST_BYTES = MAX_RECORD_BYTES - 1024
+MOST_BYTES: Final = MAX_RECORD_BYTES - 1024
 """Largest key and value of an event: headers need room too."""
 
 
@@ -40,7 +41,7 @@ class Outcome:
     __slots__ = ("outputs", "relays", "unmatched")
 
     def __init__(self) -> None:
-        self.outputs: list[NewRecord] = []
+        self.outputs: list[NewRecord | Returned] = []
         self.unmatched: list[tuple[str, NewRecord | None]] = []
         """Reasons; with a record where it is not the handled one that is the dead letter."""
         self.relays: list[tuple[str, bytes]] = []
@@ -56,9 +57,10 @@ class Handlings:
         self._service = plan.service.name
         self._codec = codec
         self._logs = [self._log(signature.name) for signature in plan.service.signatures]
-        self._running: tuple[Invocation, tuple[object, ...], Ids, int] | None = None
+        self._running: tuple[Invocation, tuple[object, ...], Input, int] | None = None
         """What runs now, for the records of its log."""
         self._handlers = [self._bound(signature.handler, signature, needs) for signature in plan.service.signatures]
+        self._names = [signature.name for signature in plan.service.signatures]
 
     def _bound(self, handler: Any, signature: Any, needs: Needs) -> Any:
         made = handler(**{need: needs.get(need, signature.name) for need in signature.needs})
@@ -73,39 +75,39 @@ class Handlings:
         Raises Failed for the first that raises.
         """
         outcome = Outcome()
-        _, ids, arguments, invocations, _, _ = given
-        for invocation in invocations:
-            method, ctx = self._begun(invocation, arguments, ids, attempt)
+        arguments = given.arguments
+        for invocation in given.invocations:
+            method, ctx = self._begun(invocation, arguments, given, attempt)
             try:
                 answer = method(*arguments, ctx)
-                self._gather(outcome, invocation, answer, ctx, ids)
+                self._gather(outcome, invocation, answer, ctx, given)
             except Exception as error:
                 raise Failed(invocation, error)
         return outcome
 
     def drive(
-        self, invocations: Sequence[Invocation], arguments: tuple[object, ...], ids: Ids, attempt: int
+        self, invocations: Sequence[Invocation], arguments: tuple[object, ...], given: Input, attempt: int
     ) -> Generator[Call[Any], Any, Outcome]:
         """As `run`, for methods of either kind: yields what an asynchronous one awaits, to be sent the answer."""
         outcome = Outcome()
         for invocation in invocations:
-            method, ctx = self._begun(invocation, arguments, ids, attempt)
+            method, ctx = self._begun(invocation, arguments, given, attempt)
             try:
                 answer = method(*arguments, ctx)
                 if invocation.method.asynchronous:
                     answer = yield from _driven(answer, self.calls.book())
-                self._gather(outcome, invocation, answer, ctx, ids)
+                self._gather(outcome, invocation, answer, ctx, given)
             except Exception as error:
                 raise Failed(invocation, error)
         return outcome
 
     def _begun(
-        self, invocation: Invocation, arguments: tuple[object, ...], ids: Ids, attempt: int
+        self, invocation: Invocation, arguments: tuple[object, ...], given: Input, attempt: int
     ) -> tuple[Callable[..., Any], Context]:
         """The method of a handler that runs next, and its context."""
-        number, signature, method = invocation
-        self._running = (invocation, arguments, ids, attempt)
-        ctx = Context(ids, self.lane.moment, attempt, signature.name, self._logs[number], self.calls)
+        number, _, method = invocation
+        self._running = (invocation, arguments, given, attempt)
+        ctx = Context(given, self.lane.moment, attempt, self._names[number], self._logs[number], self.calls)
         return getattr(self._handlers[number], method.name), ctx
 
     def _log(self, handler: str) -> logging.Logger:
@@ -115,31 +117,41 @@ class Handlings:
         """What the records of `ctx.log` carry."""
         fields: dict[str, object] = {"service": self._service, "task": self.lane.partition}
         if self._running is not None:
-            invocation, arguments, ids, attempt = self._running
+            invocation, arguments, given, attempt = self._running
             fields |= {"handler": invocation.signature.name, "event": event_name(arguments, invocation.method.name)}
-            fields |= id_fields(ids) | {"attempt": attempt}
+            fields |= id_fields(given.ids) | {"attempt": attempt}
         if isinstance(self.lane.place, Position):
             fields |= place_fields(self.lane.place)
         return fields
 
-    def _gather(self, outcome: Outcome, invocation: Invocation, answer: Any, ctx: Context, ids: Ids) -> None:
+    def _gather(self, outcome: Outcome, invocation: Invocation, answer: Any, ctx: Context, given: Input) -> None:
         """Take over what a method returned and said through its context."""
-        outputs, made = outcome.outputs, 0
+        outputs, made, handler = outcome.outputs, 0, self._names[invocation[0]]
         if answer is not None:
-            for event in (answer,) if type(answer) in invocation.method.emits else self._checked(invocation, answer):
-                event_id = derive_id(ids.event_id, self._service, invocation.signature.name, made)
-                outputs.append(self._record(event, caused_by(ids, event_id, self.lane.now)))
+            for event in (answer,) if type(answer) in invocation[2].emits else self._checked(invocation, answer):
+                outputs.append(self._returned(event, given, handler, made))
                 made += 1
         effects = effects_of(ctx)
         if effects is None:
             return
+        ids = given.ids
         for emission in effects.emissions:
-            event_id = derive_id(ids.event_id, self._service, invocation.signature.name, made)
+            event_id = derive_id(ids.event_id, self._service, handler, made)
             outputs.append(self._emitted(emission, ids, event_id))
             made += 1
         for reason, kept, its in effects.dead_letters:
             outcome.unmatched.append((reason, None if kept is None else self._codec.encode(kept, its or ids)))
         outcome.relays += effects.relays
+
+    def _returned(self, event: Event, given: Input, handler: str, index: int) -> NewRecord | Returned:
+        unsigned = None if given.endless else self._codec.unsigned(event)
+        if unsigned is None:
+            ids = given.ids
+            event_id = derive_id(ids.event_id, self._service, handler, index)
+            return self._record(event, caused_by(ids, event_id, self.lane.now))
+        _, key, value, _ = unsigned
+        self._check_size(event, key, value)
+        return of_fields(Returned, (unsigned, given, self._service, handler, index, self.lane.now))
 
     def _emitted(self, emission: Emission, ids: Ids, event_id: bytes) -> NewRecord:
         event, story, request_id, attempt, cancelled, saga = emission
@@ -169,7 +181,10 @@ class Handlings:
 
     def _record(self, event: Event, ids: Ids) -> NewRecord:
         record = self._codec.encode(event, ids)
-        _, key, value, _, _ = record
+        self._check_size(event, record.key, record.value)
+        return record
+
+    def _check_size(self, event: Event, key: bytes | None, value: bytes | None) -> None:
         size = len(value or b"") + len(key or b"")
         if size > MOST_BYTES:
             raise RecordTooLargeError(
@@ -177,7 +192,6 @@ class Handlings:
                 at=self.lane.where(),
                 hint="store the large part elsewhere and put where it is into the event",
             )
-        return record
 
 
 class CurrentCalls:

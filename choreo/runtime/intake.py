@@ -4,11 +4,12 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from choreo.clock import NEVER
 from choreo.errors import DecodeError, PublishError
 from choreo.events.codec import Codec
-from choreo.events.envelope import Ids, derive_id
+from choreo.events.envelope import Again, Ids, derive_id
 from choreo.events.event import Event, key_reader, key_text
-from choreo.record import Record, of_fields
+from choreo.record import Record
 from choreo.runtime.entries import Entries
 from choreo.runtime.parking import RAW, Waiting
 from choreo.runtime.plan import Invocation, Plan
@@ -22,25 +23,46 @@ the event in whose handling it was set, then the correlation id.
 _STORY = struct.Struct(">B16sq")
 
 
-class Input(NamedTuple):
-    """One record or due timer, ready to be handled."""
-
-    key: bytes
-    ids: Ids
-    arguments: tuple[object, ...]
-    invocations: tuple[Invocation, ...]
-    waiting: Waiting
-    plain: bool
-    """Whether none of the methods is asynchronous."""
-
-
 class Way(NamedTuple):
-    """How the events of one class from one topic are answered."""
+    """How the events of one class from one topic are answered, or a timer."""
 
     invocations: tuple[Invocation, ...]
     plain: bool
     key: Callable[[Event], bytes | None] | None
     """What the record's key must be; None where any will do."""
+
+
+class Input:
+    """One record or due timer, ready to be handled.
+
+    `said` are the ids that it bears. Those of a record that bears none follow from its place: they are worked out by
+    `codec` where somebody asks for them.
+    """
+
+    __slots__ = ("_codec", "_said", "again", "arguments", "invocations", "key", "plain", "waiting")
+
+    def __init__(
+        self, key: bytes, said: Ids | None, arguments: tuple[object, ...], way: Way, waiting: Waiting, codec: Codec
+    ) -> None:
+        self.key, self.arguments, self.waiting = key, arguments, waiting
+        self.invocations, self.plain, _ = way
+        """`plain`: whether none of the methods is asynchronous."""
+        self.again: Again | None = None if said is None else said[9]
+        """The mark of an operator."""
+        self._said, self._codec = said, codec
+
+    @property
+    def ids(self) -> Ids:
+        said = self._said
+        if said is None:
+            assert self.waiting.record is not None, "a timer bears its own"
+            said = self._said = self._codec.ids(self.waiting.record)
+        return said
+
+    @property
+    def endless(self) -> bool:
+        """Whether it says that it was emitted at the end of time: nothing can be emitted behind it."""
+        return self._said is not None and self._said.at >= NEVER
 
 
 class Intake:
@@ -66,13 +88,13 @@ class Intake:
         kind, event = self._codec.event_among(record, ways)
         if kind is None or event is None:
             return None
-        ids = self._codec.ids(record)
-        if ids[9] is not None and not ids[9].meant_for(self._plan.service.name):
+        said = self._codec.said_ids(record)
+        if said is not None and said[9] is not None and not said[9].meant_for(self._plan.service.name):
             return None
-        invocations, plain, key = ways[kind]
-        if key is not None and (its := key(event)) != record.key:
+        way = ways[kind]
+        if way[2] is not None and (its := way[2](event)) != record.key:
             raise _found_elsewhere(record, event, its)
-        return of_fields(Input, (record.key or b"", ids, (event,), invocations, waiting, plain))
+        return Input(record.key or b"", said, (event,), way, waiting, self._codec)
 
     def seen(self, waiting: Waiting) -> Input | None:
         """What it is, for somebody who only looks; None where it can't be read."""
@@ -131,8 +153,8 @@ class Intake:
             key_id=None,
             again=None,
         )
-        plain = not invocation.method.asynchronous
-        return Input(codec.first_part_text(key), ids, (key,), (invocation,), waiting, plain)
+        way = Way((invocation,), not invocation.method.asynchronous, None)
+        return Input(codec.first_part_text(key), ids, (key,), way, waiting, self._codec)
 
     def _timer_named(self, name: str) -> tuple[Invocation, KeyCodec] | None:
         invocation = self._plan.by_timer.get(name)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from choreo.clock import to_datetime
 from choreo.record import Position
@@ -12,7 +12,7 @@ from choreo.runtime.parking import Waiting, place_of
 from choreo.service.store import MISSING
 from choreo.state.values import ValueCodec
 
-_moment = lru_cache(maxsize=8)(to_datetime)
+_moment: Final = lru_cache(maxsize=8)(to_datetime)
 """Handlings of one batch are told the same."""
 
 
@@ -80,5 +80,7 @@ class TaskLane:
 
     def drop(self) -> None:
         """The handling failed: it wrote nothing."""
-        self._writes = {}
-        self.timers = {}
+        if self._writes:
+            self._writes = {}
+        if self.timers:
+            self.timers = {}

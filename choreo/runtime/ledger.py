@@ -11,6 +11,7 @@ from choreo.runtime.intake import STORY, Input, story_of
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.log_fields import event_name
 from choreo.runtime.observer import SILENT, AttemptFailed, DeadLettered, Observer, Subject
+from choreo.runtime.outputs import Returned
 from choreo.runtime.plan import Invocation
 from choreo.service.service import Service
 
@@ -21,13 +22,13 @@ class Ledger:
     def __init__(self, service: Service, partition: int, entries: Entries) -> None:
         self.now = 0
         """What handlings are told (microseconds)."""
-        self.outputs: list[NewRecord] = []
+        self.outputs: list[NewRecord | Returned] = []
         self.observer: Observer = SILENT
         self._service = service
         self._partition = partition
         self._entries = entries
 
-    def take(self) -> list[NewRecord]:
+    def take(self) -> list[NewRecord | Returned]:
         """What is to be published."""
         outputs, self.outputs = self.outputs, []
         return outputs

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -35,7 +35,7 @@ class _Raw(ValueCodec):
         return data
 
 
-RAW = _Raw()
+RAW: Final = _Raw()
 
 
 class Waiting(NamedTuple):

@@ -4,12 +4,13 @@ out.
 Live runs and replays drive the same methods: `read_clock`, `take`, `fire`. What they wrote down leaves by `portion`.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.clock import NEVER
 from choreo.errors import DecodeError, DivergenceError, PublishError
 from choreo.events.codec import Codec
-from choreo.record import NewRecord, Record, TopicPartition, of_fields
+from choreo.record import Record, TopicPartition, of_fields
 from choreo.runtime.calls import AtOnce, Recorded, unlimited
 from choreo.runtime.entries import Entries
 from choreo.runtime.flight import Flight, Landing
@@ -19,6 +20,7 @@ from choreo.runtime.journal import PageWriter, Step
 from choreo.runtime.lane import TaskLane
 from choreo.runtime.ledger import Ledger
 from choreo.runtime.observer import Observer
+from choreo.runtime.outputs import Outputs
 from choreo.runtime.overtaking import Precedence
 from choreo.runtime.parking import RETRY, Parking, Waiting
 from choreo.runtime.plan import Plan
@@ -32,7 +34,7 @@ MAX_PARKED = 10_000
 class Portion(NamedTuple):
     """What a task adds to a checkpoint."""
 
-    outputs: list[NewRecord]
+    outputs: Outputs
     logged: dict[bytes, bytes | None]
     local: dict[bytes, bytes | None]
     steps: list[Step]
@@ -162,6 +164,19 @@ class Task:
         if given is not None:
             self._arrive(given)
 
+    def redo(self, records: list[Record], calls: list[Recorded]) -> Iterator[Record]:
+        """Handle these one after the other, for a replay: the last reads back these calls, the others made none.
+
+        Yields each behind its turn.
+        """
+        self.recorded = []
+        last = records[-1]
+        for record in records:
+            if record is last:
+                self.recorded = calls
+            self.take(record)
+            yield record
+
     def fire(self, timer: bytes, due: int) -> None:
         """Answer one due timer, in its turn."""
         self._page.reading(self.now)
@@ -218,7 +233,7 @@ class Task:
                 flight.saved = True
         logged, local = self.entries.take()
         self.since = 0
-        return Portion(self._ledger.take(), logged, local, self._page.take())
+        return Portion(Outputs(self._ledger.take()), logged, local, self._page.take())
 
     def close(self) -> None:
         """Drop what is in flight: the next owner begins it anew."""
@@ -253,7 +268,7 @@ class Task:
 
     def _arrive(self, given: Input) -> None:
         key = given.key
-        again = given.ids.again
+        again = given.again
         if again is not None:
             being_tried = again.wish == "wake" and key in self.flights
             if not being_tried and self._precedence.put_in_place(given):

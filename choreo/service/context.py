@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from logging import Logger
 from random import Random
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
 from uuid import UUID
 
 from choreo.clock import to_datetime
@@ -22,21 +22,30 @@ Emissions: TypeAlias = Event | Sequence[Event] | None
 Answer: TypeAlias = Emissions | Awaitable[Emissions]
 
 
+class Identified(Protocol):
+    """What is handled: its ids may be worked out when they are asked for."""
+
+    @property
+    def ids(self) -> Ids: ...
+
+
 class Context(Calls):
     """One handling's context. Time, randomness and ids come from here, so that a replay gets the same ones."""
 
-    __slots__ = ("_calls", "_effects", "_handler", "_ids", "_random", "attempt", "log", "now")
+    __slots__ = ("_calls", "_effects", "_given", "_handler", "_random", "attempt", "log", "now")
 
     now: datetime
     """When the batch of this event was read, UTC; never earlier than any `now` before it in this task."""
     attempt: int
     """1 for the first attempt at this handling."""
 
-    def __init__(self, ids: Ids, now: datetime, attempt: int, handler: str, log: Logger, recorder: Recorder) -> None:
+    def __init__(
+        self, given: Identified, now: datetime, attempt: int, handler: str, log: Logger, recorder: Recorder
+    ) -> None:
         self.now = now
         self.attempt = attempt
         self.log = log
-        self._ids = ids
+        self._given = given
         self._handler = handler
         self._calls = recorder
         self._effects: Effects | None = None
@@ -45,43 +54,45 @@ class Context(Calls):
     @property
     def event_id(self) -> UUID:
         """The id of the event that is handled."""
-        return UUID(bytes=self._ids.event_id)
+        return UUID(bytes=self._given.ids.event_id)
 
     @property
     def emitted_at(self) -> datetime:
         """When the event that is handled was emitted, UTC: later than what caused it."""
-        return to_datetime(self._ids.at)
+        return to_datetime(self._given.ids.at)
 
     @property
     def correlation_id(self) -> str:
         """The story that this event belongs to; what the handler returns belongs to it too."""
-        return self._ids.correlation_id
+        return self._given.ids.correlation_id
 
     @property
     def causation_id(self) -> UUID | None:
         """The id of the event that caused this one."""
-        return None if self._ids.causation_id is None else UUID(bytes=self._ids.causation_id)
+        return None if self._given.ids.causation_id is None else UUID(bytes=self._given.ids.causation_id)
 
     @property
     def again(self) -> UUID | None:
         """Which operation of an operator put this event on the log again; None where it is news."""
-        return None if self._ids.again is None else UUID(bytes=self._ids.again.operation)
+        return None if self._given.ids.again is None else UUID(bytes=self._given.ids.again.operation)
 
     @property
     def cancelled(self) -> bool:
         """Whether this request was made after its saga was cancelled."""
-        return self._ids.cancelled
+        return self._given.ids.cancelled
 
     @property
     def saga(self) -> SagaMark | None:
         """Which saga and step asked, where one did."""
-        return self._ids.saga
+        return self._given.ids.saga
 
     @property
     def random(self) -> Random:
         """Randomness that is the same in every attempt and every replay of this handling."""
         if self._random is None:
-            self._random = Random(self._ids.event_id + self._handler.encode())  # no secrets: it must be reproducible
+            self._random = Random(
+                self._given.ids.event_id + self._handler.encode()
+            )  # no secrets: it must be reproducible
         return self._random
 
     def uuid(self) -> UUID:
@@ -156,7 +167,7 @@ class Context(Calls):
 
 def ids_of(ctx: Context) -> Ids:
     """The ids of the handled event as they lie on the log. For coordinators."""
-    return ctx._ids
+    return ctx._given.ids
 
 
 def specs_at_work(ctx: Context) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, get_args, overload
+from typing import Any, ClassVar, Final, Generic, NoReturn, Protocol, TypeVar, get_args, overload
 
 from choreo.errors import HandlerError, StoreKeyError, because
 from choreo.state.keys import KeyCodec, key_codec
@@ -12,7 +12,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
 
-MISSING: Any = object()
+MISSING: Final[Any] = object()
 """What `Lane.read` answers for a key that has no entry."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from choreo.clock import to_datetime, to_micros
@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 _SIGN = 1 << 63
 """Added to an int64, so that negative numbers sort before positive ones as unsigned bytes."""
-_pack_int = struct.Struct(">cQ").pack
+_pack_int: Final = struct.Struct(">cQ").pack
 _unpack_u64 = struct.Struct(">Q").unpack_from
 _pack_date = struct.Struct(">cI").pack
 _unpack_u32 = struct.Struct(">I").unpack_from

@@ -25,6 +25,7 @@ from rocksdict import (
     Rdict,
     ReadOptions,
     WriteBatch,
+    WriteOptions,
 )
 
 from choreo.errors import DiskFullError, StateError, StateInUseError
@@ -43,8 +44,8 @@ _GONE = ".gone"
 class RocksBackend(Backend):
     """One task's entries in the directory `path`; `open_db` opens it."""
 
-    def __init__(self, path: Path, open_db: Callable[[Path], Rdict]) -> None:
-        self._path, self._open_db = path, open_db
+    def __init__(self, path: Path, open_db: Callable[[Path], Rdict], write: WriteOptions | None = None) -> None:
+        self._path, self._open_db, self._write_options = path, open_db, write or WriteOptions()
         self._opened()
 
     def get(self, key: bytes) -> bytes | None:
@@ -78,7 +79,7 @@ class RocksBackend(Backend):
             else:
                 put(key, value)
         try:
-            self._db.write(made)
+            self._db.write(made, self._write_options)
         except Exception as error:
             raise _ours(error, self._path) from error
 
@@ -138,8 +139,12 @@ class RocksBackends(Backends):
 
     def open(self, task: str) -> Backend:
         path = self.directory / quote(task, safe="")
-        backend = self._backends[task] = RocksBackend(path, self._open_db)
+        backend = self._backends[task] = RocksBackend(path, self._open_db, self.write_options())
         return backend
+
+    def write_options(self) -> WriteOptions:
+        """How entries are written."""
+        return WriteOptions()
 
     def snapshots(self, task: str) -> Snapshots:
         return RocksSnapshots(self.directory, task, lambda: self._backends[task])

@@ -5,7 +5,7 @@ the same value is the same bytes in every process.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -15,7 +15,7 @@ from choreo.events.fields import ERASED
 from choreo.state.value_shape import former_names, reading_shape, renamed
 from choreo.state.value_types import forgets_extra, is_named_union, members_of, stored_adapter, type_name
 
-VALUE_VERSION = b"\x01"
+VALUE_VERSION: Final = b"\x01"
 
 Dump = Callable[[Any], bytes]
 Load = Callable[[bytes], Any]

@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from choreo import Event, Service, Store
@@ -121,7 +122,9 @@ class Bench:
 
     def _run(self, invocation: Invocation, subject: object) -> list[Event]:
         ids = Ids(b"\0" * 16, "story", None, None, 1, self.memory.now, False, None, None)
-        ctx = Context(ids, to_datetime(self.memory.now), 1, invocation.signature.name, logging.getLogger("bench"), self)
+        given = SimpleNamespace(ids=ids)
+        now, log = to_datetime(self.memory.now), logging.getLogger("bench")
+        ctx = Context(given, now, 1, invocation.signature.name, log, self)
         answer = getattr(self.handlers[invocation.signature.name], invocation.method.name)(subject, ctx)
         events = [] if answer is None else [answer] if isinstance(answer, Event) else list(answer)
         assert {type(event) for event in events} <= invocation.method.emits, "emits only what its annotation names"
