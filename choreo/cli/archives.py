@@ -118,8 +118,22 @@ def restore_archive(project: Project, topics: Sequence[str], source: str | None,
         _tell(project, restore, archive, wanted, *desk.by)
         with project.progress.of("restoring", "records") as told:
             restore.run(told)
-        note("the offsets of groups are not restored: what is started here begins as a new group does")
+        restore.give_back()
+        _tell_groups(restore)
     project.output.listing(rows, ["topic", "partitions", "there", "restored"], empty="nothing in the archive")
+
+
+def _tell_groups(restore: Restore) -> None:
+    """What whoever starts the services has to know."""
+    for one in restore.groups:
+        service = one.group.removeprefix("choreo.")
+        for place, count in sorted(one.lost.items()):
+            note(f"{service}: {count:,} offsets of {place} were deleted before it had come to them, and not archived")
+        if one.torn:
+            note(f"{service}: its changelog does not fit its journal, it was at work while they were archived")
+            note(f"{service} gets no offsets back: restore it without its changelog, and rebuild it")
+        elif one.without:
+            note(f"{service} has no stores here: before it is started, choreo replay rebuild {service}")
 
 
 def _tell(project: Project, restore: Restore, archive: Archive, topics: Sequence[str], who: str, why: str) -> None:
