@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cel_expr_python import cel
 
 from choreo.cli.assembly import assemble
 from choreo.cli.desk import Ordered, ordered
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
+from choreo.cli.record_filters import RecordFilters, filtered_by
+from choreo.cli.row_filters import RowFilters
 from choreo.cli.time_span import moment_of
 from choreo.cli.topics import kind_of
 from choreo.clock import SystemClock, to_datetime
@@ -29,6 +32,12 @@ FOUND = 1
 TOPICS = ["topic", "kind", "partitions", "records", "files", "bytes", "from", "until", "missing"]
 FILES = ["partition", "file", "first", "last", "records", "bytes", "from", "until"]
 AT_ONCE_SHOWN = 5
+TYPES = {
+    **dict.fromkeys(("topic", "kind"), cel.Type.STRING),
+    **dict.fromkeys(("partitions", "records", "files", "missing"), cel.Type.INT),
+    **dict.fromkeys(("from", "until"), cel.Type.TIMESTAMP),
+}
+"""What a condition may speak of; `bytes` is a word of CEL's."""
 
 
 @command("write")
@@ -60,10 +69,16 @@ def write_archive(project: Project, topics: Sequence[str], to: str | None, until
 
 @command("list")
 @click.option("--from", "source", metavar="DIR", help="The archive. Default: [log] archive of the settings.")
-def list_archive(project: Project, source: str | None) -> None:
-    """Every topic of an archive: how far it goes, and what it lacks."""
+@filtered_by("missing > 0")
+def list_archive(project: Project, source: str | None, filters: RecordFilters) -> None:
+    """Every topic of an archive: how far it goes, and what it lacks.
+
+    With TIMEs those of which anything was written then. Conditions speak of topic, kind, partitions, records, files,
+    from, until and missing.
+    """
     archive = Archive(_directory(project, source, "--from"))
-    rows = [_topic_row(archive, name) for name in sorted(archive.topics)]
+    wanted = RowFilters(filters, TYPES)
+    rows = list(wanted.chosen((_topic_row(archive, name) for name in sorted(archive.topics)), "from", "until"))
     project.output.listing(rows, TOPICS, empty=f"nothing in {archive.directory}")
     for row in rows:
         for gap in row["gaps"][:AT_ONCE_SHOWN]:

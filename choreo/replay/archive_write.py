@@ -115,8 +115,8 @@ class ArchiveWriter:
             yield work.written(name)
         written = {portion.partition: portion.end for portion in portions}
         for one in self._stood:
-            ends = [written.get(TopicPartition(one.group + JOURNAL, number), 0) for number in range(len(one.journal))]
-            if all(end >= noted for end, noted in zip(ends, one.journal, strict=True)):  # not cut off by a time
+            places = [TopicPartition(one.group + JOURNAL, number) for number in range(len(one.journal))]
+            if all(written[place] >= noted for place, noted in zip(places, one.journal, strict=True)):  # else cut off
                 keep(self._directory, one)
 
     def close(self) -> None:

@@ -251,3 +251,18 @@ def test_without_changelogs_a_restored_log_is_rebuilt_first(choreo: Choreo) -> N
     place(choreo, 21, 25)
     place(choreo, 21, 25, *again)
     assert told(Path("again")) == told(LOG)
+
+
+@pytest.mark.usefixtures("ran")
+def test_an_archive_is_listed_by_the_filters_of_all_lists(choreo: Choreo) -> None:
+    """By a condition over the columns, by the times of what was written, so many; a name that is none is a mistake."""
+    choreo("archives", "write", "--to", "kept")
+    listing = ("archives", "list", "--from", "kept")
+    every = rows(choreo, *listing)
+    assert [row["topic"] for row in rows(choreo, *listing, "--where", "kind == 'events' && records > 0")] == ["orders"]
+    assert rows(choreo, *listing, "--where", "topic.endsWith('.journal')", "--limit", "1") == [
+        next(row for row in every if row["topic"].endswith(".journal"))
+    ]
+    assert rows(choreo, *listing, "--since", "1h") == [row for row in every if row["records"]]
+    assert rows(choreo, *listing, "--until", "1h") == []
+    assert "what there is: topic, kind" in choreo(*listing, "--where", "name == 'x'", code=2).stderr
