@@ -16,6 +16,7 @@ from choreo.cli.project import Project
 from choreo.cli.records import uuid_text
 from choreo.cli.saga_filters import WHERE, SagaCondition
 from choreo.cli.saga_lives import Lives, last_digest
+from choreo.cli.saga_privacy import EventSchemas, has_personal_key
 from choreo.cli.saga_specs import variables_of
 from choreo.cli.story_code import code_of
 from choreo.cli.time_span import TimeSpan, bounded
@@ -27,6 +28,7 @@ from choreo.replay.conformance import judge
 from choreo.replay.runs import Runs, Spread
 from choreo.saga.rules import Spec
 from choreo.service.service import Service
+from choreo.telemetry.privacy import MASK
 
 FOUND = 1
 CALLED = re.compile(r"^[{\s]*saga\s*:\s*[\"']?(\w+)", re.MULTILINE)
@@ -59,12 +61,16 @@ def conformance(
     runs, lives = Runs(limit), Lives(project, known, code, span)
     emitters, met = emitters_of(code.services.values()), dict[str, Spec]()
     variables = cache(lambda digest: variables_of(known.specs[digest], known.events))
+    schemas = EventSchemas(project.registry, known.events)
+    hidden = cache(lambda digest: has_personal_key(known.specs[digest], schemas))
     condition, unasked = SagaCondition(where, lambda spec: variables(spec.digest)), 0
     for life in lives:
         if life.spec is None:
             runs.unknown += 1
             continue
         judged = judge(life, emitters)
+        if hidden(life.spec.digest):
+            judged.misfits = [one._replace(key=MASK) for one in judged.misfits]
         met[life.spec.digest] = life.spec
         unasked += where is not None and judged.instance is None
         if where is None or (judged.instance is not None and condition.holds(judged.instance, life.spec)):

@@ -16,6 +16,7 @@ from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk
 from choreo.cli.options import command
 from choreo.cli.output import as_text
+from choreo.cli.personal_keys import has_personal_key
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters
 from choreo.cli.redrive import Order, carry_out
@@ -28,6 +29,7 @@ from choreo.replay.redrive import again
 from choreo.resilience.operations import Outcome
 from choreo.runtime.parking import FLYING, PARKED, Waiting, load
 from choreo.state.backend import Backend
+from choreo.telemetry.privacy import MASK
 
 REDRIVEN: Outcome = "redriven"
 DROPPED: Outcome = "dropped"
@@ -182,7 +184,7 @@ def _row(line: Line, contents: Contents) -> dict[str, Any]:
     again_at = to_datetime(head.until) if 0 < head.until < FLYING else None
     return {
         "service": line.service,
-        "key": line.key,
+        "key": _key(line, contents),
         "event": _name(head, contents),
         "waiting": line.waiting,
         "attempts": head.attempts,
@@ -191,6 +193,13 @@ def _row(line: Line, contents: Contents) -> dict[str, Any]:
         "position": str(head.record.position) if head.record else None,
         "given_up": line.given_up,
     }
+
+
+def _key(line: Line, contents: Contents) -> str | None:
+    """As it may be shown. A timer's key is hidden where any event of the project has a personal one."""
+    if line.head.record is not None:
+        return contents.key(line.head.record, line.key)
+    return MASK if any(map(has_personal_key, contents.classes.values())) else line.key.decode(errors="replace")
 
 
 def _error(waiting: Waiting, contents: Contents) -> str:

@@ -197,7 +197,8 @@ class Telling:
     def head(self, act: Act) -> str:
         """What was acted upon, and when."""
         cause = self._naming.cause(act.cause)
-        text = f"{iso(to_datetime(act.now), 'milliseconds')}  {cause.name} {cause.key}"
+        key = self._values.keys.cause(cause.place, cause.key)
+        text = f"{iso(to_datetime(act.now), 'milliseconds')}  {cause.name} {key}"
         text += f"  {cause.place}" if cause.place else ""
         return text + (f"  {uuid_text(cause.event_id)}" if cause.event_id else "")
 
