@@ -66,7 +66,7 @@ def show_state(project: Project, service_name: str, targets: Sequence[str], **as
     if asked["at"] and asked["diff"]:
         raise ConfigError("--at and --diff exclude each other", hint="--diff POINT POINT by itself")
     points = [point_of(project, sandbox, text) for text in texts] or [NOW]
-    tasks = partitions_of(project.past, sandbox, points)
+    tasks = partitions_of(sandbox, points)
     if wanted.key is not None:
         home = partition_of(wanted.key.encode(), sandbox.partitions)
         tasks = [number for number in tasks if number == home] or tasks
