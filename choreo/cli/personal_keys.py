@@ -13,7 +13,7 @@ from choreo.saga.index import INDEX
 from choreo.service.service import Service
 from choreo.telemetry.privacy import MASK, personal_fields
 
-TIMER, OF_RUNTIME = "timer ", ("~parked", "~story", "~timer")
+TIMER, OF_TIMER, OF_RUNTIME = "timer ", "story of timer ", ("~parked", "timer ~retry")
 
 
 @lru_cache(maxsize=1024)
@@ -38,7 +38,9 @@ class PersonalKeys:
                     self._events.add(event.contract.full_name)
                     for one in invocations:
                         self._stores |= {store.name for store in one.signature.stores.values()}
-                        self._stores |= {f"{TIMER}{timer}" for timer in one.signature.timers}
+                        self._stores |= {
+                            f"{word}{timer}" for timer in one.signature.timers for word in (TIMER, OF_TIMER)
+                        }
 
     def event(self, name: str, key: str) -> str:
         """The key of an event that the service handles or emits, by the event's full name."""

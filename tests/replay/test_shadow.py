@@ -253,6 +253,7 @@ def test_dead_letters_are_told() -> None:
     assert report.by_handler["Reserve", "dead letter"] == 1
     assert report.by_handler["Reserve", "no dead letter"] == 1
     assert report.failures == {("Reserve", "KeyError"): 3}
+    assert report.stories == ["story"], "what is parked behind a dead letter belongs to its story"
 
 
 def fares(bank: Bank, handler: type[Handler[Any]] = Charge) -> Service:
