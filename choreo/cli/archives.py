@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cel_expr_python import cel
 
 from choreo.cli.assembly import assemble
 from choreo.cli.desk import Ordered, ordered
 from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
+from choreo.cli.record_filters import RecordFilters, filtered_by
+from choreo.cli.row_filters import RowFilters
 from choreo.cli.time_span import moment_of
 from choreo.cli.topics import kind_of
 from choreo.clock import SystemClock, to_datetime
@@ -29,6 +32,12 @@ FOUND = 1
 TOPICS = ["topic", "kind", "partitions", "records", "files", "bytes", "from", "until", "missing"]
 FILES = ["partition", "file", "first", "last", "records", "bytes", "from", "until"]
 AT_ONCE_SHOWN = 5
+TYPES = {
+    **dict.fromkeys(("topic", "kind"), cel.Type.STRING),
+    **dict.fromkeys(("partitions", "records", "files", "missing"), cel.Type.INT),
+    **dict.fromkeys(("from", "until"), cel.Type.TIMESTAMP),
+}
+"""What a condition may speak of; `bytes` is a word of CEL's."""
 
 
 @command("write")
@@ -60,10 +69,16 @@ def write_archive(project: Project, topics: Sequence[str], to: str | None, until
 
 @command("list")
 @click.option("--from", "source", metavar="DIR", help="The archive. Default: [log] archive of the settings.")
-def list_archive(project: Project, source: str | None) -> None:
-    """Every topic of an archive: how far it goes, and what it lacks."""
+@filtered_by("missing > 0")
+def list_archive(project: Project, source: str | None, filters: RecordFilters) -> None:
+    """Every topic of an archive: how far it goes, and what it lacks.
+
+    With TIMEs those of which anything was written then. Conditions speak of topic, kind, partitions, records, files,
+    from, until and missing.
+    """
     archive = Archive(_directory(project, source, "--from"))
-    rows = [_topic_row(archive, name) for name in sorted(archive.topics)]
+    wanted = RowFilters(filters, TYPES)
+    rows = list(wanted.chosen((_topic_row(archive, name) for name in sorted(archive.topics)), "from", "until"))
     project.output.listing(rows, TOPICS, empty=f"nothing in {archive.directory}")
     for row in rows:
         for gap in row["gaps"][:AT_ONCE_SHOWN]:
@@ -118,8 +133,22 @@ def restore_archive(project: Project, topics: Sequence[str], source: str | None,
         _tell(project, restore, archive, wanted, *desk.by)
         with project.progress.of("restoring", "records") as told:
             restore.run(told)
-        note("the offsets of groups are not restored: what is started here begins as a new group does")
+        restore.give_back()
+        _tell_groups(restore)
     project.output.listing(rows, ["topic", "partitions", "there", "restored"], empty="nothing in the archive")
+
+
+def _tell_groups(restore: Restore) -> None:
+    """What whoever starts the services has to know."""
+    for one in restore.groups:
+        service = one.group.removeprefix("choreo.")
+        for place, count in sorted(one.lost.items()):
+            note(f"{service}: {count:,} offsets of {place} were deleted before it had come to them, and not archived")
+        if one.torn:
+            note(f"{service}: its changelog does not fit its journal, it was at work while they were archived")
+            note(f"{service} gets no offsets back: restore it without its changelog, and rebuild it")
+        elif one.without:
+            note(f"{service} has no stores here: before it is started, choreo replay rebuild {service}")
 
 
 def _tell(project: Project, restore: Restore, archive: Archive, topics: Sequence[str], who: str, why: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from choreo.cli.options import command
 from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.records import uuid_text
+from choreo.cli.saga_filters import WHERE, SagaCondition
 from choreo.cli.saga_lives import Lives, last_digest
+from choreo.cli.saga_privacy import EventSchemas, has_personal_key
+from choreo.cli.saga_specs import variables_of
 from choreo.cli.story_code import code_of
 from choreo.cli.time_span import TimeSpan, bounded
 from choreo.config.modules import spec_files
@@ -24,6 +28,7 @@ from choreo.replay.conformance import judge
 from choreo.replay.runs import Runs, Spread
 from choreo.saga.rules import Spec
 from choreo.service.service import Service
+from choreo.telemetry.privacy import MASK
 
 FOUND = 1
 CALLED = re.compile(r"^[{\s]*saga\s*:\s*[\"']?(\w+)", re.MULTILINE)
@@ -39,26 +44,43 @@ SHOWN_PATHS = 10
     metavar="DIR",
     help="Draw what happened over the spec, as NAME-runs.mmd and NAME-runs.svg in this directory.",
 )
+@WHERE
 @bounded
-def conformance(project: Project, saga: str, limit: int, diagram: Path | None, span: TimeSpan) -> int:
+def conformance(
+    project: Project, saga: str, limit: int, diagram: Path | None, where: str | None, span: TimeSpan
+) -> int:
     """What really happened against the spec: which sagas fit, what was skipped, late, slow or said by somebody else.
 
     SPEC is the name of a saga, or its file. Each saga is held against its own version. With --since and --until those
-    that started then. Exit code 1 where something does not fit.
+    that started then; with --where those whose data fits, as their events leave it. Exit code 1 where something does
+    not fit.
     """
     called = _saga_of(project, saga)
     known = known_here(project, called, last_digest(project, called))
     code = code_of(project)
     runs, lives = Runs(limit), Lives(project, known, code, span)
-    emitters, drawn = emitters_of(code.services.values()), dict[str, Spec]()
+    emitters, met = emitters_of(code.services.values()), dict[str, Spec]()
+    variables = cache(lambda digest: variables_of(known.specs[digest], known.events))
+    schemas = EventSchemas(project.registry, known.events)
+    hidden = cache(lambda digest: has_personal_key(known.specs[digest], schemas))
+    condition, unasked = SagaCondition(where, lambda spec: variables(spec.digest)), 0
     for life in lives:
         if life.spec is None:
             runs.unknown += 1
             continue
-        drawn[life.spec.digest] = life.spec
-        runs.add(judge(life, emitters))
-    latest = max(drawn.values(), key=lambda one: one.version, default=None)
-    project.output.thing(_row(runs, known), _lines(runs, known))
+        judged = judge(life, emitters)
+        if hidden(life.spec.digest):
+            judged.misfits = [one._replace(key=MASK) for one in judged.misfits]
+        met[life.spec.digest] = life.spec
+        unasked += where is not None and judged.instance is None
+        if where is None or (judged.instance is not None and condition.holds(judged.instance, life.spec)):
+            runs.add(judged)
+    condition.require_sense(met.values())
+    latest = max(met.values(), key=lambda one: one.version, default=None)
+    edges = _edges(latest, runs) if latest is not None else []
+    project.output.thing(_row(runs, known) | {"edges": edges}, _lines(runs, known, edges))
+    if unasked:
+        note(f"{unasked} sagas were left out: their events can't be folded any more, and nothing else tells their data")
     if diagram is not None and latest is not None:
         _draw(project, latest, runs, diagram)
     if runs.unknown:
@@ -95,7 +117,7 @@ def emitters_of(services: Iterable[Service]) -> Mapping[str, frozenset[str]]:
 # -- what is told ------------------------------------------------------------------------------------------------------
 
 
-def _lines(runs: Runs, known: Known) -> Iterator[str]:
+def _lines(runs: Runs, known: Known, edges: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     name = known.service.name.removeprefix("saga.")
     versions = ", ".join(f"{count:,} of version {version}" for version, count in sorted(runs.versions.items()))
     yield f"saga {name}: {runs.fit:,} of {runs.count:,} fit" + (f" ({versions})" if versions else "")
@@ -118,6 +140,11 @@ def _lines(runs: Runs, known: Known) -> Iterator[str]:
     order = {step.name: number for number, step in enumerate(spec.steps)}
     for step, spread in sorted(runs.laps.items(), key=lambda one: order.get(one[0], len(order))):
         yield f"  {step:<20}" + "".join(f"{cell:>11}" for cell in _cells(spec, step, spread, runs.slow[step]))
+    yield "edges"
+    yield "  " + f"{'':<40}" + "".join(f"{head:>11}" for head in ("times", "of", *heads[1:4], "longer"))
+    for edge in edges:
+        name = f"{edge['from']} -> {edge['to']}" + ("" if edge["declared"] else " (not declared)")
+        yield f"  {name:<40}" + "".join(f"{cell:>11}" for cell in _edge_cells(edge))
     if runs.kinds:
         yield "what does not fit"
         yield from (f"  {count:>8,}  {WORDS[kind]}" for kind, count in runs.kinds.most_common())
@@ -148,6 +175,29 @@ def _cells(spec: Spec, step: str, spread: Spread, slow: int) -> tuple[str, ...]:
     limit = span_text(within) if isinstance(within, int) else "-" if within is None else "by spec"
     times = (span_text(spread.quantile(0.5)), span_text(spread.quantile(0.95)), span_text(spread.longest))
     return (f"{spread.count:,}", *times, limit, f"{slow:,}")
+
+
+def _edges(spec: Spec, runs: Runs) -> list[dict[str, Any]]:
+    """Every way of the spec from one station to the next, gone or not, and those that were gone and are not in it.
+
+    `of`: how many sagas came to where it begins; `slow`: how often the step to which it leads took longer than it may.
+    """
+    rows = []
+    for arrow in graph_of_runs(spec, _discovered(runs)).arrows:
+        way = (arrow.source, arrow.to)
+        spread = runs.ways.get(way) or runs.beside.get((arrow.source, arrow.to.removeprefix("event "))) or Spread()
+        row: dict[str, Any] = {"from": way[0].removeprefix("step "), "to": way[1].removeprefix("step ")}
+        row |= {"declared": arrow.seen != "undeclared", "of": runs.stations[way[0]], "slow": runs.slow_ways[way]}
+        rows.append(row | _times(spread))
+    return rows
+
+
+def _edge_cells(edge: Mapping[str, Any]) -> tuple[str, ...]:
+    if not edge["count"]:
+        return ("never",)
+    share = f"{edge['count'] / edge['of']:.0%}" if edge["of"] else "-"
+    times = (span_text(edge[name]) for name in ("p50_us", "p95_us", "max_us"))
+    return (f"{edge['count']:,}", share, *times, f"{edge['slow']:,}")
 
 
 def _row(runs: Runs, known: Known) -> dict[str, Any]:
@@ -182,8 +232,11 @@ def _times(spread: Spread) -> dict[str, int]:
 
 
 def _draw(project: Project, spec: Spec, runs: Runs, directory: Path) -> None:
-    found = Discovered(runs.count, runs.stations, _gone(runs.ways), _gone(runs.beside))
-    write_graphs(project, {f"{spec.name}-runs": graph_of_runs(spec, found)}, directory)
+    write_graphs(project, {f"{spec.name}-runs": graph_of_runs(spec, _discovered(runs))}, directory)
+
+
+def _discovered(runs: Runs) -> Discovered:
+    return Discovered(runs.count, runs.stations, _gone(runs.ways), _gone(runs.beside))
 
 
 def _gone(spreads: Mapping[tuple[str, str], Spread]) -> dict[tuple[str, str], Gone]:

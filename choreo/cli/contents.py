@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from choreo.cli.personal_keys import has_personal_key
 from choreo.cli.project import Project
 from choreo.cli.records import Bodies
 from choreo.cli.targets import Finder
@@ -69,6 +70,25 @@ class Contents:
     def shown(self, record: Record) -> dict[str, Any]:
         """The fields of its event as they may be shown. Raises UnknownSchemaError and DecodeError."""
         return self._masked(record, [])
+
+    def key(self, record: Record, under: bytes | None = None) -> str | None:
+        """Its key, or the one `under` which it is kept, as it may be shown. Where no class and no schema tells what the
+        record holds, as it is.
+        """
+        key = record.key if under is None else under
+        if key is None:
+            return None
+        hidden: list[str] = []
+        with suppress(DecodeError, UnknownSchemaError):
+            self._masked(record, hidden)
+        text = key.decode("utf-8", "backslashreplace")
+        return MASK if text in hidden or (hidden and self._is_keyed_by_personal(record)) else text
+
+    def _is_keyed_by_personal(self, record: Record) -> bool:
+        with suppress(DecodeError, UnknownSchemaError):
+            event = self.classes.get(self.name(record))
+            return event is not None and has_personal_key(event)
+        return False
 
     def said(self, error: str, record: Record) -> str:
         """What an error says of a record, without what is personal in it."""

@@ -73,10 +73,10 @@ def one_letter(desk: Desk, letter_id: str, states: Sequence[str] = ()) -> Letter
     return found
 
 
-def open_rows(project: Project, services: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The dead letters of these services of which nothing has become yet, as rows."""
+def open_rows(project: Project, services: Sequence[str], key: bytes) -> Iterator[dict[str, Any]]:
+    """The dead letters of this key, of these services, of which nothing has become yet, as rows."""
     desk = Desk(project)
     with desk.reading(services) as letters:
         for letter in letters:
-            if letter.standing.outcome == "open":
+            if letter.standing.outcome == "open" and letter.record.key == key:
                 yield row_of(letter, desk.contents)

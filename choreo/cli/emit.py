@@ -12,6 +12,7 @@ import click
 from pydantic import ValidationError
 
 from choreo.cli.options import command
+from choreo.cli.personal_keys import has_personal_key
 from choreo.cli.progress import Told, untold
 from choreo.cli.project import Project
 from choreo.cli.targets import Finder
@@ -25,6 +26,7 @@ from choreo.events.faults import faults_of
 from choreo.log.interface import TopicSpec
 from choreo.runtime.topics import FOREVER
 from choreo.service.client import fresh_ids
+from choreo.telemetry.privacy import MASK
 
 BATCH = 1000
 
@@ -62,6 +64,7 @@ def _put(project: Project, codec: Codec, events: Sequence[Event], correlation_id
     positions = project.log.append([codec.encode(one, ids) for one, ids in made])
     for (one, ids), position in zip(made, positions, strict=True):
         event_id, key = str(UUID(bytes=ids.event_id)), (key_of(one) or b"").decode("utf-8", "backslashreplace")
+        key = MASK if has_personal_key(type(one)) else key
         row = {
             "event": type(one).contract.full_name,
             "key": key,

@@ -67,8 +67,8 @@ class Emitters:
             lag = sum(task["lag"] for task in lag_of(self._project.log, plan, topics))
         letters: list[dict[str, Any]] = []
         if f"{scope}.dead-letters" in topics:
-            letters = list(open_rows(self._project, [service]))
-        own = (row for row in letters if row["key"] == key and "at" in row)
+            letters = list(open_rows(self._project, [service], key))
+        own = (row for row in letters if "at" in row)
         return Emitter(service, lag, self._failing(service, key), max(own, key=lambda row: row["at"], default=None))
 
     def _failing(self, service: str, key: bytes) -> dict[str, Any] | None:

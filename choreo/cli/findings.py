@@ -11,7 +11,8 @@ from choreo.errors import DecodeError, UnknownSchemaError
 from choreo.events.envelope import HEADER, unpack
 from choreo.events.registry import Registry
 from choreo.record import NewRecord, Record
-from choreo.replay.findings import Difference, Finding
+from choreo.replay.findings import Difference, Finding, entry_name
+from choreo.replay.naming import Named
 from choreo.service.service import Service
 
 SAID = {
@@ -35,7 +36,7 @@ class Values:
         if value is None:
             return NOTHING
         if isinstance(value, bytes):
-            return self._stores.plain(finding.name.partition(" ")[0], value)
+            return self._stores.plain(finding.entry[0] if finding.entry else finding.name, value)
         try:
             return self._bodies.shown(_record(value))
         except (DecodeError, UnknownSchemaError):
@@ -51,6 +52,17 @@ class Values:
         except (DecodeError, UnknownSchemaError):
             return None
         return {name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name)}
+
+    def name(self, finding: Finding) -> str:
+        """What was written or emitted otherwise."""
+        if finding.entry is None:
+            return finding.name
+        store, parts = finding.entry
+        return entry_name(store, self._stores.parts(store, parts))
+
+    def key(self, cause: Named) -> str:
+        """The key of what was acted upon."""
+        return self._stores.keys.cause(cause.place, cause.key)
 
     def difference(self, one: Difference) -> dict[str, Any]:
         """An entry that differs, for programs."""
@@ -74,14 +86,14 @@ def finding_row(finding: Finding, values: Values) -> dict[str, Any]:
     cause = finding.cause
     return {
         "what": finding.what,
-        "name": finding.name,
+        "name": values.name(finding),
         "task": finding.partition,
         "checkpoint": finding.checkpoint,
         "build": finding.build,
         "at": to_datetime(finding.now),
         "cause": cause.name,
         "event_id": uuid_text(cause.event_id),
-        "key": cause.key,
+        "key": values.key(cause),
         "place": cause.place,
         "handlers": list(finding.handlers),
         "live": values.plain(finding, finding.live),
@@ -92,13 +104,13 @@ def finding_row(finding: Finding, values: Values) -> dict[str, Any]:
 def finding_lines(finding: Finding, values: Values) -> Iterator[str]:
     """A finding for people: when, upon what, in which handler; then what was done and what should have been."""
     cause = finding.cause
-    who = f"{cause.name} {cause.key!r}"
+    who = f"{cause.name} {values.key(cause)!r}"
     who += f", id {uuid_text(cause.event_id)}" if cause.event_id else ""
     who += f", at {cause.place}" if cause.place else ""
     yield f"first at {iso(to_datetime(finding.now), 'milliseconds')}, {who}"
     handlers = " or ".join(finding.handlers) or "no handler"
     where = f"task {finding.partition}, checkpoint {finding.checkpoint}, build {finding.build}"
-    yield f"  {handlers} {SAID[finding.what]}: {finding.name} ({where})"
+    yield f"  {handlers} {SAID[finding.what]}: {values.name(finding)} ({where})"
     if finding.among > 1 and finding.what == "write":
         yield f"  {finding.among} inputs of that checkpoint wrote it; this is the last of them"
     live, replayed = values.plain(finding, finding.live), values.plain(finding, finding.replayed)

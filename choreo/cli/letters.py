@@ -157,7 +157,7 @@ def row_of(letter: Letter, contents: Contents) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": letter_id(letter),
         "event": event_name(letter, contents),
-        "key": letter.record.key,
+        "key": contents.key(letter.record),
         "position": str(letter.place),
         "state": standing.outcome,
         "by": standing.who or None,

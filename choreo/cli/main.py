@@ -212,6 +212,11 @@ COMMANDS: Mapping[str, Lazy | Group] = {
             "restore": Lazy("archives:restore_archive", "Put topics of an archive on a log that does not have them."),
         },
     ),
+    "operations": Group(
+        "operations",
+        "What operators changed on the log.",
+        {"list": Lazy("operations:list_operations", "Every operation: what, who, why, when, and how far it has come.")},
+    ),
     "schemas": Group(
         "schemas",
         "Schemas of events: published contracts, and the schema registry.",

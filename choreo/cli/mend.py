@@ -189,6 +189,7 @@ def _planned(
                 instance = seen.instance(key)
                 spec = known.of(instance.digest) if instance else None
                 order = order_for(spec)
+                known.hide_key(instance.digest if instance else "", key)
                 if instance is None or spec is None:
                     if desk.dry_run:
                         raise _unreadable(saga, key, instance)

@@ -21,6 +21,11 @@ class Output:
 
     def __init__(self, as_json: bool, verbose: bool, stream: TextIO, *, quiet: bool = False) -> None:
         self.as_json, self.verbose, self.quiet, self._stream = as_json, verbose, quiet, stream
+        self._hidden: set[str] = set()
+
+    def hide(self, word: str) -> None:
+        """No line from here on has this word in it, nor has it as JSON writes it."""
+        self._hidden |= {word, json.dumps(word, ensure_ascii=False)[1:-1]}
 
     def listing(self, rows: Iterable[Row], columns: Sequence[str], empty: str = "") -> None:
         """One line a row: people see these columns, programs every key. `empty` goes to stderr."""
@@ -44,6 +49,10 @@ class Output:
 
     def line(self, text: str) -> None:
         """One line on stdout."""
+        if self._hidden:
+            from choreo.telemetry.privacy import without  # only where something is hidden: it is not light
+
+            text = without(text, self._hidden)
         self._stream.write(text + "\n")
 
 

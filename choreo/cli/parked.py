@@ -11,12 +11,14 @@ import click
 from choreo.cli.contents import Contents
 from choreo.cli.options import command
 from choreo.cli.output import as_text
+from choreo.cli.personal_keys import has_personal_key
 from choreo.cli.project import Project
 from choreo.cli.service_view import ServiceView
 from choreo.clock import NEVER, to_datetime
 from choreo.errors import ConfigError, DecodeError, UnknownSchemaError
 from choreo.runtime.parking import FLYING, PARKED, Waiting, load
 from choreo.state.backend import Backend
+from choreo.telemetry.privacy import MASK
 
 COLUMNS = ["service", "key", "event", "waiting", "attempts", "until", "error"]
 SERVICE = click.option("--service", "services", multiple=True, help="Only keys of this service.")
@@ -120,7 +122,7 @@ def row_of(line: Line, contents: Contents) -> dict[str, Any]:
     again_at = to_datetime(head.until) if 0 < head.until < FLYING else None
     return {
         "service": line.service,
-        "key": line.key,
+        "key": _key(line, contents),
         "event": _name(head, contents),
         "waiting": line.waiting,
         "attempts": head.attempts,
@@ -129,6 +131,13 @@ def row_of(line: Line, contents: Contents) -> dict[str, Any]:
         "position": str(head.record.position) if head.record else None,
         "given_up": line.given_up,
     }
+
+
+def _key(line: Line, contents: Contents) -> str | None:
+    """As it may be shown. A timer's key is hidden where any event of the project has a personal one."""
+    if line.head.record is not None:
+        return contents.key(line.head.record, line.key)
+    return MASK if any(map(has_personal_key, contents.classes.values())) else line.key.decode(errors="replace")
 
 
 def _error(waiting: Waiting, contents: Contents) -> str:

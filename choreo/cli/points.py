@@ -6,7 +6,6 @@ from uuid import UUID
 from choreo.cli.project import Project
 from choreo.clock import from_iso
 from choreo.errors import ConfigError
-from choreo.log.interface import Log
 from choreo.record import Position
 from choreo.replay.points import Moment, Point, expect_input, position_of
 from choreo.replay.sandbox import Sandbox
@@ -53,7 +52,7 @@ def event_id_in(text: str) -> bytes | None:
         return None
 
 
-def partitions_of(log: Log, sandbox: Sandbox, points: list[Point]) -> list[int]:
+def partitions_of(sandbox: Sandbox, points: list[Point]) -> list[int]:
     """The tasks that these points speak of: those of their positions, else all. Raises ConfigError for two tasks."""
     named = sorted({point.partition for point in points if isinstance(point, Position)})
     if len(named) > 1:

@@ -1,4 +1,4 @@
-"""Which records or dead letters a command means: the filters that lists and orders share."""
+"""Which records, dead letters or rows a command means: the filters that lists and orders share."""
 
 import functools
 from collections.abc import Callable
@@ -9,13 +9,6 @@ import click
 
 from choreo.cli.time_span import span_of
 from choreo.clock import SystemClock
-
-OPTIONS = (
-    click.option("--where", metavar="CEL", help="Only those for which this is true: event.total > 100"),
-    click.option("--since", metavar="TIME", help="Only from then on: 2026-03-02T09:00Z, or 2h ago as 2h."),
-    click.option("--until", metavar="TIME", help="Only before then."),
-    click.option("--limit", type=click.IntRange(min=1), help="At most so many."),
-)
 
 
 @dataclass(frozen=True)
@@ -42,15 +35,31 @@ class RecordFilters:
         return span_of(self.since, self.until, SystemClock().now())
 
 
-def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command the options of `RecordFilters`, and hands them over as `filters`."""
+def options(example: str) -> tuple[Callable[[Any], Any], ...]:
+    """What a person may give; `example` is a condition."""
+    return (
+        click.option("--where", metavar="CEL", help=f"Only those for which this is true: {example}"),
+        click.option("--since", metavar="TIME", help="Only from then on: 2026-03-02T09:00Z, or 2h ago as 2h."),
+        click.option("--until", metavar="TIME", help="Only before then."),
+        click.option("--limit", type=click.IntRange(min=1), help="At most so many."),
+    )
+
+
+def filtered_by(example: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Gives a command the options of `RecordFilters`, and hands them over as `filters`; `example` is a condition."""
     names = [one.name for one in fields(RecordFilters)]
 
-    @functools.wraps(function)
-    def packed(*arguments: Any, **options: Any) -> int | None:
-        given = {name: options.pop(name) for name in names}
-        return function(*arguments, filters=RecordFilters(**given), **options)
+    def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        @functools.wraps(function)
+        def packed(*arguments: Any, **said: Any) -> int | None:
+            given = {name: said.pop(name) for name in names}
+            return function(*arguments, filters=RecordFilters(**given), **said)
 
-    for option in reversed(OPTIONS):
-        packed = option(packed)
-    return packed
+        for option in reversed(options(example)):
+            packed = option(packed)
+        return packed
+
+    return filtered
+
+
+filtered = filtered_by("event.total > 100")

@@ -69,7 +69,7 @@ def show_state(project: Project, service_name: str, targets: Sequence[str], **as
     if asked["at"] and asked["diff"]:
         raise ConfigError("--at and --diff exclude each other", hint="--diff POINT POINT by itself")
     points = [point_of(project, sandbox, text) for text in texts] or [NOW]
-    tasks = partitions_of(project.past, sandbox, points)
+    tasks = partitions_of(sandbox, points)
     if wanted.key is not None:
         home = partition_of(wanted.key.encode(), sandbox.partitions)
         tasks = [number for number in tasks if number == home] or tasks
@@ -202,7 +202,8 @@ class Telling:
     def head(self, act: Act) -> str:
         """What was acted upon, and when."""
         cause = self._naming.cause(act.cause)
-        text = f"{iso(to_datetime(act.now), 'milliseconds')}  {cause.name} {cause.key}"
+        key = self._values.keys.cause(cause.place, cause.key)
+        text = f"{iso(to_datetime(act.now), 'milliseconds')}  {cause.name} {key}"
         text += f"  {cause.place}" if cause.place else ""
         return text + (f"  {uuid_text(cause.event_id)}" if cause.event_id else "")
 

@@ -63,12 +63,13 @@ class Filters:
 
 
 STATUSES = get_args(Status)
+WHERE = click.option("--where", metavar="CEL", help="Only those for which this is true: saga.total > 100")
 OPTIONS = (
     click.option("--status", type=click.Choice(STATUSES), multiple=True, help="Only these."),
     click.option("--step", "at_step", multiple=True, metavar="STEP[=STATE]", help="Only those that are at this step."),
     click.option("--key", multiple=True, metavar="KEY", help="Only those whose key begins so."),
     click.option("--field", multiple=True, metavar="NAME=VALUE", help="Only those that remember this, by the index."),
-    click.option("--where", metavar="CEL", help="Only those for which this is true: saga.total > 100"),
+    WHERE,
     click.option("--older-than", metavar="DURATION", help="Only those that started longer ago: 2h, 3d."),
     click.option("--younger-than", metavar="DURATION", help="Only those that started since then."),
     click.option("--limit", type=click.IntRange(min=1), help="At most so many."),
@@ -143,7 +144,7 @@ def _from_stores(
     known = KnownSpecs(project)
     fields = filters.wanted_fields()
     strange = set(fields)
-    condition = _Condition(filters.where, known)
+    condition = SagaCondition(filters.where, known.variables)
     for saga in sagas:
         with SagaView(project, saga) as seen:
             strange -= {name for name in strange if seen.remembers(name)}
@@ -220,11 +221,14 @@ def _same(value: Any, wanted: str) -> bool:
     return value == wanted if isinstance(value, str) else text_of(value) == wanted
 
 
-class _Condition:
-    """What `--where` asks. Sagas of several specs are asked: a name that only one of them has is no mistake."""
+class SagaCondition:
+    """What `--where` asks. Sagas of several specs are asked: a name that only one of them has is no mistake.
 
-    def __init__(self, where: str | None, known: KnownSpecs) -> None:
-        self._where, self._known = where, known
+    `variables` answers what can be named of the instances of a spec, with types.
+    """
+
+    def __init__(self, where: str | None, variables: Callable[[Spec], Mapping[str, ValueType]]) -> None:
+        self._where, self._variables = where, variables
         self._lacked: dict[str, BadExpression] = {}
         """What some instance does not have, with what was said of it."""
         self._had: set[str] = set()
@@ -241,7 +245,7 @@ class _Condition:
 
     def _expression(self, spec: Spec) -> Expression | None:
         assert self._where is not None
-        types = self._known.variables(spec)
+        types = self._variables(spec)
         self._had |= types.keys()
         try:
             return _compiled(self._where, tuple((name, types[name]) for name in names_in(self._where) if name in types))

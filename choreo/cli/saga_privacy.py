@@ -60,6 +60,13 @@ def shown_fields(schemas: EventSchemas, events: Iterable[str], fields: Mapping[s
     return {name: value if name in known else MASK for name, value in shown.items()}
 
 
+def has_personal_key(spec: Spec, schemas: EventSchemas) -> bool:
+    """Whether the field of its start event that is the saga's key is marked."""
+    field = spec.correlate_by.get(spec.starts_on)
+    fields = [one for schema in schemas.of(spec.starts_on) for one in schema["fields"]]
+    return any(one["name"] == field and one.get(MARK) for one in fields)
+
+
 def shown_instance(instance: Instance, spec: Spec | None, schemas: EventSchemas) -> Instance:
     """An instance for people to look at. Where its spec can't be read, nobody knows what of it is personal."""
     remembered = shown_fields(schemas, [spec.starts_on] if spec else [], instance.remembered)
@@ -70,4 +77,7 @@ def shown_instance(instance: Instance, spec: Spec | None, schemas: EventSchemas)
     held = tuple(
         one.model_copy(update={"fields": shown_fields(schemas, [one.event], one.fields)}) for one in instance.held
     )
-    return instance.model_copy(update={"remembered": remembered, "steps": steps, "held": held})
+    shown: dict[str, Any] = {"remembered": remembered, "steps": steps, "held": held}
+    if spec is not None and has_personal_key(spec, schemas):
+        shown["key"] = MASK
+    return instance.model_copy(update=shown)

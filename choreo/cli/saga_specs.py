@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.project import Project
-from choreo.cli.saga_privacy import EventSchemas
+from choreo.cli.saga_privacy import EventSchemas, has_personal_key
 from choreo.cli.targets import SAMPLE_PURCHASING, SAMPLE_SHOP
 from choreo.errors import ChoreoError
 from choreo.events.event import Event
@@ -12,6 +12,7 @@ from choreo.saga.coordinator import Coordinator
 from choreo.saga.kinds import ValueType
 from choreo.saga.rules import Spec, Step
 from choreo.saga.vocabulary import item_variables, saga_variables, step_variables
+from choreo.telemetry.privacy import MASK
 
 
 def project_parts(project: Project, digest: str) -> Assembly | None:
@@ -55,6 +56,7 @@ class KnownSpecs:
         self._project = project
         self._found: dict[str, tuple[Assembly | None, Spec | None]] = {}
         self._variables: dict[str, Mapping[str, ValueType]] = {}
+        self._hidden: dict[str, bool] = {}
 
     def of(self, digest: str) -> Spec | None:
         """The spec, None where it can't be read here."""
@@ -81,6 +83,18 @@ class KnownSpecs:
     def schemas(self, spec: Spec | None) -> EventSchemas:
         """The schemas of the events that the spec speaks of, and of those that the registry has."""
         return EventSchemas(self._project.registry, self.catalogue(spec) if spec else {})
+
+    def shown_key(self, digest: str, key: str) -> str:
+        """The key of a saga that follows this spec as it may be shown; where it can't be read here, as it is."""
+        if digest not in self._hidden:
+            spec = self.of(digest)
+            self._hidden[digest] = spec is not None and has_personal_key(spec, self.schemas(spec))
+        return MASK if self._hidden[digest] else key
+
+    def hide_key(self, digest: str, key: str) -> None:
+        """Have nothing that is printed from here on tell the key of this saga, where it may not be shown."""
+        if self.shown_key(digest, key) != key:
+            self._project.output.hide(key)
 
     def variables(self, spec: Spec) -> Mapping[str, ValueType]:
         """What expressions about its instances may name, with their types."""

@@ -63,10 +63,11 @@ def show_saga(project: Project, instance_id: str, saga: str | None, point: str |
     project with its spec.
     """
     row, history = one_instance(project, instance_id, saga)
+    known = KnownSpecs(project)
+    known.hide_key(row["digest"], row["key"])
     if point or step:
         past = SagaPast(project, row)
         return past.step(point) if step else past.show(point)
-    known = KnownSpecs(project)
     spec = known.of(row["digest"])
     with Family(project, known) as family:
         instance = family.instance(row["saga"], row["key"])
@@ -108,7 +109,9 @@ def _times_line(row: Mapping[str, Any], times: Mapping[str, Any]) -> str:
 
 
 def _with_parents(project: Project, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows, each with the saga of which it is a step: None for one that is nobody's."""
-    with Family(project, KnownSpecs(project)) as family:
+    """The rows as they may be shown, each with the saga of which it is a step: None for one that is nobody's."""
+    known = KnownSpecs(project)
+    with Family(project, known) as family:
         parents = [family.above(row["saga"], row["key"]) for row in rows]
-    return [row | {"parent": one._asdict() if one else None} for row, one in zip(rows, parents, strict=True)]
+    found = [row | {"parent": one._asdict() if one else None} for row, one in zip(rows, parents, strict=True)]
+    return [row | {"key": known.shown_key(row["digest"], row["key"])} for row in found]

@@ -1,7 +1,7 @@
 """`choreo replay shadow`: what would other code have done with what this service was given?"""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.options import NewFile, command
 from choreo.cli.other_code import code_of, expect_code_of
 from choreo.cli.output import note
-from choreo.cli.points import point_of
+from choreo.cli.points import partitions_of, point_of
 from choreo.cli.progress import Progress, Told, untold
 from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
@@ -84,12 +84,16 @@ def _run(project: Project, live: Served, first_spec: str | None, wanted: tuple[S
     points = [None if text is None else point_of(project, sandbox, text) for text in (asking.first, asking.last)]
     if isinstance(points[0], Moment) and isinstance(points[1], Moment) and points[0].now > points[1].now:
         raise ConfigError(f"--from {asking.first} is not before --to {asking.last}", hint="the earlier one first")
+    partitions_of(sandbox, [point for point in points if point is not None])  # two tasks have no order
     window = Window(points[0], points[1], EVERY if asking.sample is None else sample_of(asking.sample))
-    stub = away if asking.answers is None else _stub(asking.answers)
+    answers = Answers(asking.answers)
+    stub = answers.answer
     run = Shadow(sandbox, live, window, stub)
     run.first_spec = first_spec
     with _Shown(project.progress, service.name) as telling:
         report = run.run(Telling(telling.checkpoints, telling.records))
+    if answers.wrong is not None:
+        raise answers.wrong
     return report, Shown(sandbox.codec(), project.registry, sandbox.naming(), StoreValues(service))
 
 
@@ -128,33 +132,45 @@ def _first_spec(live: Assembly, new: Assembly, name: str) -> str | None:
     return None if was == now else now
 
 
-def _stub(answers: str) -> Stub:
-    """Answers from a function `answer(name, *args, **kwargs)`, or by name from a JSON object."""
-    place, _, attribute = answers.partition(":")
-    if place.endswith(".py"):
-        found = Modules(Path.cwd()).find(answers)
-        function: Any = found.things[0] if attribute else None
-        if not callable(function):
-            raise ConfigError(f"--answers {answers} is no function", hint="FILE.py:function")
-        return lambda asked: function(asked.name, *asked.args, **asked.kwargs)
-    try:
-        known = json.loads(Path(answers).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        why = str(error)
-        raise ConfigError(f"--answers {answers} can't be read", why=why, hint="an object: name to answer") from error
-    return _by_name(known)
+class Answers:
+    """Answers from a function `answer(name, *args, **kwargs)`, by name from a JSON object, or from nobody."""
 
+    def __init__(self, place: str | None) -> None:
+        """Raises ConfigError for a place where there are none."""
+        self.wrong: ConfigError | None = None
+        """The first answer that is of another type than its call: the new code took it for a downstream that failed."""
+        self.answer: Stub = away
+        if place is not None:
+            self.answer = _function(place) if place.partition(":")[0].endswith(".py") else self._by_name(place)
 
-def _by_name(known: Mapping[str, Any]) -> Callable[[Asked], Any]:
-    def stub(asked: Asked) -> Any:
-        if asked.name not in known:
-            return away(asked)
+    def _by_name(self, place: str) -> Stub:
         try:
-            return TypeAdapter(result_type(asked.name, asked.fn)).validate_python(known[asked.name])
-        except ValidationError as error:
-            raise ConfigError(f"--answers: the answer of {asked.name} is of another type", why=str(error)) from error
+            known = json.loads(Path(place).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            why = str(error)
+            raise ConfigError(f"--answers {place} can't be read", why=why, hint="an object: name to answer") from error
+        if not isinstance(known, dict):
+            raise ConfigError(f"--answers {place} is no object", hint='{"NAME": ANSWER}')
 
-    return stub
+        def stub(asked: Asked) -> Any:
+            if asked.name not in known:
+                return away(asked)
+            try:
+                return TypeAdapter(result_type(asked.name, asked.fn)).validate_python(known[asked.name])
+            except ValidationError as error:
+                what = f"--answers {place}: the answer of {asked.name} is of another type"
+                self.wrong = self.wrong or ConfigError(what, why=str(error))
+                raise self.wrong from error
+
+        return stub
+
+
+def _function(place: str) -> Stub:
+    found = Modules(Path.cwd()).find(place)
+    function: Any = found.things[0] if ":" in place else None
+    if not callable(function):
+        raise ConfigError(f"--answers {place} is no function", hint="FILE.py:function, or FILE.json")
+    return lambda asked: function(asked.name, *asked.args, **asked.kwargs)
 
 
 class _Shown:

@@ -52,7 +52,7 @@ def page_of(report: Report, sides: Shown) -> str:
             for name, live, new in both(one, sides)
         )
         body.append(
-            f"<h3>{escape(headline(one, stories))}</h3><p class=soft>{escape(circumstances(one))}</p>"
+            f"<h3>{escape(headline(one, stories, sides))}</h3><p class=soft>{escape(circumstances(one, sides))}</p>"
             f"<table><tr><th></th><th>Live</th><th>New code</th></tr>{rows}</table>"
         )
     if report.consequences:

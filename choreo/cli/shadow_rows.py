@@ -12,9 +12,9 @@ from choreo.errors import ChoreoError
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.record import Record
-from choreo.replay.deviations import Deviation, Report, Side
+from choreo.replay.deviations import Deviation, Report, Side, Upon
 from choreo.replay.leeway import NewCall
-from choreo.replay.naming import Naming
+from choreo.replay.naming import Named, Naming
 from choreo.telemetry.privacy import masked, shown
 
 SAID = {
@@ -38,6 +38,19 @@ class Shown:
     def of(self, one: Deviation) -> tuple[dict[str, object] | str, dict[str, object] | str]:
         """Both of them."""
         return self._side(one.live, one.name), self._side(one.new, one.name)
+
+    def key(self, one: Deviation) -> str:
+        """The key of the event, or of the entry."""
+        keys = self._values.keys
+        return keys.entry(one.name, one.key) if one.what in ("entry", "end") else keys.event(one.name, one.key)
+
+    def upon(self, cause: Named | Upon) -> Named:
+        """What brought something about."""
+        return Named(*cause)._replace(key=self._values.keys.cause(cause.place, cause.key))
+
+    def story(self, story: str) -> str:
+        """The correlation id."""
+        return self._values.keys.story(story)
 
     def _side(self, side: Side | bytes | None, store: str) -> dict[str, object] | str:
         """An event's fields, or an entry's value."""
@@ -85,7 +98,7 @@ def report_row(report: Report, sides: Shown) -> dict[str, Any]:
         "turns": {"new": seen.new_turns, "lost": seen.lost_turns},
         "unread_topics": list(report.unread),
         "not_compared": list(report.partial),
-        "in_stories": report.stories,
+        "in_stories": [sides.story(story) for story in report.stories],
         "most_telling": [_difference(one, count, sides) for one, count in report.most_telling()],
     }
 
@@ -131,12 +144,12 @@ def verdict(report: Report) -> str:
 
 def _calls(report: Report, sides: Shown) -> Iterator[str]:
     for call in report.seen.shown:
-        upon = sides.naming.cause(call.cause)
+        upon = sides.upon(sides.naming.cause(call.cause))
         yield f"{call.name}({', '.join(_arguments(call.arguments))}) upon {upon.name} {upon.key}"
 
 
 def _call(call: NewCall, sides: Shown) -> dict[str, object]:
-    upon = sides.naming.cause(call.cause)
+    upon = sides.upon(sides.naming.cause(call.cause))
     row = {"name": call.name, "arguments": _arguments(call.arguments), "answered": call.answered}
     return row | {"upon": upon._asdict() | {"event_id": uuid_text(upon.event_id)}}
 
@@ -150,14 +163,14 @@ def _rows(counts: Counter[Any], first: str, second: str) -> list[dict[str, objec
 
 
 def _difference(one: Deviation, stories: int, sides: Shown) -> dict[str, object]:
-    upon, (live, new) = one.upon, sides.of(one)
+    upon, (live, new) = one.upon and sides.upon(one.upon), sides.of(one)
     return {
         "what": one.what,
         "name": one.name,
         "handlers": list(one.handlers),
         "stories_like_it": stories,
-        "story": one.story,
-        "key": one.key,
+        "story": sides.story(one.story),
+        "key": sides.key(one),
         "at": to_datetime(one.at) if one.at else None,
         "fields": list(one.fields),
         "upon": None if upon is None else upon._asdict() | {"event_id": uuid_text(upon.event_id)},
@@ -166,18 +179,18 @@ def _difference(one: Deviation, stories: int, sides: Shown) -> dict[str, object]
     }
 
 
-def headline(one: Deviation, stories: int) -> str:
+def headline(one: Deviation, stories: int, sides: Shown) -> str:
     """What one difference is, and how many stories it stands for."""
     handlers = " or ".join(one.handlers) or "no handler"
     like = f" (one of {stories:,} stories like it)" if stories > 1 else ""
-    return f"{one.name} {one.key} {SAID[one.what]}, {handlers}{like}"
+    return f"{one.name} {sides.key(one)} {SAID[one.what]}, {handlers}{like}"
 
 
-def circumstances(one: Deviation) -> str:
+def circumstances(one: Deviation, sides: Shown) -> str:
     """When, upon what and in which story."""
     when = f"at {iso(to_datetime(one.at), 'milliseconds')}, " if one.at else ""
-    upon = f"upon {one.upon.name} {one.upon.key} at {one.upon.place}, " if one.upon else ""
-    return f"{when}{upon}story {one.story}"
+    upon = f"upon {one.upon.name} {sides.upon(one.upon).key} at {one.upon.place}, " if one.upon else ""
+    return f"{when}{upon}story {sides.story(one.story)}"
 
 
 def both(one: Deviation, sides: Shown) -> list[tuple[str, str, str]]:
@@ -199,5 +212,5 @@ def both(one: Deviation, sides: Shown) -> list[tuple[str, str, str]]:
 
 
 def _difference_lines(one: Deviation, stories: int, sides: Shown) -> list[str]:
-    lines = [headline(one, stories), f"  {circumstances(one)}"]
+    lines = [headline(one, stories, sides), f"  {circumstances(one, sides)}"]
     return lines + [f"    {name or 'value'}: live {live}, new {new}" for name, live, new in both(one, sides)]

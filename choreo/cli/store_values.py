@@ -7,20 +7,23 @@ from typing import Any
 
 from pydantic_core import from_json, to_jsonable_python
 
+from choreo.cli.personal_keys import TIMER, PersonalKeys
 from choreo.cli.saga_privacy import EventSchemas, shown_fields, shown_instance
 from choreo.clock import iso, to_datetime
 from choreo.errors import StateError
 from choreo.replay.findings import shown
+from choreo.replay.naming import entry_of
+from choreo.runtime.parking import PARKED, load
 from choreo.saga.coordinator import Coordinator, EarlyEvent
 from choreo.saga.index import INDEX
 from choreo.saga.instance import Instance
 from choreo.service.service import Service
+from choreo.state.keys import split_key
 from choreo.state.timers import due_from
 from choreo.state.values import ValueCodec
 from choreo.telemetry.privacy import masked
 
-TIMER = "timer "
-"""Begins what the timers of a name are called where entries are told (`entry_of`)."""
+PARKED_STORE, _ = split_key(PARKED.encode((b"", 0)))
 
 
 class StoreValues:
@@ -32,6 +35,7 @@ class StoreValues:
         handlers = [handler for handler in service.handlers if issubclass(handler, Coordinator)]
         self._coordinator = handlers[0] if handlers else None
         self._schemas = EventSchemas(None, self._coordinator.catalogue if self._coordinator else {})
+        self.keys = PersonalKeys(service)
 
     def plain(self, store: str, data: bytes | None) -> Any:
         """What a value says, None where there is none; as text what no declaration of the service can read."""
@@ -39,6 +43,8 @@ class StoreValues:
             return None
         codec = self._codecs.get(store)
         try:
+            if store == PARKED_STORE:
+                return _parked(data)
             if store.startswith(TIMER):
                 return iso(to_datetime(due_from(data)), "microseconds")
             return to_jsonable_python(self._shown(codec.load(data))) if codec is not None else from_json(data[1:])
@@ -46,11 +52,11 @@ class StoreValues:
             return shown(data)
 
     def parts(self, store: str, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The parts of a key: the index of a coordinator holds what its sagas remember."""
-        if self._coordinator is None or store != INDEX.name or len(parts) < 2:
-            return parts
-        found = shown_fields(self._schemas, [self._coordinator.spec.starts_on], {str(parts[0]): parts[1]})
-        return (parts[0], found[str(parts[0])], *parts[2:])
+        """The parts of a key as they may be shown: the index of a coordinator holds what its sagas remember."""
+        if self._coordinator is not None and store == INDEX.name and len(parts) > 1:
+            found = shown_fields(self._schemas, [self._coordinator.spec.starts_on], {str(parts[0]): parts[1]})
+            parts = (parts[0], found[str(parts[0])], *parts[2:])
+        return self.keys.parts(store, parts)
 
     def _shown(self, value: Any) -> Any:
         """What came from events is personal where it was so in them."""
@@ -62,6 +68,13 @@ class StoreValues:
 
     def _body(self, one: EarlyEvent) -> str:
         return json.dumps(shown_fields(self._schemas, [one.event], json.loads(one.body)), ensure_ascii=False)
+
+
+def _parked(data: bytes) -> dict[str, Any]:
+    """Of an input that waits, where it lies and how it stands: what it holds may be personal."""
+    waits = load(data)
+    lies, calls = None if waits.record is None else str(waits.record.position), [name for name, _ in waits.kept]
+    return {"record": lies, "attempts": waits.attempts, "until_us": waits.until, "calls": calls}
 
 
 def key_text(parts: tuple[object, ...]) -> str:

@@ -159,7 +159,7 @@ def _shown(spec: Spec, instance: Instance, schemas: EventSchemas) -> Iterator[Qu
     shown = shown_instance(instance, spec, schemas)
     steps = with_items(spec, shown.steps).by_name
     for one in questions_of(spec, instance):
-        yield one._replace(text=question_text(Draft(spec, shown, one.since), steps[one.step]))
+        yield one._replace(key=shown.key, text=question_text(Draft(spec, shown, one.since), steps[one.step]))
 
 
 def _asking(project: Project, saga: str, key: str) -> Asking | None:

@@ -30,6 +30,7 @@ def explain_saga(project: Project, instance_id: str, saga: str | None) -> None:
     """Why an instance waits: for which event, who should emit it, until when. ID is the key, or the beginning of it."""
     row, history = one_instance(project, instance_id, saga)
     known, now = KnownSpecs(project), to_datetime(SystemClock().now())
+    known.hide_key(row["digest"], row["key"])
     spec = known.of(row["digest"])
     emitters = Emitters(project, known.parts(row["digest"]))
     with Family(project, known) as family:

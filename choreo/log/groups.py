@@ -77,6 +77,11 @@ class Group:
         self._seats: dict[str, Seat] = {}
         self._joined = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is in it."""
+        return not self._seats
+
     def join(self, membership: Membership, now: int) -> Seat:
         """A seat for a new member; it takes over at once from an earlier one of the same instance."""
         self.expire(now)

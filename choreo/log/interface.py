@@ -181,6 +181,10 @@ class Restorer(ABC):
         Where offsets are kept, these partitions end at `ends` then. A crash leaves a beginning of it, or nothing.
         """
 
+    @abstractmethod
+    def give_back(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Have a group go on at these offsets of this log. Raises StaleMemberError where it has members."""
+
 
 class Log(ABC):
     """The durable, ordered, partitioned truth."""

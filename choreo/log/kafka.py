@@ -82,6 +82,10 @@ class KafkaLog(Log):
         stamps = [max(one.timestamp_ms, 0) for one in records]  # below zero: it has none; 0 here: the time of writing
         self.deliver([(*to[:6], at, to[7]) for to, at in zip(self._topics.route(again), stamps, strict=True)])
 
+    def give_back(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit these for a group that has no members."""
+        self._groups.give_back(group, offsets)
+
     def deliver(self, routed: Sequence[Produce]) -> list[Position]:
         """Send these and wait until each is written; answers where. Raises LogError where one could not be."""
         offsets: list[tuple[int, int] | None] = [None] * len(routed)
@@ -167,6 +171,9 @@ class KafkaRestorer(Restorer):
 
     def write(self, records: Sequence[Record], ends: Mapping[TopicPartition, int]) -> None:
         self._log.append_again(records)
+
+    def give_back(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        self._log.give_back(group, offsets)
 
 
 class KafkaReader(Reader):

@@ -1,12 +1,13 @@
-"""What groups have committed on Kafka, asked by a consumer that never joins.
+"""What groups have committed on Kafka, asked, or given back to them, by a consumer that never joins.
 
 Not by the admin client: librdkafka ends the whole process where a coordinator answers that client with NOT_COORDINATOR,
 as one does that has just started or moved (its issue 5040).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from time import monotonic, sleep
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -16,6 +17,7 @@ from choreo.log.kafka_errors import Heard, as_choreo, clients_log, kafka_error, 
 from choreo.log.kafka_settings import KafkaSettings, Names
 from choreo.record import TopicPartition
 
+T = TypeVar("T")
 WITHIN_S = 15.0
 ASK_AGAIN_S = 2.0
 _PAUSE_S = 0.05
@@ -37,23 +39,44 @@ class KafkaGroups:
         Raises LogUnavailableError where no coordinator answers.
         """
         asked, doing = list(partitions), f"reading the offsets of group {group}"
-        until = monotonic() + WITHIN_S
-        with self._lock:
-            while asked:
-                try:
-                    return self._ask(group, asked, doing)
-                except LogUnavailableError:
-                    self._forget(group)  # a client does not always leave a coordinator that went away
-                    if monotonic() > until or self._heard.refused() is not None:
-                        raise
-                    sleep(_PAUSE_S)
-        return {}
+        return self._tried(group, lambda: self._ask(group, asked, doing)) if asked else {}
+
+    def give_back(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit these for a group without members.
+
+        Raises StaleMemberError where it has some, and LogUnavailableError where no coordinator answers.
+        """
+        full = [KafkaPartition(self._names.full(name.topic), name.partition, at) for name, at in offsets.items()]
+        doing = f"giving group {group} its offsets back"
+        if full:
+            self._tried(group, lambda: self._commit(group, full, doing))
 
     def close(self) -> None:
         """Release the consumers; safe to call twice."""
         with self._lock:
             for group in list(self._consumers):
                 self._forget(group)
+
+    def _tried(self, group: str, ask: Callable[[], T]) -> T:
+        until = monotonic() + WITHIN_S
+        with self._lock:
+            while True:
+                try:
+                    return ask()
+                except LogUnavailableError:
+                    self._forget(group)  # a client does not always leave a coordinator that went away
+                    if monotonic() > until or self._heard.refused() is not None:
+                        raise
+                    sleep(_PAUSE_S)
+
+    def _commit(self, group: str, offsets: list[KafkaPartition], doing: str) -> None:
+        with seam(doing, heard=self._heard):
+            answers = self._consumer(group).commit(offsets=offsets, asynchronous=False)
+        for answer in answers:
+            if answer.error is not None:
+                raise as_choreo(
+                    answer.error, doing, at=TopicPartition(self._names.plain(answer.topic), answer.partition)
+                )
 
     def _ask(self, group: str, asked: list[TopicPartition], doing: str) -> dict[TopicPartition, int | None]:
         full = [KafkaPartition(self._names.full(topic), number) for topic, number in asked]

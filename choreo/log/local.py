@@ -157,6 +157,16 @@ class LocalLog(Log):
                 self.partition(name).wake()
             self.changed.notify_all()
 
+    def give_back(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Keep these as what a group has committed. Raises StaleMemberError where it has members."""
+        with self.changed:
+            at_work = self._groups.get(group)
+            if at_work is not None and not at_work.empty:
+                raise StaleMemberError(f"group {group} is at work: only its members commit", at=self.url)
+            for name in offsets:
+                self.partition(name)
+            self.commit([], {group: offsets}, transactional=False)
+
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {name: self.partition(name).start for name in partitions}
 
@@ -243,6 +253,9 @@ class LocalRestorer(Restorer):
 
     def write(self, records: Sequence[Record], ends: Mapping[TopicPartition, int]) -> None:
         self._log.keep_where(records, ends)
+
+    def give_back(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        self._log.give_back(group, offsets)
 
 
 class LocalWriter(Writer):

@@ -3,6 +3,7 @@
     DIR/archive.json             {"format": 1, "cluster_id": ...}: of which log this is
     DIR/topics/NAME/topic.json   {"format": 1, "topic", "topic_id", "partitions", "config"}
     DIR/topics/NAME/PARTITION/   the series of a partition: volumes (archive_volume.py)
+    DIR/groups/GROUP.json        how far the groups had come whose journals are here (archive_groups.py)
     DIR/schemas/by-id/ID.avsc    the schemas that values name: the registry dir:DIR/schemas
 
 Written by `archive_write.py`; to be read by any number of processes, also meanwhile.
@@ -98,6 +99,16 @@ class Series:
                 if count < len(records):
                     yield records[count:]
                 count = max(count - len(records), 0)
+
+    def count_before(self, end: int) -> int:
+        """How many records there are before offset `end`."""
+        count = 0
+        for volume in self.volumes:
+            if volume.ends <= end:
+                count += volume.count
+            else:
+                return count + sum(len(batch) for batch in self.records(volume.begins, end))
+        return count
 
     def offset_at(self, timestamp_ms: int) -> int | None:
         """The first offset whose timestamp is at or after this one; None where there is none."""

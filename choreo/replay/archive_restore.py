@@ -3,10 +3,11 @@
 What is there says how far it came: a restore goes on at the ends of the partitions, so a kill loses and doubles
 nothing. Logs in this process and on this machine keep every offset, and the log's id; Kafka can't write at a chosen
 offset: there the n-th record of a partition gets offset n, while a journal's offsets mean those of the archive: it is
-replayed from there.
+replayed from there. Behind the records come the offsets of the groups whose journals are among them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from choreo.errors import ArchiveError, PartitionCountError, UnknownSchemaError
@@ -14,6 +15,7 @@ from choreo.events.registry import DirectoryRegistry, Registry
 from choreo.log.interface import Log
 from choreo.record import Record, TopicPartition
 from choreo.replay.archive import Archive, ArchivedTopic, Series
+from choreo.replay.archive_groups import JOURNAL, on_new_log, standpoint_of
 from choreo.told import Told
 
 WRITE_AT_ONCE = 2000
@@ -32,6 +34,19 @@ class Due(NamedTuple):
         return self.series.count - self.done
 
 
+class GroupDue(NamedTuple):
+    """What is still to be given back to one group: offsets of the log that is restored."""
+
+    group: str
+    offsets: Mapping[TopicPartition, int]
+    without: Sequence[int]
+    """Tasks whose stores are to be rebuilt before the group goes on: the archive does not have their changelog."""
+    torn: Sequence[int]
+    """Tasks whose changelog was archived while they were at work: it does not fit the journal, and nothing is due."""
+    lost: Mapping[TopicPartition, int]
+    """By partition, how many offsets were deleted before they were archived and before the group had come to them."""
+
+
 class Restore:
     """Takes topics of an archive back. Raises ArchiveError where the log has other records in them already, and
     PartitionCountError.
@@ -41,6 +56,7 @@ class Restore:
         self._log, self._archive = log, archive
         self._restorer = log.restorer(archive.cluster_id)
         self._keeps_offsets = self._restorer.keeps_offsets
+        """Whether records come to lie where they lay."""
         self._topics = [archive.topics[name] for name in topics]
         known = log.topics()
         self._all_there = all(name in known for name in topics)
@@ -65,7 +81,31 @@ class Restore:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to do: every topic is there, with all of its records, and ends where it should."""
-        return self._all_there and not any(due.left or self._ends_early(due) for due in self.due)
+        there = self._all_there and not any(due.left or self._ends_early(due) for due in self.due)
+        return there and not any(one.offsets for one in self.groups)
+
+    @cached_property
+    def groups(self) -> list[GroupDue]:
+        """Every group whose journal is among the topics. What it has committed here already stays."""
+        wanted = {topic.topic.name for topic in self._topics}
+        known, found = self._log.topics(), []
+        for journal in sorted(name for name in wanted if name.startswith("choreo.") and name.endswith(JOURNAL)):
+            group = journal.removesuffix(JOURNAL)
+            stands = standpoint_of(self._archive, group)
+            its = {place: at for place, at in stands.offsets.items() if place.topic in wanted}
+            begins = {place: self._archive.series(place).begins or 0 for place in its}
+            lost = {place: begins[place] - at for place, at in its.items() if at < begins[place]}
+            there = self._log.committed(group, [place for place in its if place.topic in known])
+            due = on_new_log(self._archive, its, self._keeps_offsets)
+            left = {place: at for place, at in due.items() if there.get(place) is None and not stands.torn}
+            found.append(GroupDue(group, left, stands.without, stands.torn, lost))
+        return found
+
+    def give_back(self) -> None:
+        """Let the groups go on where they were, once all records are back. Raises StaleMemberError for one at work."""
+        for one in self.groups:
+            if one.offsets:
+                self._restorer.give_back(one.group, one.offsets)
 
     def make_topics(self) -> None:
         """Make the topics, as they were.
@@ -100,7 +140,7 @@ class Restore:
         if end == start:
             done = 0
         elif self._keeps_offsets:
-            done = _records_before(series, end)
+            done = series.count_before(end)
         else:
             done = end
         wanted_start = (series.begins or 0) if self._keeps_offsets else 0
@@ -135,17 +175,6 @@ def give_schemas(archive: Archive, registry: Registry) -> list[int]:
             if not registry.keep(schema_id, subject, kept.schema(schema_id)):
                 lacking.append(schema_id)
     return lacking
-
-
-def _records_before(series: Series, end: int) -> int:
-    count = 0
-    for volume in series.volumes:
-        if volume.ends <= end:
-            count += volume.count
-        else:
-            count += sum(len(batch) for batch in series.records(volume.begins, min(end, volume.ends)))
-            break
-    return count
 
 
 def _content(record: Record) -> object:

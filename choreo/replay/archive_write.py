@@ -18,12 +18,12 @@ from choreo.log.interface import Log, Topic
 from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
 from choreo.replay.archive import FORMAT, Archive, Series, read_json, series_directory, topic_directory
+from choreo.replay.archive_groups import JOURNAL, Stood, keep, stood
 from choreo.replay.archive_volume import VOLUME_BYTES, VolumeWriter, put_file
 from choreo.state.lock import DirectoryLock
 from choreo.told import Told
 
 READ_AT_ONCE = 2000
-JOURNAL = ".journal"
 _MAGIC, _FRAME = 0, 5
 """Confluent's frame: 0, then the schema's id in four bytes."""
 
@@ -65,11 +65,13 @@ class ArchiveWriter:
             raise
         self._schemas = KeptSchemas(directory / "schemas", registry)
         self._packing = ThreadPoolExecutor(1, "archive")
+        self._stood: list[Stood] = []
 
     def portions(self, topics: Iterable[str], until_ms: int | None = None) -> list[Portion]:
         """What is new in these topics: up to the first record at or after `until_ms`, and to what is settled.
 
         Journals are asked for their ends before what they name: so an archive has the inputs of each page that it has.
+        How far their groups have come is asked before that.
         Raises UnknownTopicError, and ArchiveError for a topic that is another one than the one in the archive.
         """
         known = self._log.topics()
@@ -80,6 +82,8 @@ class ArchiveWriter:
             self._expect_same(known[name])
             places += [TopicPartition(name, number) for number in range(known[name].partitions)]
         journals = [place for place in places if place.topic.endswith(JOURNAL)]
+        own = dict.fromkeys(place.topic for place in journals if place.topic.startswith("choreo."))
+        self._stood = stood(self._log, own)
         ends = self._log.settled(journals)
         ends |= self._log.settled(place for place in places if place not in ends)
         if until_ms is not None:
@@ -90,8 +94,9 @@ class ArchiveWriter:
         return [Portion(place, covered[place], max(covered[place], starts[place]), ends[place]) for place in places]
 
     def write(self, portions: Sequence[Portion], told: Told) -> Iterable[Written]:
-        """Write them, topic by topic. Raises LogUnavailableError, DiskFullError and ArchiveError; what is finished by
-        then stays.
+        """Write them, topic by topic, and then how far the groups had come whose journals are among them.
+
+        Raises LogUnavailableError, DiskFullError and ArchiveError; what is finished by then stays.
         """
         known = self._log.topics()
         total = sum(max(portion.end - portion.start, 0) for portion in portions)
@@ -110,6 +115,11 @@ class ArchiveWriter:
             done += sum(max(portion.end - portion.start, 0) for portion in its)
             told(done, total)
             yield work.written(name)
+        written = {portion.partition: portion.end for portion in portions}
+        for one in self._stood:
+            places = [TopicPartition(one.group + JOURNAL, number) for number in range(len(one.journal))]
+            if all(written[place] >= noted for place, noted in zip(places, one.journal, strict=True)):  # else cut off
+                keep(self._directory, one)
 
     def close(self) -> None:
         """Let others write it."""
@@ -141,7 +151,7 @@ class ArchiveWriter:
                 why=f"{self._log.url} is log {cluster_id}",
                 hint="a log has an archive of its own: --to ANOTHER_DIR",
             )
-        for place in ("", "topics/*/", "topics/*/*/", "schemas/by-id/"):
+        for place in ("", "groups/", "topics/*/", "topics/*/*/", "schemas/by-id/"):
             for draft in self._directory.glob(f"{place}.*.part"):
                 draft.unlink(missing_ok=True)  # of a run that was killed
         return archive

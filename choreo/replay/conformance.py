@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from choreo.replay.origin import Author
 from choreo.saga.arrivals import coming
 from choreo.saga.decision import Command, Migrate, Received, Skip
-from choreo.saga.instance import ENDED, IN_FLIGHT
+from choreo.saga.instance import ENDED, IN_FLIGHT, Instance
 from choreo.saga.items import whole_in
 from choreo.saga.operate import saying
 from choreo.saga.policies import Timing
@@ -117,6 +117,8 @@ class Judgement:
     crossed: int = 0
     """Answers of services that were on their way when their step was given up: whoever said them could not know."""
     not_replayed: str = ""
+    instance: Instance | None = None
+    """As its events leave it, or left it last; None where they can't be folded."""
 
 
 Emitters = Mapping[str, frozenset[str]]
@@ -271,6 +273,7 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
     """Fold its inputs; answers until when each step might wait at first, by `step@since when`."""
     run = Run(life.specs[history.digest])
     run.begin(history, {})
+    found.instance = _there(run)
     due: dict[str, int] = {}
     left: dict[str, int] = {}
     answers = {heard.event_id for heard in life.heard if heard.cause is not None}
@@ -280,6 +283,7 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
         _judge_input(run, past, left if _id_of(past) in answers else {}, found)
         before = _in_flight(run)
         _take(run, past, life.specs)
+        found.instance = _there(run) or found.instance
         left |= dict.fromkeys(before - _in_flight(run), past.now)
         _note_due(run, past.now, due)
         if _id_of(past) == last.caused_by or (isinstance(past, Tick) and past.now == last.at):
@@ -292,9 +296,12 @@ def _replayed(life: Life, history: History, found: Judgement) -> dict[str, int]:
 
 def _standing(run: Run) -> tuple[str, dict[str, str]] | None:
     """Status and steps; None where there is no saga, or only a mark of one."""
-    if run.instance is None or run.instance.forgotten:
-        return None
-    return run.instance.status, {name: one.state.value for name, one in run.instance.steps.items()}
+    stands = _there(run)
+    return None if stands is None else (stands.status, {name: one.state.value for name, one in stands.steps.items()})
+
+
+def _there(run: Run) -> Instance | None:
+    return None if run.instance is None or run.instance.forgotten else run.instance
 
 
 def _in_flight(run: Run) -> set[str]:

@@ -25,6 +25,11 @@ class Difference:
         return f"{where}: live {shown(self.live)}, replayed {shown(self.replayed)}"
 
 
+def entry_name(store: str, parts: tuple[object, ...]) -> str:
+    """An entry by its store and key."""
+    return f"{store} {parts[0]!r}" if len(parts) == 1 else f"{store} {parts!r}"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that the live run did otherwise than the replay, with what brought it about."""
@@ -44,6 +49,8 @@ class Finding:
     replayed: bytes | NewRecord | None
     among: int = 1
     """How many inputs of the checkpoint wrote this entry: the log tells what the last of them came to."""
+    entry: tuple[str, tuple[object, ...]] | None = None
+    """The store and the parts of the key; None of an event."""
 
 
 @dataclass

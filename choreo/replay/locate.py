@@ -7,7 +7,7 @@ from typing import NamedTuple
 from choreo.errors import DivergenceError
 from choreo.events.envelope import event_id_in, header_in
 from choreo.record import NewRecord, Record
-from choreo.replay.findings import Finding, What
+from choreo.replay.findings import Finding, What, entry_name
 from choreo.replay.naming import Naming, entry_of
 from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
@@ -94,14 +94,15 @@ def _finding(suspect: Suspect, partition: int, act: Act, seen: tuple[int, str], 
     count, build = seen
     cause = naming.cause(act.cause)
     replayed: bytes | NewRecord | None
+    entry: tuple[str, tuple[object, ...]] | None = None
     if suspect.what == "event":
         emitted, live = _emitted(act, suspect.key), suspect.live
         name = naming.event(emitted if emitted is not None else live if isinstance(live, Record) else None)
         emitter = None if cause.event_id is None else naming.emitter(cause.event_id, suspect.key)
         handlers, replayed = [emitter] if emitter else naming.handlers(act.cause), emitted
     else:
-        store, parts = entry_of(suspect.key)
-        name = f"{store} {parts[0]!r}" if len(parts) == 1 else f"{store} {parts!r}"
+        store, parts = entry = entry_of(suspect.key)
+        name = entry_name(store, parts)
         handlers, replayed = naming.blamed(act, store), suspect.replayed
     where = (partition, act.checkpoint, act.now)
-    return Finding(suspect.what, name, *where, cause, tuple(handlers), build, suspect.live, replayed, count)
+    return Finding(suspect.what, name, *where, cause, tuple(handlers), build, suspect.live, replayed, count, entry)

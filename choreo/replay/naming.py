@@ -7,9 +7,9 @@ from choreo.events.codec import Codec
 from choreo.record import NewRecord, Record
 from choreo.replay.origin import author_of, authors
 from choreo.replay.rebuild import Act, Cause
-from choreo.runtime.intake import due_id
+from choreo.runtime.intake import STORY, due_id
 from choreo.runtime.journal import Answered, Fired
-from choreo.runtime.parking import RETRY
+from choreo.runtime.parking import PARKED, RETRY
 from choreo.runtime.plan import Plan
 from choreo.service.timer import timer_name
 from choreo.state.keys import split_key
@@ -103,8 +103,16 @@ class Naming:
 
 
 def entry_of(key: bytes) -> tuple[str, tuple[object, ...]]:
-    """Store and parts of an entry's key; of a timer, `timer NAME` and what it is set for."""
-    if not key.startswith(TIMER_PREFIX):
-        return split_key(key)
-    timer = key[len(TIMER_PREFIX) :]
-    return f"timer {timer_name(timer)}", split_key(timer)[1]
+    """Store and parts of an entry's key; of a timer, `timer NAME` and what it is set for, of the note of its story
+    likewise, and of what is parked the key of its line as text.
+    """
+    if key.startswith(TIMER_PREFIX):
+        timer = key[len(TIMER_PREFIX) :]
+        return f"timer {timer_name(timer)}", split_key(timer)[1]
+    if key.startswith(STORY.start):
+        timer = STORY.decode(key)
+        return f"story of timer {timer_name(timer)}", split_key(timer)[1]
+    store, parts = split_key(key)
+    if key.startswith(PARKED.start):
+        parts = (parts[0].decode(errors="replace"), *parts[1:])
+    return store, parts

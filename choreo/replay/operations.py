@@ -44,8 +44,10 @@ class Told(NamedTuple):
     """How far one operation is known to have come."""
 
     began: OperationBegan
-    last: RecordsEmitted | None
-    ended: bool
+    last: RecordsEmitted | None = None
+    letters: int = 0
+    """How many dead letters it has settled."""
+    ended: OperationEnded | None = None
 
 
 class Operations:
@@ -107,26 +109,33 @@ class Operations:
 
     def told(self, wanted: str) -> Told:
         """One operation, by its id or the beginning of it. Raises ConfigError where there is none, or several."""
-        began: dict[UUID, OperationBegan] = {}
-        last: dict[UUID, RecordsEmitted] = {}
-        ended: dict[UUID, bool] = {}
-        for event in self.events():
-            if not str(event.operation).startswith(wanted):
-                continue
-            if isinstance(event, OperationBegan):
-                began[event.operation] = event
-            elif isinstance(event, RecordsEmitted):
-                last[event.operation] = event
-            elif isinstance(event, OperationEnded):
-                ended[event.operation] = True
-        if len(began) != 1:
-            found = ", ".join(f"{one} ({each.kind})" for one, each in list(began.items())[:5])
+        found = self.all(wanted)
+        if len(found) != 1:
+            named = ", ".join(f"{one.began.operation} ({one.began.kind})" for one in found[:5])
             what = (
-                f"{wanted} is the beginning of {len(began)} operations" if began else f"there is no operation {wanted}"
+                f"{wanted} is the beginning of {len(found)} operations" if found else f"there is no operation {wanted}"
             )
-            raise ConfigError(what, at=TOPIC, why=found, hint="each command says the id of its operation as it begins")
-        ((operation, one),) = began.items()
-        return Told(one, last.get(operation), operation in ended)
+            raise ConfigError(what, at=TOPIC, why=named, hint="choreo operations list")
+        return found[0]
+
+    def all(self, begins: str = "") -> list[Told]:
+        """Every operation whose id begins so, in the order in which they began, and how far it has come."""
+        found: dict[UUID, Told] = {}
+        for event in self.events():
+            if isinstance(event, OperationBegan):
+                if str(event.operation).startswith(begins):
+                    found[event.operation] = Told(event)
+            elif (so_far := found.get(event.operation)) is not None:
+                found[event.operation] = _told(so_far, event)
+        return list(found.values())
+
+
+def _told(so_far: Told, event: Operation) -> Told:
+    if isinstance(event, RecordsEmitted):
+        return so_far._replace(last=event)
+    if isinstance(event, LettersSettled):
+        return so_far._replace(letters=so_far.letters + len(event.letters))
+    return so_far._replace(ended=event) if isinstance(event, OperationEnded) else so_far
 
 
 class Settled:

@@ -62,6 +62,8 @@ class Runs:
     stations: Counter[str] = field(default_factory=Counter)
     ways: dict[tuple[str, str], Spread] = field(default_factory=dict)
     """From one station to each later one of the same saga."""
+    slow_ways: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often the step to which a way leads took longer than it may."""
     beside: dict[tuple[str, str], Spread] = field(default_factory=dict)
     follows: dict[tuple[str, str], Spread] = field(default_factory=dict)
 
@@ -92,8 +94,10 @@ class Runs:
 
     def _walk(self, one: Judgement) -> None:
         first = dict[str, int]()
+        slow = {f"step {lap.step}" for lap in one.laps if lap.slow}
         for name, at in one.stations:
             self.stations[name] += 1
             for earlier, since in first.items():
                 self.ways.setdefault((earlier, name), Spread()).add(max(0, at - since))
+                self.slow_ways[earlier, name] += name in slow
             first.setdefault(name, at)

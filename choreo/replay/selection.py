@@ -6,7 +6,7 @@ The variables are `event` (its fields, as JSON has them, a Decimal as a double),
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from choreo.errors import ConfigError, DecodeError, UnknownSchemaError
 from choreo.events.envelope import Ids
 from choreo.record import Record
 from choreo.replay.letters import Letter
-from choreo.saga.conditions import BadExpression, explained
+from choreo.saga.conditions import explained
 
 _RECORD = {
     "event": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
@@ -60,12 +60,7 @@ class Condition:
         self._text, self._contents = text, contents
         self._reads_body = _BODY.search(text) is not None
         self._lacked, self._asked = "", False
-        try:
-            self._compiled = cel.NewEnv(variables=_RECORD | (_LETTER if letters else {})).compile(text)
-        except RuntimeError as error:
-            raise self._senseless(explained(text, str(error))) from None
-        if (kind := self._compiled.return_type().name()) not in ("BOOL", "DYN"):
-            raise ConfigError(f"--where {text} is a {kind.lower()}, not true or false", hint="event.total > 100")
+        self._compiled = compiled(text, _RECORD | (_LETTER if letters else {}), NAMES)
 
     def holds(self, record: Record, ids: Ids | None, letter: Letter | None = None) -> bool:
         """Whether it is true for a record."""
@@ -113,8 +108,17 @@ class Condition:
         except (DecodeError, UnknownSchemaError):
             return "", {}
 
-    def _senseless(self, error: BadExpression) -> ConfigError:
-        return ConfigError(f"--where {self._text}: {error}", hint=f"what there is: {', '.join(NAMES)}")
+
+def compiled(text: str, variables: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """A condition over these variables, with their types in CEL. Raises ConfigError, which tells of these names."""
+    told = f"what there is: {', '.join(names)}"
+    try:
+        found = cel.NewEnv(variables=dict(variables)).compile(text)
+    except RuntimeError as error:
+        raise ConfigError(f"--where {text}: {explained(text, str(error))}", hint=told) from None
+    if (kind := found.return_type().name()) not in ("BOOL", "DYN"):
+        raise ConfigError(f"--where {text} is a {kind.lower()}, not true or false", hint=told)
+    return found
 
 
 def as_cel(value: Any) -> Any:

@@ -18,7 +18,7 @@ from choreo.events.bodies import Bodies
 from choreo.events.codec import Codec
 from choreo.events.overlaid import OverlaidRegistry
 from choreo.log.up_to import read_up_to
-from choreo.record import Record, TopicPartition
+from choreo.record import Position, Record, TopicPartition
 from choreo.replay.contrast import Contrast, Served
 from choreo.replay.deviations import Deviation, Report, Side, Upon, What
 from choreo.replay.emissions import Place
@@ -53,6 +53,11 @@ class Window:
     first: Point | None = None
     last: Point | None = None
     sample: Sample = EVERY
+
+    @property
+    def task(self) -> int | None:
+        """The task of which alone it is a part: an input is a point of its own task. None: all."""
+        return next((one.partition for one in (self.first, self.last) if isinstance(one, Position)), None)
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,9 @@ class Shadow:
         try:
             rooms = {name: backends.open(name) for name in ("unlike", "upon", "stories", "stored")}
             contrast = Contrast(self._service, self._codec, backends, self._log, self._live, self._bodies)
-            report.tasks = self._sandbox.partitions
-            for partition in range(report.tasks):
+            tasks = range(self._sandbox.partitions) if self._window.task is None else (self._window.task,)
+            report.tasks = len(tasks)
+            for partition in tasks:
                 self._redo(partition, contrast, rooms["stored"], telling.checkpoints)
             report.emissions = contrast.count
             if contrast.unlike(rooms["unlike"], telling.records):
@@ -256,8 +262,8 @@ class Shadow:
         for number, (place, packed) in enumerate(rooms["stored"].scan()):
             live, new = marshal.loads(packed)
             store, parts = entry_of(place[4:])
-            key = "/".join(part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in parts)
-            first = str(parts[0]) if parts else ""
+            texts = [part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in parts]
+            key, first = "/".join(texts), texts[0] if texts else ""
             story = rooms["upon"].get(b"key" + first.encode())
             what, fields = _unlike_values(store, live, new)
             if what == "end":
@@ -281,6 +287,11 @@ class Shadow:
         if one.new is not None:
             return True
         if cause is None:  # a timer
+            if self._window.task is not None:
+                self._leave_out(
+                    "events upon timers that are missing", "of one task: nobody knows whose timers they were"
+                )
+                return False
             return self._from <= one.at <= self._until and self._window.sample.knows(one.story)
         topic, _, rest = cause[3].partition("[")
         partition, offset = map(int, rest.split("]@"))

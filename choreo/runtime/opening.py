@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from choreo.errors import StartError
 from choreo.events.codec import Codec
+from choreo.log.up_to import read_up_to
 from choreo.record import Record, TopicPartition
 from choreo.runtime.entries import Entries
 from choreo.runtime.frontier import Positions
@@ -55,7 +57,7 @@ class Opening:
             self._backend.close()
             raise
         self._fresh = fresh_meta(facts, options.build)
-        self._clock = site.clock
+        self._clock, self._log = site.clock, site.log
         self._specs = options.specs
         self._began_at = now
         self._told_at = 0
@@ -79,8 +81,12 @@ class Opening:
         return self._restore.progress
 
     def finish(self, codec: Codec, needs: Needs, polled: Positions) -> LiveTask:
-        """The task, ready for input. Raises StartError where its stores hold what this code can't read."""
+        """The task, ready for input. Raises StartError where its stores hold what this code can't read, and where they
+        are empty while its journal is not.
+        """
         refuse_unfinished(self._plan.service.name, self.partition, self._backend)
+        if not last_page(self._backend):
+            self._refuse_lost()
         news = news_of(self._plan.service, self.partition, self._backend)
         task = Task(self._plan, self.partition, Entries(self._backend), codec, needs)
         task.observe(self._observer)
@@ -96,6 +102,20 @@ class Opening:
         live = LiveTask(task, inputs, meta, dict(self.offsets), news)
         live.tell_news()
         return live
+
+    def _refuse_lost(self) -> None:
+        """Raises StartError where the journal has pages: what they led to was lost, with its changelog."""
+        name = self._plan.service.name
+        place = TopicPartition(f"{self._plan.service.scope}.journal", self.partition)
+        starts, ends = self._log.starts([place]), self._log.settled([place])
+        for records, _ in read_up_to(self._log, starts, ends):
+            if records:
+                raise StartError(
+                    f"the stores of service {name} are lost: its journal tells of checkpoints, its changelog of none",
+                    at=f"task {self.partition}",
+                    why="it would go on as if nothing had happened so far",
+                    hint=f"make them anew from the log: choreo replay rebuild {name}",
+                )
 
     def close(self) -> None:
         self._restore.close()

@@ -195,6 +195,22 @@ class ResumeContract(BenchFixture):
         eventually(lambda: len(second.records) >= 2, second.poll)
         assert second.values == [b"one", b"two"]
 
+    def test_a_group_goes_on_where_it_was_put_back(self, bench: Bench) -> None:
+        """Offsets that are given back to a group without members are where its next member goes on; while it has one
+        nothing is given.
+        """
+        topic = bench.topic(2)
+        bench.log.append([NewRecord(topic, b"k", b"%d" % n, (), n % 2) for n in range(10)])
+        restorer, wanted = bench.log.restorer(bench.log.cluster_id()), {TopicPartition(topic, 1): 3}
+        restorer.give_back(bench.group, wanted)
+        assert bench.committed(topic) == {TopicPartition(topic, 0): None, **wanted}
+        member = bench.join("member", topic)
+        eventually(lambda: len(member.records) >= 7, member.poll)
+        assert sorted(value or b"" for value in member.values) == [b"0", b"2", b"4", b"6", b"7", b"8", b"9"]
+        with pytest.raises(StaleMemberError):
+            restorer.give_back(bench.group, {TopicPartition(topic, 0): 5})
+        assert bench.committed(topic)[TopicPartition(topic, 0)] is None
+
     def test_closing_revokes_first(self, bench: Bench) -> None:
         """`close` tells the listener that the partitions go, while it may still commit for them."""
         topic = bench.topic()

@@ -32,6 +32,6 @@ def test_every_option_is_on_the_page() -> None:
         for option in command.params
         if isinstance(option, click.Option) and option.name not in COMMON_NAMES
     }
-    assert len(options) == 9
+    assert len(options) == 12
     assert [name for name in sorted(options) if name not in PAGE] == []
     assert len(LINES) >= 5

@@ -266,6 +266,8 @@ def ran(project: Path, choreo: Choreo) -> Path:
     """Three orders: one is paid, one declined, and one paid by an event from outside."""
     settings = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n'
     (project / "choreo.toml").write_text(settings, encoding="utf-8")
+    spec = project / "order.yaml"
+    spec.write_text(spec.read_text("utf-8").replace("within: 1h", "within: 1h\nremember: [total]"), encoding="utf-8")
     orders = [{"order_id": f"o{total}", "total": total} for total in (20, 250, 0)]
     choreo("emit", "shop.py:OrderPlaced", "-", text="\n".join(map(json.dumps, orders)))
     for alone in ("shop.py:inventory", "shop.py:payments"):  # one after the other: the stock is reserved first
@@ -291,6 +293,34 @@ def test_the_command_tells_paths_ends_and_what_does_not_fit(ran: Path, choreo: C
     assert "shop.PaymentTaken came from outside, not from payments" in lines
     assert choreo("sagas", "conformance", "order", "--since", "2020-01-01", "--to", "2020-01-02").exit_code == 0
     assert "no saga ordr" in choreo("sagas", "conformance", "ordr", code=2).stderr
+
+
+def test_sagas_are_chosen_by_what_they_know(ran: Path, choreo: Choreo) -> None:
+    """--where asks each saga as its events leave it, as `sagas list` does; a name that none has is a mistake."""
+    row = json.loads(choreo("sagas", "conformance", "order", "--where", "saga.total == 250", "--json").stdout)
+    assert (row["sagas"], row["fit"], row["ends"]) == (1, 1, {"compensated: pay failed (PaymentDeclined)": 1})
+    said = ("sagas", "conformance", "order", "--where", "steps.pay.status == 'done' && saga.total < 10", "--json")
+    row = json.loads(choreo(*said, code=1).stdout)
+    assert (row["sagas"], [one["key"] for one in row["misfits"]]) == (1, ["o0"])
+    assert "saga.total" in choreo("sagas", "conformance", "order", "--where", "saga.totl > 1", code=2).stderr
+
+
+def test_how_often_and_how_fast_each_edge_was_gone(ran: Path, choreo: Choreo) -> None:
+    """Edge by edge of the spec: of those that came to where it begins so many went there, in so much time."""
+    edges = json.loads(choreo("sagas", "conformance", "order", "--json", code=1).stdout)["edges"]
+    told = {(edge["from"], edge["to"]): edge for edge in edges}
+    assert {way: (edge["count"], edge["of"]) for way, edge in told.items()} == {
+        ("start", "reserve"): (3, 3),
+        ("start", "pay"): (2, 3),
+        ("reserve", "completed"): (2, 3),
+        ("pay", "completed"): (2, 2),
+        ("reserve", "undo reserve"): (1, 3),
+        ("undo reserve", "compensated"): (1, 1),
+    }
+    assert all(edge["declared"] and 0 <= edge["p50_us"] <= edge["p95_us"] <= edge["max_us"] for edge in edges)
+    lines = choreo("sagas", "conformance", "order", code=1).stdout.splitlines()
+    (line,) = [one for one in lines if "start -> pay" in one]
+    assert line.split()[3:5] == ["2", "67%"]
 
 
 def test_an_archive_tells_the_same(ran: Path, choreo: Choreo) -> None:

@@ -7,7 +7,8 @@ import click
 import pytest
 
 from choreo.cli.letters import STATES
-from choreo.cli.record_filters import OPTIONS
+from choreo.cli.operations import TYPES
+from choreo.cli.record_filters import options
 from choreo.replay.selection import LETTER_FIELDS, NAMES
 from choreo.resilience.operations import OUTCOMES
 from tests.cli.given import can_be_given
@@ -28,11 +29,11 @@ def test_every_filter_and_every_variable_is_on_the_page() -> None:
     @click.command()
     def listing() -> None: ...
 
-    for option in OPTIONS:
+    for option in options("true"):
         option(listing)
     names = [param.opts[0] for param in listing.params]
     assert [name for name in names if f"`{name} " not in PAGE] == []
     fields = [f"letter.{name}" for name in LETTER_FIELDS]
     told = [name for name in NAMES if name not in ("event", "letter")]
-    assert [name for name in (*told, *fields, *STATES) if f"`{name}`" not in PAGE] == []
+    assert [name for name in (*told, *fields, *STATES, *TYPES) if f"`{name}`" not in PAGE] == []
     assert set(STATES) - {"open"} == set(OUTCOMES)

@@ -112,6 +112,7 @@ def test_what_can_not_be_run_is_refused(ran: Path, choreo: Choreo) -> None:
     assert "one of" in choreo("replay", "shadow", "payment", "shop.py", "--code", "new", code=2).stderr
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--sample", "lots", code=2).stderr
     assert "a share of all stories" in said
+<<<<<<< HEAD
     backwards = ("--from", "2026-01-02", "--to", "2026-01-01")
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", *backwards, code=2).stderr
     assert "--from 2026-01-02 is not before --to 2026-01-01" in said
@@ -140,3 +141,105 @@ def test_a_part_of_the_past_with_nothing_in_it_says_so(ran: Path, choreo: Choreo
     """Where no input lies in the part that is asked for, it is not said that nothing differs."""
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--from", "2100-01-01").stdout
     assert "payments: nothing was tried: it was given nothing there" in said
+=======
+
+
+LIMITED = """
+from choreo import Context, Handler, Service
+from shop import OrderPlaced, PaymentDeclined, PaymentTaken
+
+
+class Bank:
+    def limit(self, order_id: str) -> int:
+        raise AssertionError("nobody is called")
+
+
+class TakePayment(Handler[OrderPlaced]):
+    bank: Bank
+
+    async def handle(self, order: OrderPlaced, ctx: Context) -> PaymentTaken | PaymentDeclined:
+        limit = await ctx.ask("limit", self.bank.limit, order.order_id)
+        return (PaymentTaken if order.total < limit else PaymentDeclined)(order_id=order.order_id)
+
+
+payments = Service("payments", handlers=[TakePayment], provide={"bank": Bank})
+"""
+"""Payments that ask a bank how much is too much; live nobody was asked."""
+
+
+@pytest.fixture
+def limited(ran: Path) -> Path:
+    (ran / "new" / "payments.py").write_text(LIMITED, encoding="utf-8")
+    return ran
+
+
+def changes(found: Any) -> dict[tuple[str, str], int]:
+    return {(one["event"], one["what"]): one["count"] for one in found["by_event"]}
+
+
+ASKING = ("payments", "shop.py", "order.yaml", "--code", "new/payments.py")
+
+
+def test_new_calls_are_answered_by_a_function(limited: Path, choreo: Choreo) -> None:
+    """--answers FILE.py:function gets the name and the arguments of each call that the journal lacks; the new code goes
+    by what it answers, and sees what it raises.
+    """
+    answers = "def answer(name, order_id):\n    assert name == 'limit'\n    return 101 if order_id == 'o2' else 100\n"
+    (limited / "answers.py").write_text(answers, encoding="utf-8")
+    found = row(choreo, *ASKING, "--answers", "answers.py:answer")
+    assert (found["new_calls"], found["unanswered_calls"]) == ({"limit": 4}, {})
+    assert changes(found) == {("shop.PaymentTaken", "only new"): 1, ("shop.PaymentDeclined", "missing"): 1}
+    assert sorted(one["arguments"][0] for one in found["calls"]) == ["'o1'", "'o2'", "'o3'", "'o4'"]
+    assert {one["key"] for one in found["most_telling"]} == {"o2"}
+    (limited / "answers.py").write_text("def answer(name, order_id):\n    raise KeyError(name)\n", encoding="utf-8")
+    sys.modules.pop("answers", None)
+    found = row(choreo, *ASKING, "--answers", "answers.py:answer")
+    assert {(one["handler"], one["error"]) for one in found["failed_attempts"]} == {("TakePayment", "KeyError")}
+
+
+def test_new_calls_are_answered_by_a_file(limited: Path, choreo: Choreo) -> None:
+    """--answers FILE.json has one answer for each name, of the type that the call has; a name that is not there is a
+    downstream that is away, as all are without --answers.
+    """
+    (limited / "answers.json").write_text('{"limit": 100}', encoding="utf-8")
+    found = row(choreo, *ASKING, "--answers", "answers.json")
+    assert changes(found) == {}
+    assert (found["new_calls"], found["unanswered_calls"]) == ({"limit": 4}, {})
+    (limited / "answers.json").write_text('{"other": 100}', encoding="utf-8")
+    assert row(choreo, *ASKING, "--answers", "answers.json")["unanswered_calls"]["limit"] >= 4
+    assert row(choreo, *ASKING)["unanswered_calls"]["limit"] >= 4
+
+
+def test_answers_that_are_none_are_refused(limited: Path, choreo: Choreo) -> None:
+    """A file that can't be read, one that holds no object, a thing that is no function, an answer of another type."""
+    (limited / "answers.json").write_text('{"limit": "much"}', encoding="utf-8")
+    (limited / "list.json").write_text("[100]", encoding="utf-8")
+    (limited / "answers.py").write_text("limit = 100\n", encoding="utf-8")
+    for answers, said in {
+        "answers.json": "the answer of limit is of another type",
+        "nothing.json": "can't be read",
+        "list.json": "is no object",
+        "answers.py:limit": "is no function",
+        "answers.py": "is no function",
+    }.items():
+        assert said in choreo("replay", "shadow", *ASKING, "--answers", answers, code=2).stderr
+
+
+def test_a_part_and_a_sample_are_chosen_by_options(ran: Path, choreo: Choreo) -> None:
+    """--from and --to take a time or an event's id, --sample a share of the stories or the first so many."""
+    change(ran, "order.total < 100", "order.total >= 100")
+    asked = ("payments", "shop.py", "order.yaml", "--code", "new")
+    whole = row(choreo, *asked)
+    assert whole["stories"] == 4
+    assert row(choreo, *asked, "--from", "2100-01-01", code=0)["inputs"] == 0
+    assert row(choreo, *asked, "--to", "2020-01-01", code=0)["inputs"] == 0
+    assert row(choreo, *asked, "--from", "2020-01-01", "--to", "2100-01-01")["stories"] == 4
+    upon = {one["key"]: one["upon"]["event_id"] for one in whole["most_telling"] if one["upon"]}
+    one_task = row(choreo, *asked, "--from", upon["o2"])  # an input is a point of its own task
+    assert (one_task["tasks"], {one["key"] for one in one_task["most_telling"]}) == (1, {"o2"})
+    said = choreo("replay", "shadow", *asked, "--from", upon["o2"], "--to", upon["o3"], code=2).stderr
+    assert "inputs of two tasks have no order" in said
+    assert row(choreo, *asked, "--sample", "100%")["stories"] == 4
+    sampled = row(choreo, *asked, "--sample", "2")
+    assert (sampled["stories"], set(sampled["in_stories"]) < set(whole["in_stories"])) == (2, True)
+>>>>>>> commands6

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from choreo.replay.conformance import Judgement, Misfit
+from choreo.replay.conformance import Judgement, Lap, Misfit
 from choreo.replay.runs import Runs, Spread
 
 
@@ -39,3 +39,13 @@ def test_all_misfits_are_counted_and_some_are_kept() -> None:
     assert [one.key for one in runs.misfits] == ["0", "0", "1"]
     assert runs.paths.most_common() == [(("a", "completed"), 6)]
     assert dict(runs.versions) == {1: 5, 2: 1}
+
+
+def test_a_way_is_slow_where_its_step_took_longer_than_it_may() -> None:
+    """Counted by the way that leads to the step, from wherever it is measured; not by those that lead on."""
+    runs = Runs(most_misfits=0)
+    for slow in (True, False, True):
+        stations = [("start", 0), ("step a", 5), ("step b", 9)]
+        runs.add(Judgement("k", 1, "completed", laps=[Lap("a", 5, slow)], stations=stations))
+    assert +runs.slow_ways == {("start", "step a"): 2}
+    assert runs.ways["step a", "step b"].count == 3

@@ -176,6 +176,47 @@ def test_a_timer_that_was_cancelled_late_is_no_difference() -> None:
     assert shadow(town, Service("inventory", handlers=[Cancelling])).clean
 
 
+def test_a_timer_that_fired_late_is_no_difference_where_the_changelog_is_compacted() -> None:
+    """A worker that was away handles what came meanwhile before the timers that were due: the journal tells that they
+    had their turn, also where no entry of them is left.
+    """
+
+    class Summing(Handler[Placed]):
+        totals = Store[str, int](default=0)
+        reminder = Timer[str]()
+
+        def handle(self, event: Placed, ctx: Context) -> None:
+            self.totals[event.order_id] += event.pieces
+            if self.totals[event.order_id] == event.pieces:
+                self.reminder.set(event.order_id, after=timedelta(hours=1))
+
+        @reminder.due
+        def remind(self, key: str, ctx: Context) -> Reserved:
+            return Reserved(order_id=key, total=self.totals[key])
+
+    town = Town(Service("inventory", handlers=[Summing]))
+    town.tell(Placed(order_id="o1", pieces=2))
+    for worker in town.workers:
+        worker.stop()
+    town.clock.move_to(NOON + 7_200_000_000)
+    codec_of(town, Placed(order_id="o1", pieces=3))
+    town.start()
+    town.wait(10)
+    assert town.events("town.orders", [Reserved]) == [Reserved(order_id="o1", total=5)]
+    compact(town, TopicPartition("choreo.inventory.changelog", 0))
+    report = shadow(town, Service("inventory", handlers=[Summing]))
+    assert not report.causes
+    assert (report.seen.new_turns, report.seen.lost_turns) == (0, 0)
+
+
+def compact(town: Town, place: TopicPartition) -> None:
+    """What Kafka does to a changelog: of each key the last record is left."""
+    partition = town.log.partition(place)  # type: ignore[attr-defined]  # a MemoryLog
+    last = {record.key: record for record in partition.records}
+    partition.records = sorted(last.values(), key=lambda record: record.offset)
+    partition.offsets = [record.offset for record in partition.records]
+
+
 def codec_of(town: Town, *events: Event) -> None:
     """Put events on the log while nobody is at work."""
     from choreo.events.codec import Codec
@@ -212,6 +253,7 @@ def test_dead_letters_are_told() -> None:
     assert report.by_handler["Reserve", "dead letter"] == 1
     assert report.by_handler["Reserve", "no dead letter"] == 1
     assert report.failures == {("Reserve", "KeyError"): 3}
+    assert report.stories == ["story"], "what is parked behind a dead letter belongs to its story"
 
 
 def fares(bank: Bank, handler: type[Handler[Any]] = Charge) -> Service:

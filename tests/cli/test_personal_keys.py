@@ -1,0 +1,158 @@
+"""Keys that come from a personal field are masked wherever a command prints them, and still find what they name."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from choreo import Event, Personal
+from choreo.cli.personal_keys import has_personal_key
+from tests.cli.conftest import Choreo
+
+CLUB = """
+from datetime import timedelta
+
+from choreo import Context, Event, GiveUp, Handler, Personal, Retry, Service, Store, Timer
+
+class Member(Event, namespace="club", topic="club.members", key="email", abstract=True):
+    email: Personal[str]
+
+class Joined(Member):
+    fee: int
+
+class Welcomed(Member): ...
+
+class Billed(Member):
+    fee: int
+
+class Paid(Member): ...
+
+class Reminded(Member): ...
+
+class Welcome(Handler[Joined]):
+    seen = Store[str, int]()
+    later = Timer[str]()
+
+    def handle(self, joined: Joined, ctx: Context) -> Welcomed:
+        if joined.fee < 0:
+            raise GiveUp(f"less than nothing of {joined.email}")
+        self.seen[joined.email] = joined.fee
+        self.later.set(joined.email, after=timedelta(days=9))
+        return Welcomed(email=joined.email)
+
+    @later.due
+    def remind(self, email: str, ctx: Context) -> Reminded:
+        return Reminded(email=email)
+
+club = Service("club", handlers=[Welcome])
+"""
+SAGA = """
+saga: joining
+version: 1
+namespace: club
+starts_on: Joined
+correlate_by: email
+within: 30d
+remember: [fee]
+steps:
+  - {name: welcome, completes_on: Welcomed, compensate: none}
+  - {name: pay, after: welcome, completes_on: Paid, compensate: none}
+"""
+ADA, BOB = "ada@example.org", "bob@example.org"
+
+
+@pytest.fixture
+def club(directory: Path, choreo: Choreo) -> Path:
+    """Ada has joined and has not paid; Bob's joining is a dead letter, and what comes after it waits."""
+    (directory / "club.py").write_text(CLUB, encoding="utf-8")
+    (directory / "joining.yaml").write_text(SAGA, encoding="utf-8")
+    (directory / "choreo.toml").write_text('[project]\nservices = ["club"]\nsagas = "joining.yaml"\n', encoding="utf-8")
+    joined = [{"email": email, "fee": fee} for email, fee in ((ADA, 5), (BOB, -1), (BOB, 3))]
+    assert ADA not in choreo("emit", "club.py:Joined", "-", text="\n".join(map(json.dumps, joined))).stdout
+    choreo("run", "--until-idle")
+    return directory
+
+
+def said(choreo: Choreo, *arguments: str, code: int = 0) -> str:
+    """All that a command prints, as text and as JSON."""
+    found = [choreo(*arguments, code=code), choreo(*arguments, "--json", code=code)]
+    return "".join(one.stdout + one.stderr for one in found)
+
+
+def assert_masked(text: str, whose: str = "") -> None:
+    for email in (ADA, BOB):
+        assert email not in text, whose
+        assert email.encode().hex() not in text, whose
+    assert "***" in text, whose
+
+
+COMMANDS = [
+    ("replay", "state", "club"),
+    ("replay", "state", "club", "--key", ADA),
+    ("replay", "state", "club", "--step"),
+    ("replay", "state", "club", "--diff", "2020-01-01", "2100-01-01"),
+    ("replay", "state", "saga.joining"),
+    ("replay", "state", "saga.joining", "--step"),
+    ("dead-letters", "list"),
+    ("parked", "list"),
+    ("parked", "show", BOB),
+    ("sagas", "list"),
+    ("sagas", "show", ADA),
+    ("sagas", "show", ADA, "--step"),
+    ("sagas", "why", ADA),
+    ("sagas", "skip", "pay", ADA, "--dry-run"),
+]
+
+
+@pytest.mark.usefixtures("club")
+def test_a_personal_key_is_masked(choreo: Choreo) -> None:
+    """No command prints it, neither as text nor as JSON; given as an option it finds what it names."""
+    for command in COMMANDS:
+        assert_masked(said(choreo, *command), " ".join(command))
+
+
+@pytest.mark.usefixtures("club")
+def test_a_story_is_told_without_its_keys(choreo: Choreo) -> None:
+    """In a trace, as a tree and as JSON; and in conformance, which names the saga that does not fit."""
+    assert_masked(said(choreo, "trace", ADA))
+    choreo("emit", "club.py:Welcomed", f"email={ADA}")
+    choreo("run", "--until-idle")
+    assert_masked(said(choreo, "sagas", "conformance", "joining", code=1))
+
+
+def test_a_shadow_run_and_verify_tell_no_keys(club: Path, choreo: Choreo) -> None:
+    """What differs is told of entries, timers, events and dead letters, on the page, too."""
+    (club / "new").mkdir()
+    for name in ("club.py", "joining.yaml"):
+        shutil.copy(club / name, club / "new" / name)
+    code = (club / "new" / "club.py").read_text(encoding="utf-8")
+    code = code.replace("joined.fee < 0", "joined.fee > 4").replace("days=9", "days=8").replace("= joined.fee", "= 7")
+    (club / "new" / "club.py").write_text(code, encoding="utf-8")
+    assert_masked(said(choreo, "replay", "shadow", "club", "--code", "new", "--html", "page.html", code=1))
+    assert_masked((club / "page.html").read_text(encoding="utf-8"))
+    shutil.copy(club / "new" / "club.py", club / "club.py")
+    sys.modules.pop("club", None)
+    assert_masked(said(choreo, "replay", "verify", "club", code=1))
+
+
+def test_a_fork_masks_keys(club: Path, choreo: Choreo) -> None:
+    """One mask for one key, wherever it stands."""
+    text = choreo("replay", "fork", ADA).stdout
+    assert ADA not in text
+    assert text.count("@example.org") > 3
+
+
+def test_what_a_key_is_of() -> None:
+    """A key is personal by the field, not by what else the event holds."""
+
+    class Plain(Event, namespace="keys", topic="keys", key="number"):
+        number: int
+        email: Personal[str]
+
+    class Pair(Event, namespace="keys", topic="keys", key=("number", "email")):
+        number: int
+        email: Personal[str]
+
+    assert [has_personal_key(one) for one in (Plain, Pair)] == [False, True]
