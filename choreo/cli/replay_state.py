@@ -9,11 +9,12 @@ import click
 from choreo.cli.assembly import assemble
 from choreo.cli.options import command
 from choreo.cli.output import as_value, note
+from choreo.cli.personal_keys import TIMER
 from choreo.cli.points import partitions_of, point_of
 from choreo.cli.project import Project
 from choreo.cli.records import uuid_text
 from choreo.cli.sandbox import sandbox_of
-from choreo.cli.store_values import TIMER, StoreValues, key_text
+from choreo.cli.store_values import StoreValues, key_text
 from choreo.clock import iso, to_datetime
 from choreo.config.sections import did_you_mean
 from choreo.errors import ConfigError

@@ -12,7 +12,6 @@ from choreo.cli.saga_privacy import EventSchemas, shown_fields, shown_instance
 from choreo.clock import iso, to_datetime
 from choreo.errors import StateError
 from choreo.replay.findings import shown
-from choreo.replay.naming import entry_of
 from choreo.runtime.parking import PARKED, load
 from choreo.saga.coordinator import Coordinator, EarlyEvent
 from choreo.saga.index import INDEX

@@ -247,10 +247,7 @@ def test_questions_that_have_no_answer(project: Path, choreo: Choreo) -> None:
     choreo("archives", "write", "--to", "kept", "ordres", code=2)
     choreo("archives", "write", "--to", "kept", "--until", "2026-01-01T00:00")
     assert "known:" in choreo("archives", "show", "ordres", "--from", "kept", code=2).stderr
-<<<<<<< HEAD
     assert "no archive here" in choreo("replay", "verify", *RUN, "--archive", "nowhere", code=2).stderr
-=======
-    assert "no archive here" in choreo("replay", "verify", *RUN, "--archive", "nowhere", code=1).stderr
 
 
 def moved(choreo: Choreo, *left_out: str) -> tuple[tuple[str, ...], str]:
@@ -318,4 +315,3 @@ def test_an_archive_is_listed_by_the_filters_of_all_lists(choreo: Choreo) -> Non
     assert rows(choreo, *listing, "--since", "1h") == [row for row in every if row["records"]]
     assert rows(choreo, *listing, "--until", "1h") == []
     assert "what there is: topic, kind" in choreo(*listing, "--where", "name == 'x'", code=2).stderr
->>>>>>> commands6

@@ -112,7 +112,6 @@ def test_what_can_not_be_run_is_refused(ran: Path, choreo: Choreo) -> None:
     assert "one of" in choreo("replay", "shadow", "payment", "shop.py", "--code", "new", code=2).stderr
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--sample", "lots", code=2).stderr
     assert "a share of all stories" in said
-<<<<<<< HEAD
     backwards = ("--from", "2026-01-02", "--to", "2026-01-01")
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", *backwards, code=2).stderr
     assert "--from 2026-01-02 is not before --to 2026-01-01" in said
@@ -141,7 +140,6 @@ def test_a_part_of_the_past_with_nothing_in_it_says_so(ran: Path, choreo: Choreo
     """Where no input lies in the part that is asked for, it is not said that nothing differs."""
     said = choreo("replay", "shadow", "payments", "shop.py", "--code", "new", "--from", "2100-01-01").stdout
     assert "payments: nothing was tried: it was given nothing there" in said
-=======
 
 
 LIMITED = """
@@ -242,4 +240,3 @@ def test_a_part_and_a_sample_are_chosen_by_options(ran: Path, choreo: Choreo) ->
     assert row(choreo, *asked, "--sample", "100%")["stories"] == 4
     sampled = row(choreo, *asked, "--sample", "2")
     assert (sampled["stories"], set(sampled["in_stories"]) < set(whole["in_stories"])) == (2, True)
->>>>>>> commands6
