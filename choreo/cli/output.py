@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -11,6 +12,8 @@ import click
 from choreo.clock import iso
 
 Row = Mapping[str, object]
+LAID_OUT_BY = 1_000
+"""Rows of a table that are looked at before the first is printed."""
 
 
 class Output:
@@ -20,18 +23,21 @@ class Output:
         self.as_json, self.verbose, self.quiet, self._stream = as_json, verbose, quiet, stream
 
     def listing(self, rows: Iterable[Row], columns: Sequence[str], empty: str = "") -> None:
-        """One line a row: people see these columns, programs every key. `empty` goes to stderr."""
+        """One line a row: people see these columns, as wide as the first LAID_OUT_BY rows need them; programs every
+        key. `empty` goes to stderr. Of any number of rows no more than those are kept in memory.
+        """
         if self.as_json:
             for row in rows:
                 self.line(as_json(row))
             return
-        cells = [[as_text(row.get(column)) for column in columns] for row in rows]
-        if not cells:
+        cells = ([as_text(row.get(column)) for column in columns] for row in rows)
+        first = list(islice(cells, LAID_OUT_BY))
+        if not first:
             note(empty or "nothing")
             return
         heads = [column.replace("_", " ").upper() for column in columns]
-        widths = [max(len(line[n]) for line in [heads, *cells]) for n in range(len(columns))]
-        for line in [heads, *cells]:
+        widths = [max(len(line[n]) for line in [heads, *first]) for n in range(len(columns))]
+        for line in chain([heads], first, cells):
             self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
     def thing(self, row: Row, lines: Iterable[str]) -> None:

@@ -1,5 +1,7 @@
 """The past: what stores held at any point, from wherever a replay starts, and what changed them."""
 
+import gc
+
 import pytest
 
 from choreo import Service
@@ -8,6 +10,7 @@ from choreo.events.envelope import unpack
 from choreo.record import Position, Record
 from choreo.replay.past import Past
 from choreo.replay.points import Moment, Point, expect_input, position_of
+from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
 from choreo.runtime.plan import plan_of
 from choreo.state.backend import Backend
@@ -101,7 +104,22 @@ def test_what_differs_between_two_points_is_told_with_its_cause() -> None:
     cause = turns["o1"].act.cause
     assert isinstance(cause, Record)
     assert cause.position == again.position
-    assert past.between(again.position, again.position) == []
+    assert list(past.between(again.position, again.position)) == []
+
+
+def test_only_the_difference_at_hand_is_in_memory() -> None:
+    """However many entries differ between two points, what changed them waits in a scratch store, not in memory."""
+    town = town_of_days()
+    past, alive = Past(sandbox_of(town), 0), [acts_in_memory()]
+    for _ in past.between(Moment(-1), placed(town)[-1].position):
+        alive.append(acts_in_memory())
+    assert len(alive) > 10
+    assert max(alive) - alive[0] <= 3
+
+
+def acts_in_memory() -> int:
+    gc.collect()
+    return sum(type(one) is Act for one in gc.get_objects())
 
 
 def test_acts_tell_what_each_input_changed() -> None:
