@@ -1,8 +1,6 @@
 """Shadow runs over real orders: a planted bug is found in exactly the orders that the rows say."""
 
-import csv
 import importlib
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,13 +19,10 @@ from choreo.replay.shadow import Shadow
 from choreo.service.service import Service
 from choreo.state.memory import MemoryBackends
 from tests.demo.data import olist_directory
+from tests.demo.planted import late, plant
 
 OTHERS = 150
 """So many orders besides those that were cancelled or could not be delivered."""
-SHOP = "services/shop"
-RIGHT = """        return PaymentRefunded(order_id=request.order_id, amount=after.amount)"""
-TWICE = """        refund = PaymentRefunded(order_id=request.order_id, amount=after.amount)
-        return (refund, refund) if ctx.cancelled and after.state == "refunded" else refund"""
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +42,6 @@ def shadow(stage: Stage, new: Service) -> Report:
     return Shadow(Sandbox(new, stage.log, stage.registry), served(live)).run()
 
 
-def late(directory: Path) -> set[str]:
-    """Orders that were cancelled after they were paid and before they arrived: from the CSV alone."""
-    with (directory / "stratified_orders.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            row["order_id"]
-            for row in csv.DictReader(file)
-            if row["order_status"] == "canceled"
-            and row["order_approved_at"]
-            and not (row["order_delivered_carrier_date"] and row["order_delivered_customer_date"])
-        }
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_shop_against_itself_reports_nothing(stage: Stage) -> None:
@@ -76,15 +59,7 @@ def test_refunds_that_are_given_twice_are_found_in_exactly_the_orders_of_the_row
     """A payments service that refunds twice when the customer cancels what was paid: one more PaymentRefunded in each
     such order and nothing else in any.
     """
-    root = Path(importlib.import_module("services").__file__ or "").parent
-    shutil.copytree(root, tmp_path / "services")
-    file = tmp_path / SHOP / "payments" / "service.py"
-    text = file.read_text(encoding="utf-8")
-    assert RIGHT in text
-    text = text.replace(RIGHT, TWICE).replace(
-        ") -> PaymentRefunded:", ") -> PaymentRefunded | tuple[PaymentRefunded, ...]:"
-    )
-    file.write_text(text, encoding="utf-8")
+    plant(load_shop().root, tmp_path)
     with code_of(tmp_path):
         new = importlib.import_module("services.shop.payments.service").payments
         assert str(tmp_path) in str(importlib.import_module("services").__file__)
