@@ -9,11 +9,11 @@ from choreo.clock import SystemClock
 from choreo.errors import StateError
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
+from choreo.replay.scratch import ScratchBackends
 from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.lock import DirectoryLock
-from choreo.state.memory import MemoryBackends
 from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends, glimpse
@@ -73,7 +73,7 @@ class LiveStores:
 
     def __init__(self, state_dir: Path, service: Service, log: Log, progress: Progress) -> None:
         """Raises StateInUseError while a worker runs."""
-        self._service, self._log, self._progress = service, log, progress
+        self._state_dir, self._service, self._log, self._progress = state_dir, service, log, progress
         self._open = ExitStack()
         self._places = owned_places(state_dir, service.name)
         for place in self._places:
@@ -104,7 +104,9 @@ class LiveStores:
         self.restored.append(partition)
         changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
         topic = self._log.topics()[changelog.topic]
-        backend = MemoryBackends().open(task)
+        backends = ScratchBackends(self._state_dir)
+        self._open.callback(backends.close)
+        backend = backends.open(task)
         now, kept_s = SystemClock().now(), RunOptions().tombstones_kept_s
         meta = fresh_meta(facts_of(self._log, self._service.name, topic, partition, now, kept_s), build="")
         restore = Restore(self._log, backend, changelog, meta)
