@@ -12,15 +12,13 @@ from time import monotonic, process_time
 
 from choreo.clock import VirtualClock
 from choreo.demo.olist import read_orders
-from choreo.demo.run import Stage, cast_of, run_virtual
-from choreo.demo.shop import load_shop
+from choreo.demo.run import Stage, run_virtual
 from choreo.events.registry import MemoryRegistry
 from choreo.log.memory import MemoryLog
-from choreo.replay.verify import verify
-from choreo.state.backend import Backend
 from choreo.state.memory import MemoryBackends
 from tests.chaos.place import ROOT, SERVICES, Place
 from tests.demo.command import cpu_s
+from tests.demo.outcome import verify_all
 from tests.demo.planted import late, plant
 
 COORDINATOR = "saga.order_fulfilment"
@@ -111,21 +109,9 @@ def replay_in_memory(orders: Path, say: Say, partitions: int = 4) -> None:
         run_virtual(stage, read_orders(orders))
     say(f"the run: {live}")
     with timed(process_time) as again:
-        verify_all(stage)
-    say(f"verify: {again}")
+        inputs = verify_all(stage)
+    say(f"verify: {again}; {inputs:,} inputs")
     assert again.cpu_s <= live.cpu_s, f"verify took {again}, the run {live}"
-
-
-def verify_all(stage: Stage) -> None:
-    """Every service of the shop is clean on this stage."""
-    for service in cast_of(load_shop()).services:
-
-        def live(partition: int, name: str = service.name) -> Backend:
-            return stage.backends.open(f"{name}-{partition}")
-
-        verdict = verify(service, stage.log, stage.registry, live)
-        assert verdict.clean, (service.name, verdict)
-        assert verdict.inputs > 0
 
 
 def replay_purchasing(place: Place, events: Path, say: Say) -> None:
