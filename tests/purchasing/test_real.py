@@ -72,7 +72,7 @@ def test_its_own_code_over_its_own_log_finds_nothing(every_way: tuple[Stage, Way
     report = Shadow(Sandbox(service, at.log, at.registry), served(service)).run()
     assert report.clean, report
     assert report.inputs == 66_547
-    assert report.emissions > 66_547
+    assert min(report.emissions, report.entries) > 1146
     assert (report.seen.new_turns, report.seen.lost_turns) == (0, 0)
 
 
