@@ -50,7 +50,7 @@ types: $(VENV)/.tests ## mypy --strict, then pyright on the face and the service
 architecture: $(VENV)/.tests ## floors, sizes, names
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-chaos: $(VENV)/.tests ## all real orders under more than 100 kills, on Kafka and on the embedded log (minutes)
+chaos: $(VENV)/.tests ## all real orders under more than 100 kills on each log, and whole logs read again (an hour; docs/chaos.md)
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(VENV)/.tests ## the same for a long time: make soak ARGS="--minutes 60"

@@ -62,6 +62,7 @@ FAMILIES = {
         Family("simulation", "simulation", "sagas/s simulated with faults, by one core and by all"),
         Family("restore", "restore", "keys/s from a changelog into RocksDB", kafka=True),
         Family("replay", "replay", "replaying and verifying a service, and any point of its past"),
+        Family("footprint", "footprint", "peak memory of commands that read the log again, at N events and at 4 N"),
         Family("archives", "archives", "records/s into an archive and out of it, against fastavro's own writer"),
         Family("imports", "imports", "CPU of `import choreo`, a first event class, `choreo --help`"),
         Program("calls", "calls", "recorded calls in flight, against the ideal rate"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +15,8 @@ Row = Mapping[str, object]
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 """What a key or a text on the log must not do to a terminal: colours, a moved cursor, a broken table."""
 _IN_LINES = {code: shown for code, shown in CONTROLS.items() if chr(code) not in "\n\t"}
+LAID_OUT_BY = 1_000
+"""Rows of a table that are looked at before the first is printed."""
 
 
 class Output:
@@ -28,18 +31,21 @@ class Output:
         self._hidden |= {word, json.dumps(word, ensure_ascii=False)[1:-1]}
 
     def listing(self, rows: Iterable[Row], columns: Sequence[str], empty: str = "") -> None:
-        """One line a row: people see these columns, programs every key. `empty` goes to stderr."""
+        """One line a row: people see these columns, as wide as the first LAID_OUT_BY rows need them; programs every
+        key. `empty` goes to stderr. Of any number of rows no more than those are kept in memory.
+        """
         if self.as_json:
             for row in rows:
                 self.line(as_json(row))
             return
-        cells = [[as_text(row.get(column)).translate(CONTROLS) for column in columns] for row in rows]
-        if not cells:
+        cells = ([as_text(row.get(column)).translate(CONTROLS) for column in columns] for row in rows)
+        first = list(islice(cells, LAID_OUT_BY))
+        if not first:
             note(empty or "nothing")
             return
         heads = [column.replace("_", " ").upper() for column in columns]
-        widths = [max(len(line[n]) for line in [heads, *cells]) for n in range(len(columns))]
-        for line in [heads, *cells]:
+        widths = [max(len(line[n]) for line in [heads, *first]) for n in range(len(columns))]
+        for line in chain([heads], first, cells):
             self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
     def thing(self, row: Row, lines: Iterable[str]) -> None:

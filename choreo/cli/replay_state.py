@@ -1,6 +1,7 @@
 """`choreo replay state`: what the stores of a service held at any point of its past, and what changed them."""
 
 import heapq
+import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from choreo.replay.past import Past
 from choreo.replay.points import Moment, Point
 from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
+from choreo.replay.scratch import Scratch
 from choreo.service.service import Service
 from choreo.state.changelog import entries
 
@@ -102,23 +104,20 @@ def _check(sandbox: Sandbox, store: str | None, url: str) -> None:
 
 def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point, wanted: Wanted) -> None:
     values = StoreValues(sandbox.service)
-    rows: list[dict[str, Any]] = []
-    for number in tasks:
-        with (
-            project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told,
-            Past(sandbox.telling(told), number).at(point) as backend,
-        ):
-            for key, data in entries(backend):
-                store, parts = entry_of(key)
-                if wanted.takes(store, parts):
-                    row = {
-                        "store": store,
-                        "key": key_text(values.parts(store, parts)),
-                        "value": values.plain(store, data),
-                    }
-                    rows.append(row | {"task": number})
-    rows.sort(key=lambda row: (row["store"], row["key"]))
-    project.output.listing(rows, ["store", "key", "value", "task"], empty="no entries then")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in tasks:
+            with (
+                project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told,
+                Past(sandbox.telling(told), number).at(point) as backend,
+            ):
+                for key, data in entries(backend):
+                    store, parts = entry_of(key)
+                    if wanted.takes(store, parts):
+                        name, value = key_text(values.parts(store, parts)), values.plain(store, data)
+                        yield {"store": store, "key": name, "value": value, "task": number}
+
+    _sorted(project, rows(), ["store", "key", "value", "task"], empty="no entries then")
 
 
 def _differences(
@@ -126,16 +125,26 @@ def _differences(
 ) -> None:
     """What is not the same at two points, the earlier one on the left."""
     telling = Telling(sandbox)
-    rows = []
-    for number in tasks:
-        with project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told:
-            for key, before, after, act in Past(sandbox.telling(told), number).between(points[0], points[1]):
-                store, parts = entry_of(key)
-                if wanted.takes(store, parts):
-                    rows.append(telling.change(number, act, key, before, after))
-    rows.sort(key=lambda row: (row["store"], row["key"]))
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in tasks:
+            with project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told:
+                for key, before, after, act in Past(sandbox.telling(told), number).between(points[0], points[1]):
+                    if wanted.takes(*entry_of(key)):
+                        yield telling.change(number, act, key, before, after)
+
     columns = ["store", "key", "before", "after", "cause", "place", "at"]
-    project.output.listing(rows, columns, empty="no entry differs")
+    _sorted(project, rows(), columns, empty="no entry differs")
+
+
+def _sorted(project: Project, rows: Iterator[dict[str, Any]], columns: Sequence[str], *, empty: str) -> None:
+    """List them by store and key: there may be more than memory should hold."""
+    with Scratch(project.config.state_dir()) as scratch:
+        for row in rows:
+            place = f"{row['store']}\0{row['key']}\0{row['task']}"
+            scratch.put(place.encode("utf-8", "backslashreplace"), pickle.dumps(row))
+        listed = (pickle.loads(packed) for _, packed in scratch.scan(b""))
+        project.output.listing(listed, columns, empty=empty)
 
 
 def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], points: Sequence[Point], wanted: Wanted) -> None:

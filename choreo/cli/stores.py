@@ -10,11 +10,11 @@ from choreo.clock import SystemClock
 from choreo.errors import ConfigError, StateError
 from choreo.log.interface import Log
 from choreo.record import TopicPartition
+from choreo.replay.scratch import ScratchBackends
 from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.lock import DirectoryLock
-from choreo.state.memory import MemoryBackends
 from choreo.state.meta import facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends, glimpse
@@ -74,7 +74,7 @@ class LiveStores:
 
     def __init__(self, state_dir: Path, service: Service, logs: Sequence[Log], progress: Progress) -> None:
         """The first of `logs` that has the changelog gives it. Raises StateInUseError while a worker runs."""
-        self._service, self._logs, self._progress = service, logs, progress
+        self._state_dir, self._service, self._logs, self._progress = state_dir, service, logs, progress
         self._open = ExitStack()
         self._places = owned_places(state_dir, service.name)
         for place in self._places:
@@ -105,7 +105,9 @@ class LiveStores:
         self.restored.append(partition)
         changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
         log = self._log_with(changelog.topic)
-        backend = MemoryBackends().open(task)
+        backends = ScratchBackends(self._state_dir)
+        self._open.callback(backends.close)
+        backend = backends.open(task)
         now, kept_s = SystemClock().now(), RunOptions().tombstones_kept_s
         facts = facts_of(log, self._service.name, log.topics()[changelog.topic], partition, now, kept_s)
         restore = Restore(log, backend, changelog, fresh_meta(facts, build=""))

@@ -1,5 +1,6 @@
 """What the stores of a service held at any point of its past, and what changed them on the way there."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -62,14 +63,25 @@ class Past:
         checkpoint = checkpoint_before(self._journal, point)
         return self._journal.last() if checkpoint is None else checkpoint + 1
 
-    def between(self, first: Point, last: Point) -> list[Turn]:
-        """The entries that differ at two points, in key order."""
-        turns: dict[bytes, Turn] = {}
-        for act in self.acts(last, first):
-            for key, change in act.changes.items():
-                before = turns[key].before if key in turns else change.before
-                turns[key] = Turn(key, before, change.after, act)
-        return [turns[key] for key in sorted(turns) if turns[key].before != turns[key].after]
+    def between(self, first: Point, last: Point) -> Iterator[Turn]:
+        """The entries that differ at two points, in key order. The acts tell of the changed entry alone."""
+        backends = self._sandbox.scratch()
+        try:
+            turns = backends.open("turns")
+            for act in self.acts(last, first):
+                found: dict[bytes, bytes | None] = {}
+                for key, change in act.changes.items():
+                    kept = turns.get(key)
+                    before = change.before if kept is None else pickle.loads(kept)[1]
+                    turn = Turn(key, before, change.after, act._replace(changes={key: change}))
+                    found[key] = pickle.dumps(tuple(turn))
+                turns.write(found)
+            for _, kept in turns.scan():
+                turn = Turn(*pickle.loads(kept))
+                if turn.before != turn.after:
+                    yield turn
+        finally:
+            backends.close()
 
     @contextmanager
     def _before(self, point: Point) -> Iterator[tuple[Rebuild, Backend]]:

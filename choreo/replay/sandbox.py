@@ -87,16 +87,23 @@ class Sandbox:
 
     @contextmanager
     def looking(self, partition: int, checkpoint: int) -> Iterator[tuple[Rebuild, Backend]]:
-        """A replay of one task up to this checkpoint, from the snapshot that is nearest; what it changes lies in
-        memory over the snapshot.
+        """A replay of one task up to this checkpoint, from the snapshot that is nearest; what it changes lies in a
+        store of its own over the snapshot.
         """
         start = self.starts(partition).at_or_before(checkpoint)
         if start is None:
             with self.redoing(partition) as (rebuild, scratch):
                 yield self._run(rebuild, checkpoint), scratch
             return
-        with opened(start) as scratch, self._rebuild(partition, scratch) as rebuild:
-            yield self._run(rebuild, checkpoint), scratch
+        backends = self.scratch()  # the older the past, the further apart its snapshots
+        try:
+            with (
+                opened(start, backends.open("over")) as scratch,
+                self._rebuild(partition, scratch) as rebuild,
+            ):
+                yield self._run(rebuild, checkpoint), scratch
+        finally:
+            backends.close()
 
     def _run(self, rebuild: Rebuild, until: int) -> Rebuild:
         start = rebuild.checkpoint

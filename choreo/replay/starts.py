@@ -55,9 +55,9 @@ class Starts:
 
 
 @contextmanager
-def opened(start: Start) -> Iterator[Backend]:
-    """What a snapshot holds, with room for changes over it, which are forgotten."""
-    layered = Layered(start.place.open(start.checkpoint))
+def opened(start: Start, over: Backend | None = None) -> Iterator[Backend]:
+    """What a snapshot holds, with room for changes over it (None: in memory), which are forgotten."""
+    layered = Layered(start.place.open(start.checkpoint), over)
     try:
         yield layered
     finally:

@@ -16,11 +16,11 @@ PUT, DELETED = b"+", b"-"
 
 
 class Layered(Backend):
-    """Entries over those of another backend, which is never written."""
+    """Entries over those of another backend, which is never written; `over` holds them, None: in memory."""
 
-    def __init__(self, below: Backend) -> None:
+    def __init__(self, below: Backend, over: Backend | None = None) -> None:
         self._below = below
-        self._over = MemoryBackends().open("over")
+        self._over = MemoryBackends().open("over") if over is None else over
         """What was written: PUT and the value, or DELETED."""
 
     def get(self, key: bytes) -> bytes | None:

@@ -1,4 +1,5 @@
-"""`make chaos`: all real orders on a real Kafka under more than a hundred kills, then on the embedded log.
+"""`make chaos`: all real orders on a real Kafka under more than a hundred kills, then on the embedded log; and what
+reading the logs of whole runs again makes of them. docs/chaos.md says what is done, and what came of it.
 
 `make soak ARGS="--minutes 60"` does it again and again, with another seed each time.
 """
@@ -22,6 +23,8 @@ from tests.chaos.judge import judge, judge_commands
 from tests.chaos.orders import slice_orders
 from tests.chaos.place import ROOT, Place
 from tests.chaos.recovery import crowded, exact, recover
+from tests.chaos.replays import WITHIN_S, replay_in_memory, replay_purchasing, replay_shop, timed
+from tests.demo.command import cpu_s
 from tests.demo.data import BESIDE
 from tests.java import NotHereError
 from tests.kafka.broker import Broker
@@ -30,6 +33,20 @@ ALL = 100_000
 BENCH = ROOT.parent / "shared" / "bench"
 DATA = Path(os.environ.get("CHOREO_DATA") or BESIDE)
 FAULTS = ("checkpoint.begun:9", "checkpoint.appended:9", "checkpoint.offsets_sent:9", "checkpoint.committed:9", "") * 2
+
+
+class Mortal:
+    """A broker that dies, and what CPU it had used by then: none of that is the shop's."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self.used_s = 0.0
+
+    def restart(self) -> None:
+        before = cpu_s()
+        self._broker.kill()
+        self.used_s += cpu_s() - before
+        self._broker.start()
 
 
 def say(line: str) -> None:
@@ -41,11 +58,15 @@ def on_kafka(directory: Path, orders: Path, given: argparse.Namespace, seed: int
     with Broker() as broker:
         place = Place.make(directory, f"kafka://{broker.bootstrap}")
         place.ask("topics", "apply")
+        mortal = Mortal(broker)
         with KafkaLog.from_url(place.log_url) as log:
-            deaths = wreak(place, log, orders, Turns.rounds(given.rounds, seed=seed, broker=2), broker, say)
+            with timed() as live:
+                deaths = wreak(place, log, orders, Turns.rounds(given.rounds, seed=seed, broker=2), mortal, say)
+            live.cpu_s -= mortal.used_s
             say(str(deaths))
+            say(f"the run: {live}")
             say(f"compared: {judge(place, log, orders)}")
-        say(f"compared: {judge_commands(place, orders)}")
+        _command_and_time(place, orders)
     assert all(deaths.of[name] >= 2 * given.rounds for name in PROCESSES), "somebody was killed too seldom"
     assert deaths.between >= given.rounds * len(PROCESSES) // 2, "too few deaths between begin and store write"
 
@@ -53,10 +74,43 @@ def on_kafka(directory: Path, orders: Path, given: argparse.Namespace, seed: int
 def on_embedded(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
     """The whole shop in one process, ended at fault points and from outside in turn."""
     place = place_of(directory)
-    say(str(wreak_alone(place, orders, 13 * given.rounds, seed, say)))
+    with timed() as live:
+        deaths = wreak_alone(place, orders, 13 * given.rounds, seed, say)
+    say(str(deaths))
+    say(f"the run: {live}")
     with EmbeddedLog(place.log_directory) as log:
         say(f"compared: {judge(place, log, orders)}")
-    say(f"compared: {judge_commands(place, orders)}")
+    _command_and_time(place, orders)
+
+
+def _command_and_time(place: Place, orders: Path) -> None:
+    with timed() as took:
+        compared = judge_commands(place, orders, WITHIN_S)
+    say(f"compared: {compared}; `sagas list` and `replay verify` of every service: {took}")
+
+
+def replays(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """An undisturbed run on the embedded log: verified, shadowed by its own code and by a planted bug."""
+    replay_shop(place_of(directory), orders, say)
+
+
+def replays_on_kafka(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """The same on a real Kafka."""
+    with Broker() as broker:
+        replay_shop(Place.make(directory, f"kafka://{broker.bootstrap}"), orders, say)
+
+
+def replays_in_memory(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """The same on the log in memory, verified only: nobody else can read that log."""
+    replay_in_memory(orders, say)
+
+
+def purchasing(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
+    """The saga over all real items of purchase orders, on the embedded log: verified, and shadowed by its own code."""
+    if not given.purchases.is_dir():
+        say(f"NOT REPLAYED: there are no real purchase orders in {given.purchases}; --purchases DIR names them")
+        return
+    replay_purchasing(place_of(directory), given.purchases, say)
 
 
 def recovery(directory: Path, orders: Path, given: argparse.Namespace, seed: int) -> None:
@@ -100,6 +154,10 @@ PARTS: dict[str, Callable[[Path, Path, argparse.Namespace, int], None]] = {
     "recovery": recovery,
     "embedded": on_embedded,
     "kafka": on_kafka,
+    "replays": replays,
+    "replays_on_kafka": replays_on_kafka,
+    "replays_in_memory": replays_in_memory,
+    "purchasing": purchasing,
     "peers": peers,
 }
 
@@ -108,6 +166,7 @@ def main() -> int:
     """0 where everything held; an AssertionError that says what did not."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA / "olist_orders", help="the Olist orders")
+    parser.add_argument("--purchases", type=Path, default=DATA / "bpic2019_purchase_orders", help="the purchase orders")
     parser.add_argument("--orders", type=int, default=ALL, help="so many of them, of every kind")
     parser.add_argument("--rounds", type=int, default=8, help="each kills every process twice")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone")

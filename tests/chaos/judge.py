@@ -60,18 +60,23 @@ def judge(place: Place, log: Log, directory: Path, partitions: int = 4) -> dict[
     return {"orders": len(due.orders), "events": len(ids), "expected events": wanted.total()}
 
 
-def judge_commands(place: Place, directory: Path) -> dict[str, int]:
+def judge_commands(place: Place, directory: Path, within_s: float = 300) -> dict[str, int]:
     """What the commands say of it: `sagas list` the expected statuses, `replay verify` that all stores are clean."""
     due = expected(directory).orders
-    listed = {row["key"]: (row["saga"], row["status"], tuple(row["waits_for"])) for row in place.ask("sagas", "list")}
+    listed = {
+        row["key"]: (row["saga"], row["status"], tuple(row["waits_for"]))
+        for row in place.ask("sagas", "list", timeout_s=within_s)
+    }
     wanted = {key: ("order_fulfilment", order.status, order.waits_for) for key, order in due.items()}
     _expect_equal("sagas list", listed, wanted)
-    verdicts = {row["service"]: row for row in place.ask("replay", "verify")}
+    verdicts = {row["service"]: row for row in place.ask("replay", "verify", timeout_s=within_s)}
     assert verdicts.keys() == {*SERVICES, "saga.order_fulfilment"}, f"verified were {sorted(verdicts)}"
     assert all(row["clean"] is True for row in verdicts.values()), f"stores differ: {verdicts}"
     return {
         "entries": sum(row["entries"] for row in verdicts.values()),
         "checkpoints": sum(row["checkpoints"] for row in verdicts.values()),
+        "inputs": sum(row["inputs"] for row in verdicts.values()),
+        "emissions": sum(row["emissions"] for row in verdicts.values()),
     }
 
 

@@ -64,16 +64,16 @@ class Place:
         """Where an embedded log lies."""
         return Path(self.log_url.removeprefix("embedded:"))
 
-    def ask(self, *arguments: str) -> list[dict[str, Any]]:
-        """What a listing of `choreo` shows: one object a line. The command must succeed."""
-        return [json.loads(line) for line in self.output(*arguments).splitlines()]
+    def ask(self, *arguments: str, code: int = 0, timeout_s: float = 300) -> list[dict[str, Any]]:
+        """What a listing of `choreo` shows: one object a line. The command must end with `code`."""
+        return [json.loads(line) for line in self.output(*arguments, code=code, timeout_s=timeout_s).splitlines()]
 
-    def output(self, *arguments: str, timeout_s: float = 300) -> str:
-        """What a command of `choreo` prints with --json. It must succeed."""
+    def output(self, *arguments: str, code: int = 0, timeout_s: float = 300) -> str:
+        """What a command of `choreo` prints with --json. It must end with `code`."""
         command = [sys.executable, "-m", "choreo", *arguments, "--log", self.log_url, "--json"]
         options: dict[str, Any] = {"cwd": self.directory, "env": environment(), "timeout": timeout_s}
         done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-        assert done.returncode == 0, f"choreo {arguments} ended with {done.returncode}:\n{done.stderr[-4000:]}"
+        assert done.returncode == code, f"choreo {arguments} ended with {done.returncode}:\n{done.stderr[-4000:]}"
         return str(done.stdout)
 
 

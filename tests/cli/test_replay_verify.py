@@ -1,6 +1,7 @@
 """`choreo replay verify`: what it says of faults that were planted."""
 
 import json
+import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -10,15 +11,24 @@ import pytest
 
 from choreo import Service
 from choreo.cli.findings import Values, finding_lines
+from choreo.cli.progress import Progress
+from choreo.cli.project import SPELLING
+from choreo.cli.stores import LiveStores
+from choreo.cli.targets import Finder
+from choreo.config import Sources, load
 from choreo.events.envelope import HEADER, Ids, pack
 from choreo.events.registry import MemoryRegistry
+from choreo.log.embedded import EmbeddedLog
 from choreo.record import NewRecord, Record
 from choreo.replay.findings import Finding
 from choreo.replay.naming import Named
+from choreo.replay.scratch import PLACE
+from choreo.state.changelog import entries
 from choreo.state.rocks import RocksBackends
 from tests.cli.conftest import Choreo
 from tests.runtime.test_thread import Reserve
 
+STATE = ".choreo/log/state"
 TOML = '[project]\nservices = ["shop"]\nsagas = "order.yaml"\n\n[log]\nurl = "embedded:.choreo/log"\n'
 
 
@@ -131,3 +141,18 @@ def test_a_store_that_was_changed_by_hand_is_told_from_a_mistake_of_the_code(ran
     lines = [line for line in choreo("replay", "verify", code=1).stderr.splitlines() if line.startswith("inventory: ")]
     assert any("changed behind the service's back: reserved 'o2'" in line for line in lines), lines
     assert lines[-1] == "inventory: 1 entries differ"
+
+
+def test_what_ran_on_another_machine_is_compared_with_its_changelog(ran: Path, choreo: Choreo) -> None:
+    """Where no store is here the changelog is restored into a scratch store on disk, which is gone afterwards."""
+    shutil.rmtree(ran / STATE)
+    rows = choreo("replay", "verify", "--json")
+    assert all(json.loads(row)["clean"] for row in rows.stdout.splitlines())
+    assert "payments: 4 tasks have no store here; compared with their changelog" in rows.stderr
+    (service,) = Finder(load(Sources(ran, {}, {}, SPELLING)), ran).find(["shop.py:payments"]).services
+    with EmbeddedLog(ran / ".choreo" / "log") as log:
+        live = LiveStores(ran / STATE, service, log, Progress(sys.stderr, terminal=False, silent=True))
+        assert dict(entries(live(3)))
+        assert len([*(ran / STATE / PLACE).glob("*/payments-3")]) == 1
+        live.close()
+    assert not (ran / STATE / PLACE).exists()

@@ -10,7 +10,9 @@ from choreo.events.codec import Codec
 from choreo.events.envelope import unpack
 from choreo.events.event import Event
 from choreo.record import Record, TopicPartition
+from choreo.replay.verify import verify
 from choreo.service.store import Store
+from choreo.state.backend import Backend
 from services.shop.inventory.service import KeepShelf
 from services.shop.orders.events import CancellationRefused, OrderOverdue
 from services.shop.payments.events import PaymentRefunded, PaymentTaken
@@ -89,3 +91,18 @@ def _only(values: list[Any]) -> Any:
     """The one value, or None; what is said twice is a mistake of the run."""
     assert len(values) <= 1, f"said more than once: {values}"
     return values[0] if values else None
+
+
+def verify_all(stage: Stage) -> int:
+    """Redo every service of the shop and hold it against this stage: answers how many inputs were handled again."""
+    inputs = 0
+    for service in cast_of(load_shop()).services:
+
+        def live(partition: int, name: str = service.name) -> Backend:
+            return stage.backends.open(f"{name}-{partition}")
+
+        verdict = verify(service, stage.log, stage.registry, live)
+        assert verdict.clean, (service.name, verdict)
+        assert verdict.inputs > 0, service.name
+        inputs += verdict.inputs
+    return inputs

@@ -1,5 +1,9 @@
 """The past: what stores held at any point, from wherever a replay starts, and what changed them."""
 
+import gc
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from choreo import Service
@@ -8,7 +12,9 @@ from choreo.events.envelope import unpack
 from choreo.record import NewRecord, Position, Record
 from choreo.replay.past import Past
 from choreo.replay.points import Moment, Point, expect_input, position_of
+from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
+from choreo.replay.scratch import PLACE, ScratchBackends
 from choreo.runtime.plan import plan_of
 from choreo.state.backend import Backend
 from choreo.state.changelog import entries
@@ -101,7 +107,33 @@ def test_what_differs_between_two_points_is_told_with_its_cause() -> None:
     cause = turns["o1"].act.cause
     assert isinstance(cause, Record)
     assert cause.position == again.position
-    assert past.between(again.position, again.position) == []
+    assert list(past.between(again.position, again.position)) == []
+
+
+def test_only_the_difference_at_hand_is_in_memory() -> None:
+    """However many entries differ between two points, what changed them waits in a scratch store, not in memory."""
+    town = town_of_days()
+    past, alive = Past(sandbox_of(town), 0), [acts_in_memory()]
+    for _ in past.between(Moment(-1), placed(town)[-1].position):
+        alive.append(acts_in_memory())
+    assert len(alive) > 10
+    assert max(alive) - alive[0] <= 3
+
+
+def test_what_changes_behind_a_snapshot_lies_on_disk(tmp_path: Path) -> None:
+    """The older the past, the further apart its snapshots: what a replay changes on the way is not kept in memory."""
+    town = town_of_days(snapshot_every_inputs=6)
+    last = placed(town)[-1].position
+    sandbox = replace(sandbox_of(town, snapshots=True), scratch=lambda: ScratchBackends(tmp_path))
+    with Past(sandbox, 0).at(last) as looked, Past(sandbox_of(town), 0).at(last) as redone:
+        assert len([*tmp_path.glob(f"{PLACE}/*/over")]) == 1
+        assert list(entries(looked)) == list(entries(redone))
+    assert not (tmp_path / PLACE).exists()
+
+
+def acts_in_memory() -> int:
+    gc.collect()
+    return sum(type(one) is Act for one in gc.get_objects())
 
 
 def test_points_in_another_order_are_refused() -> None:
