@@ -11,6 +11,7 @@ from choreo.replay.pages import Journal
 from choreo.replay.points import Moment, Point, checkpoint_before
 from choreo.replay.rebuild import Act, Rebuild
 from choreo.replay.sandbox import Sandbox
+from choreo.runtime.outputs import Outputs
 from choreo.state.backend import Backend
 
 
@@ -64,7 +65,7 @@ class Past:
         return self._journal.last() if checkpoint is None else checkpoint + 1
 
     def between(self, first: Point, last: Point) -> Iterator[Turn]:
-        """The entries that differ at two points, in key order. The acts tell of the changed entry alone."""
+        """The entries that differ at two points, in key order. Their acts tell of the changed entry alone."""
         backends = self._sandbox.scratch()
         try:
             turns = backends.open("turns")
@@ -73,7 +74,7 @@ class Past:
                 for key, change in act.changes.items():
                     kept = turns.get(key)
                     before = change.before if kept is None else pickle.loads(kept)[1]
-                    turn = Turn(key, before, change.after, act._replace(changes={key: change}))
+                    turn = Turn(key, before, change.after, act._replace(changes={key: change}, outputs=Outputs([])))
                     found[key] = pickle.dumps(tuple(turn))
                 turns.write(found)
             for _, kept in turns.scan():

@@ -151,7 +151,7 @@ def test_what_ran_on_another_machine_is_compared_with_its_changelog(ran: Path, c
     assert "payments: 4 tasks have no store here; compared with their changelog" in rows.stderr
     (service,) = Finder(load(Sources(ran, {}, {}, SPELLING)), ran).find(["shop.py:payments"]).services
     with EmbeddedLog(ran / ".choreo" / "log") as log:
-        live = LiveStores(ran / STATE, service, log, Progress(sys.stderr, terminal=False, silent=True))
+        live = LiveStores(ran / STATE, service, [log], Progress(sys.stderr, terminal=False, silent=True))
         assert dict(entries(live(3)))
         assert len([*(ran / STATE / PLACE).glob("*/payments-3")]) == 1
         live.close()
