@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from choreo.clock import to_datetime, to_micros
 from choreo.errors import DecodeError, because
 from choreo.events.cloudevents import CloudEvents
-from choreo.events.envelope import FOREIGN, HEADER, WISHES, Again, Ids, pack
+from choreo.events.envelope import FOREIGN, HEADER, WISHES, Again, Ids, again_in, header_in, pack
 from choreo.events.saga_mark import SagaMark
 from choreo.events.wire import Wire
 from choreo.record import Headers
@@ -46,6 +46,20 @@ def headers_again(headers: Headers, ids: Ids) -> Headers:
     if any(name == HEADER for name, _ in headers):
         return ((HEADER, pack(ids)), *(pair for pair in headers if pair[0] != HEADER))
     return (*(pair for pair in headers if pair[0] not in _ID_HEADERS), *plain_headers(ids))
+
+
+def mark_in(headers: Headers) -> Again | None:
+    """The mark of a record that an operator put on the log again, packed or in text. Raises DecodeError."""
+    packed = header_in(headers)
+    if packed is not None:
+        return again_in(packed)
+    try:
+        for name, value in headers:
+            if name == "choreo-again":
+                return _told_again(bytes(value).decode())
+    except ValueError as error:
+        raise because(DecodeError(f"the mark in the headers can't be read: {error}"), error)
+    return None
 
 
 def cloud_attributes(cloud: CloudEvents, content_type: str, ids: Ids, key: bytes | None) -> dict[str, str]:

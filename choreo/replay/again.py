@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
-from choreo.errors import DecodeError, FencedError
+from choreo.errors import ConfigError, DecodeError, FencedError
 from choreo.events.envelope import Again, Ids
 from choreo.events.plain import headers_again
 from choreo.log.interface import Log
@@ -20,6 +20,7 @@ from choreo.replay.operations import Operations
 from choreo.resilience.operations import TOPIC, RecordsEmitted
 from choreo.told import Told, untold
 
+FORMAT = 1
 BATCH_RECORDS = 500
 """Records that are looked at before the next transaction is committed."""
 
@@ -37,13 +38,22 @@ class Span:
         return sum(max(self.end[place] - start, 0) for place, start in self.start.items())
 
     def dump(self) -> str:
-        """As the event of its operation keeps it: JSON."""
-        return json.dumps([[*place, start, self.end[place]] for place, start in self.start.items()])
+        """As the event of its operation keeps it: JSON, `format` 1; earlier the rows alone."""
+        rows = [[*place, start, self.end[place]] for place, start in self.start.items()]
+        return json.dumps({"format": FORMAT, "rows": rows})
 
     @staticmethod
     def load(text: str) -> "Span":
-        """As it was dumped."""
-        rows = [(TopicPartition(topic, number), start, end) for topic, number, start, end in json.loads(text)]
+        """As it was dumped. Raises ConfigError for another format."""
+        said = json.loads(text)
+        said = said if isinstance(said, dict) else {"format": FORMAT, "rows": said}
+        if said["format"] != FORMAT:
+            raise ConfigError(
+                f"what was to be emitted is kept in format {said['format']}",
+                why=f"this release reads format {FORMAT}",
+                hint="go on with it by the release that began it",
+            )
+        rows = [(TopicPartition(topic, number), start, end) for topic, number, start, end in said["rows"]]
         return Span({place: start for place, start, _ in rows}, {place: end for place, _, end in rows})
 
     def behind(self, last: RecordsEmitted | None) -> "Span":

@@ -6,6 +6,8 @@ Nothing is run: `rebuild.py` does that. Whoever asks what happened, and when, wa
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from choreo.errors import DecodeError
+from choreo.events.plain import mark_in
 from choreo.log.interface import Log
 from choreo.record import Record, TopicPartition
 from choreo.replay.cursor import Cursor
@@ -32,7 +34,8 @@ Stride = Took | Rang
 
 
 def walk(log: Log, scope: str, partition: int, since: int | None = None) -> Iterator[Stride]:
-    """All that one task of the service with this scope did, in order; it holds no more than a page at a time.
+    """All that one task of the service with this scope did, in order; it holds no more than a page at a time. Copies
+    that only let a key go on are left out: nobody handled them.
 
     From the first page, or from about `since` (microseconds) on. Raises DivergenceError where journal or inputs are not
     whole any more: then their order can't be told.
@@ -50,11 +53,19 @@ def walk(log: Log, scope: str, partition: int, since: int | None = None) -> Iter
                     topic = page.topics[step.topic]
                     if topic not in cursors:
                         cursors[topic] = Cursor(log, TopicPartition(topic, partition), step.first)
-                    for record in cursors[topic].run(step.first, step.last, step.taken):
-                        yield Took(now, record)
+                    taken = cursors[topic].run(step.first, step.last, step.taken)
+                    yield from (Took(now, record) for record in taken if not _only_moves(record))
     finally:
         for cursor in cursors.values():
             cursor.close()
+
+
+def _only_moves(record: Record) -> bool:
+    try:
+        mark = mark_in(record.headers)
+    except DecodeError:
+        return False
+    return mark is not None and mark.only_moves
 
 
 def journal_pages(log: Log, scope: str, partition: int, since: int | None = None) -> Iterator[Page]:

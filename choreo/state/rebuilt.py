@@ -39,14 +39,8 @@ def rebuilt_entry(to: RebuiltTo) -> tuple[bytes, bytes]:
 
 def rebuilt_to(backend: Backend) -> RebuiltTo:
     """How far a task was rebuilt when that was last done. Raises StateError for another version."""
-    data = backend.get(REBUILT)
-    if data is None:
-        return NEVER_REBUILT
-    if data[:1] != _VERSION:
-        raise StateError(
-            f"a rebuild is noted in version {data[:1].hex()}", hint="it was written by a newer release: run that one"
-        )
-    return RebuiltTo(int.from_bytes(data[1:9], "big"), int.from_bytes(data[9:17], "big"))
+    said = _said(backend, REBUILT)
+    return NEVER_REBUILT if said is None else RebuiltTo(*(int.from_bytes(said[n : n + 8], "big") for n in (0, 8)))
 
 
 def unfinished_entry(who: str) -> tuple[bytes, bytes]:
@@ -55,6 +49,17 @@ def unfinished_entry(who: str) -> tuple[bytes, bytes]:
 
 
 def who_began(backend: Backend) -> str | None:
-    """Who began to replace the entries of a task and did not end it; None where nobody did."""
-    data = backend.get(UNFINISHED)
-    return None if data is None else data[1:].decode(errors="replace")
+    """Who began to replace the entries of a task and did not end it; None where nobody did. Raises StateError for
+    another version.
+    """
+    said = _said(backend, UNFINISHED)
+    return None if said is None else said.decode(errors="replace")
+
+
+def _said(backend: Backend, key: bytes) -> bytes | None:
+    data = backend.get(key)
+    if data is not None and data[:1] != _VERSION:
+        raise StateError(
+            f"a rebuild is noted in version {data[:1].hex()}", hint="it was written by a newer release: run that one"
+        )
+    return None if data is None else data[1:]

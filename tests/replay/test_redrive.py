@@ -13,6 +13,7 @@ from choreo.log.interface import TopicSpec
 from choreo.record import NewRecord
 from choreo.replay.letters import Letter
 from choreo.replay.redrive import moving
+from choreo.replay.walk import Took, walk
 from choreo.runtime.build import build_of
 from choreo.runtime.intake import due_id
 from choreo.runtime.parking import head_of as head
@@ -446,6 +447,8 @@ def test_a_timer_that_was_given_up_is_woken_and_its_key_goes_on(bell: Kitchen) -
     assert bell.served() == ["bell", "bell"]
     assert bell.verdict().clean
     assert bell.verdict("critic").clean
+    took = [one.record for n in (0, 1) for one in walk(bell.log, "choreo.cook", n) if isinstance(one, Took)]
+    assert [record.offset for record in took] == [0, 1]
 
 
 def test_a_timer_that_was_given_up_is_dropped_and_its_key_goes_on(bell: Kitchen) -> None:

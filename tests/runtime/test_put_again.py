@@ -4,12 +4,14 @@ import json
 from typing import Annotated, ClassVar
 from uuid import UUID
 
+import pytest
 from pydantic import Field
 
 from choreo import Context, Event, Handler, Retry, Service, Store
+from choreo.errors import DecodeError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Again, Ids
-from choreo.events.plain import headers_again
+from choreo.events.plain import headers_again, mark_in
 from choreo.log.interface import TopicSpec
 from choreo.log.memory import MemoryLog
 from choreo.record import NewRecord, Record
@@ -121,6 +123,13 @@ def test_records_of_others_are_marked_in_text_and_keep_the_ids_that_they_had() -
     put(place, record, ids, Again(OPERATION.bytes, "hall"))
     event_id = UUID(bytes=ids.event_id)
     assert Weigh.seen == [(event_id, None), (event_id, OPERATION)]
+    assert [mark_in(one.headers) for one in place.records("scales.weights")] == [
+        None,
+        Again(OPERATION.bytes, "stock"),
+        Again(OPERATION.bytes, "hall"),
+    ]
+    with pytest.raises(DecodeError, match="burn"):
+        mark_in([("choreo-again", f"{OPERATION} burn".encode())])
     told = dict(place.records("scales.weights")[-1].headers)
     assert told["choreo-again"] == f"{OPERATION} handle hall".encode()
     assert told["unit"] == b"g"
