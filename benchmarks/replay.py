@@ -17,6 +17,7 @@ from typing import Any
 import fastavro
 from pydantic import BaseModel
 
+from benchmarks.compiled import compiled_environment
 from benchmarks.figure import Baseline, Figure, Size, percentile
 from benchmarks.in_process import PARTITIONS, SOURCE, TARGET, handle_all, held_to_one_core
 from benchmarks.kill_program import ORDER, FixedIds, counting, whole_order
@@ -41,22 +42,29 @@ POINTS = 20
 
 
 def figures(size: Size) -> Iterator[Figure]:
-    """`replay` and `replay.verify` (events/s) against the bare loop, `replay.of_live` against the live run,
-    `replay.shadow` against a replay whose events are compared, and
-    `replay.point` (s): the state of the service at a random input, the slowest of POINTS.
+    """Of the source as it is, then of the compiled wheel (`replay.compiled`...): `replay`, `.compared` (every event
+    held against the log) and `.verify` (changelog and stores too), in events/s against the bare loop; `.of_live`
+    against the live run, `.shadow` against `.compared`; `.point` (s): the state of the service at a random input, the
+    slowest of POINTS.
     """
+    yield from _figures("replay", size, python_environment())
+    yield from _figures("replay.compiled", size, compiled_environment())
+
+
+def _figures(name: str, size: Size, environment: dict[str, str]) -> Iterator[Figure]:
     with scratch() as place:
         command = [sys.executable, "-m", "benchmarks.replay", f"embedded:{place / 'log'}", str(size.count)]
-        done = subprocess.run(command, cwd=ROOT, env=python_environment(), stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     terms = {"n": size.count, "cores": 1}
     bare = Baseline("consume, fastavro, pydantic", found["bare"])
-    yield Figure("replay", found["replay"], "events/s", bare, terms)
-    yield Figure("replay.verify", found["verify"], "events/s", bare, terms)
-    yield Figure("replay.of_live", found["verify"], "events/s", Baseline("the live run", found["live"]), terms)
+    yield Figure(name, found["replay"], "events/s", bare, terms)
+    yield Figure(f"{name}.compared", found["compared"], "events/s", bare, terms)
+    yield Figure(f"{name}.verify", found["verify"], "events/s", bare, terms)
+    yield Figure(f"{name}.of_live", found["verify"], "events/s", Baseline("the live run", found["live"]), terms)
     compared = Baseline("replay, events compared", found["compared"])
-    yield Figure("replay.shadow", found["shadow"], "events/s", compared, terms)
-    yield Figure("replay.point", found["point"], "s", terms=terms | {"points": POINTS, "p50": found["point_p50"]})
+    yield Figure(f"{name}.shadow", found["shadow"], "events/s", compared, terms)
+    yield Figure(f"{name}.point", found["point"], "s", terms=terms | {"points": POINTS, "p50": found["point_p50"]})
 
 
 def measured(url: str, count: int) -> dict[str, float]:

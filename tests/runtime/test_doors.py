@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from choreo import Context, Event, Handler, Retry, Service, Store, Value
+from choreo.clock import NEVER
 from choreo.events.avro import schema_of
 from choreo.record import NewRecord, Record
 from choreo.resilience.dead_letter import DeadLetter, read
@@ -122,6 +123,18 @@ def test_truncated_avro_and_a_wrong_key_are_dead_letters(town: Town) -> None:
     (truncated, _), (keyless, _) = letters(town)
     assert truncated.door == keyless.door == "decode"
     assert "the key of its Opened" in keyless.error
+
+
+def test_nothing_is_emitted_behind_the_end_of_time(town: Town) -> None:
+    """An input that says it was emitted at the last moment there is becomes a dead letter: no answer can be later. It
+    fails within its handling: whoever reads what a replay emits meets no error.
+    """
+    town.tell(Opened(case_id="last"), ids=fresh_ids(NEVER))
+    town.tell(Opened(case_id="after"))
+    ((letter, record),) = letters(town)
+    assert (letter.door, letter.handler, record.key) == ("publish", "Work", b"last")
+    assert "these ids can't be written" in letter.error
+    assert closed(town) == ["after"]
 
 
 def test_a_failing_event_is_tried_again_and_succeeds(town: Town) -> None:
