@@ -174,7 +174,8 @@ class VolumeWriter:
 
     def discard(self) -> None:
         """Leave nothing behind; safe after `finish`."""
-        self._file.close()
+        with suppress(OSError):  # a full disk was told when it was written to; what is buffered does not fit either
+            self._file.close()
         self._draft.unlink(missing_ok=True)
 
     def _end_block(self) -> None:
