@@ -11,9 +11,11 @@ from choreo.cli.assembly import assemble
 from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk
 from choreo.cli.options import command
+from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters, filtered
 from choreo.cli.redrive import RATE, at_once, counted, pace
+from choreo.cli.story_code import services_on
 from choreo.errors import ChoreoError, ConfigError, DecodeError, UnknownSchemaError, UnknownTopicError
 from choreo.events.envelope import Ids
 from choreo.record import Record
@@ -129,6 +131,9 @@ def _looked_at(desk: Desk, span: Span, asked: Mapping[str, str]) -> int:
         for (topic, event), number in sorted(counted.items())
     ]
     desk.project.output.listing(rows, COLUMNS, empty="no records like this")
+    others = set(services_on(desk.topics())) - {plan.service.name for plan in plans or ()}
+    if rows and others:
+        note(f"whether {', '.join(sorted(others))} handle them is not known: their code is not here")
     return 0
 
 

@@ -205,7 +205,8 @@ class VolumeWriter:
         begun, self._begun = self._begun, None
         if begun is not None:
             wait([begun.written])
-        self._file.close()
+        with suppress(OSError):  # a full disk was told when it was written to; what is buffered does not fit either
+            self._file.close()
         self._draft.unlink(missing_ok=True)
 
     def _end_block(self) -> None:

@@ -32,7 +32,9 @@ class Journal:
                     f"the journal goes from checkpoint {expected - 1} to {page.checkpoint}",
                     at=self.place,
                     why="a journal record is missing or stands twice",
-                    hint=None if expected > 1 else "older ones were deleted: restore an archive, or keep snapshots",
+                    hint=None
+                    if expected > 1 and not self._start
+                    else "older ones were deleted: restore an archive, or keep snapshots",
                 )
             expected += 1
             yield page

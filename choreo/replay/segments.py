@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
 
+from choreo.errors import DivergenceError
 from choreo.replay.pages import Journal
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.starts import Start, opened
@@ -72,4 +73,8 @@ def _is_cut(journal: Journal, cut: Start) -> bool:
 
 
 def _page(journal: Journal, checkpoint: int) -> Page | None:
-    return next(journal.pages(checkpoint - 1), None)
+    """None where it is not on the log: whoever redoes what comes before will say so, and of which task."""
+    try:
+        return next(journal.pages(checkpoint - 1), None)
+    except DivergenceError:
+        return None

@@ -467,6 +467,10 @@ def test_records_are_emitted_again_and_a_dry_run_says_who_would_handle_them(hast
     before = hasty.ends()
     (row,) = hasty.rows("replay", "emit", "cafe.orders", "--where", "event.drink != 'milk'", "--dry-run")
     assert (row["event"], row["records"], row["handled_by"]) == ("cafe.Ordered", 2, ["bar", "till"])
+    assert "not known" not in choreo("replay", "emit", "cafe.orders", "--dry-run").stderr
+    Path("half.toml").write_text('[project]\nservices = ["cafe.py:bar"]\n', encoding="utf-8")
+    half = choreo("replay", "emit", "cafe.orders", "--dry-run", "--config", "half.toml").stderr
+    assert "whether till handle them is not known" in half
     assert hasty.ends() == before
     emit = ("replay", "emit", "cafe.orders", *WHY, "--yes", "--rate", "1000/s")
     (done,) = hasty.rows(*emit, "--where", "event.drink != 'milk'")

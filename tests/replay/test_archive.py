@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo.errors import ArchiveError, UnknownTopicError
+from choreo.errors import ArchiveError, DiskFullError, UnknownTopicError
 from choreo.events.registry import DirectoryRegistry, MemoryRegistry
 from choreo.log.embedded import EmbeddedLog
 from choreo.log.interface import TopicSpec
@@ -22,7 +22,7 @@ from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay import archive_restore, archive_volume, archive_write
 from choreo.replay.archive import Archive, Gap
 from choreo.replay.archive_restore import Restore
-from choreo.replay.archive_volume import check_volume
+from choreo.replay.archive_volume import VolumeWriter, check_volume
 from choreo.replay.archive_wire import block_head, file_head, read_rows, write_rows
 from choreo.replay.archive_write import ArchiveWriter
 from tests.replay.archived import EVERYTHING, archived, fill, filled, forget, places, records_of, write
@@ -200,6 +200,18 @@ def test_killed_anywhere_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert archived(archive, place) == records_of(log, place)
         assert archive.series(place).gaps == []
     assert list(tmp_path.rglob("*.part")) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device without room is Linux's")
+def test_a_full_disk_is_said_and_leaves_no_draft(tmp_path: Path) -> None:
+    """Where there is no room that is told, with what to do; to throw the draft away needs none."""
+    (tmp_path / f".{0:020d}.part").symlink_to("/dev/full")
+    volume = VolumeWriter(tmp_path, ZERO, 0, "null")
+    volume.add(records_of(filled(), ZERO))
+    with pytest.raises(DiskFullError, match="make room and give the same command again"):
+        volume.finish(40)
+    volume.discard()
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_retention_took_first_is_a_gap(tmp_path: Path) -> None:

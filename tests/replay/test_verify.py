@@ -18,6 +18,7 @@ from choreo.replay.scratch import lasting
 from choreo.replay.verify import Verification, verify
 from choreo.runtime.build import build_of
 from choreo.state.backend import Backend
+from tests.replay.archived import forget
 from tests.runtime.test_thread import Placed, Reserve, Reserved
 from tests.runtime.town import Town
 
@@ -198,10 +199,8 @@ def test_what_a_replay_can_not_repeat_is_found(asked: Callable[[], float]) -> No
     assert cause_of(finding) == ("town.Placed", "o1", ("Asking",))
 
 
-def test_another_builds_past_is_judged_by_itself() -> None:
-    """Where a snapshot tells two builds apart, what differs in the older one is counted as its own: the code at hand is
-    judged by what it did, from what it found.
-    """
+def after_another_build() -> tuple[Town, Sandbox, Callable[[int], Backend]]:
+    """A town whose service was another one at first; a snapshot tells the two apart."""
 
     class Before(Reserve):
         totals = Store[str, int](default=0)
@@ -217,14 +216,33 @@ def test_another_builds_past_is_judged_by_itself() -> None:
     town.services, town.options["build"] = (now,), build_of(now)
     town.crash()
     town.tell(*[Placed(order_id=f"o{n}", pieces=1) for n in range(2, 6)])
-    live: Callable[[int], Backend] = lambda n: town.workers[0].tasks[n].task.entries.backend  # noqa: E731
     kept = town.backends["inventory"].snapshots("inventory-0")
     assert len(kept.numbers()) == 1
-    verdict = Verification(Sandbox(now, town.log, town.registry, snapshots=lambda n: [kept]), live).run()
+    sandbox = Sandbox(now, town.log, town.registry, snapshots=lambda n: [kept])
+    return town, sandbox, lambda n: town.workers[0].tasks[n].task.entries.backend
+
+
+def test_another_builds_past_is_judged_by_itself() -> None:
+    """Where a snapshot tells two builds apart, what differs in the older one is counted as its own: the code at hand is
+    judged by what it did, from what it found.
+    """
+    town, sandbox, live = after_another_build()
+    verdict = Verification(sandbox, live).run()
     assert verdict.clean, verdict
     assert verdict.older > 4
-    assert verdict.builds == {"before", build_of(now)}
-    assert not verify(now, town.log, town.registry, live).clean
+    assert verdict.builds == {"before", build_of(sandbox.service)}
+    assert not verify(sandbox.service, town.log, town.registry, live).clean
+
+
+def test_a_journal_whose_beginning_is_gone_is_a_divergence_of_its_task() -> None:
+    """Though a snapshot would tell builds apart in it: the verdict says what is missing, and what to do about it."""
+    town, sandbox, live = after_another_build()
+    journal = TopicPartition("choreo.inventory.journal", 0)
+    forget(town.log, journal, town.records(journal.topic)[-1].offset)
+    verdict = Verification(sandbox, live).run()
+    (said,) = verdict.divergences
+    assert "the journal goes from checkpoint 0 to" in said
+    assert "older ones were deleted: restore an archive" in said
 
 
 def test_a_dropped_journal_record_is_found() -> None:
