@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 
 from choreo.cli.assembly import Assembly, assemble
 from choreo.cli.fork_fakes import fakes_of
+from choreo.cli.fork_orders import in_a_test, source_of
 from choreo.cli.fork_play import Play, play, waits
 from choreo.cli.fork_source import Node, Source, written
 from choreo.cli.masking import Masks
@@ -19,8 +20,10 @@ from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
 from choreo.clock import iso, to_datetime
 from choreo.errors import ConfigError
+from choreo.events.event import Event
 from choreo.replay.heard import Heard, heard_in
 from choreo.replay.history import Archive, History, Line
+from choreo.saga.commands import SagaCommand
 from choreo.service.service import Service
 from choreo.testing.likeness import Like
 
@@ -41,14 +44,15 @@ def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[s
     own, specs = _cast(found, names)
     sagas = [one for one in found.services if one.name in found.specs and found.files[one.name] in specs]
     with project.progress.of("reading the story", "records") as told:
+        everybody = [one for one in found.services if one in own or one.name in found.specs]
+        correlation_id = Archive(project.past, project.registry, everybody).story(story, told)
         archive = Archive(project.past, project.registry, [*own, *sagas])
-        correlation_id = archive.story(story, told)
         history = archive.history(correlation_id)
     if not any(line.by is None for line in history.lines):
         raise ConfigError(f"nothing came from outside in story {correlation_id}", hint="it began before the log does")
     heard = [one for service in own if service.provide for one in _heard(project, service, correlation_id)]
     masks = Masks([line.event for line in (*history.lines, *history.before)])
-    text = _test(own, specs, (_masked(history, masks), masks), heard)
+    text = _test(own, specs, (_masked(history, masks), masks), heard, archive.events)
     if out is None:
         project.output.line(text.rstrip("\n"))
     else:
@@ -74,21 +78,30 @@ def _heard(project: Project, service: Service, correlation_id: str) -> list[Hear
 
 
 def _masked(history: History, masks: Masks) -> History:
+    def shown(event: Event) -> Event:
+        return in_a_test(event, masks) if isinstance(event, SagaCommand) else masks.masked(event)
+
     def lines(those: Iterable[Line]) -> list[Line]:
-        return [line._replace(event=masks.masked(line.event)) for line in those]
+        return [line._replace(event=shown(line.event)) for line in those]
 
-    return History(lines(history.lines), lines(history.before), history.ends, history.commands)
+    return History(lines(history.lines), lines(history.before), history.ends)
 
 
-def _test(own: Sequence[Service], specs: Sequence[Path], told: tuple[History, Masks], heard: Sequence[Heard]) -> str:
+def _test(
+    own: Sequence[Service],
+    specs: Sequence[Path],
+    told: tuple[History, Masks],
+    heard: Sequence[Heard],
+    classes: Mapping[str, type[Event]],
+) -> str:
     """The whole file. What services made that is personal is left out: no mask would come again."""
     history, masks = told
     source = Source()
     source.need("choreo.testing", "Scenario")
-    fakes, classes = fakes_of(heard, source)
+    fakes, stand_ins = fakes_of(heard, source)
     played = play(own, specs, history, fakes)
     played.stores = [one for one in played.stores if not masks.reveals(one[2])]
-    body = _body(source, own, specs, (history, played, sorted(fakes)))
+    body = _body(source, own, specs, (history, played, sorted(fakes)), classes)
     first = history.lines[0]
     day = iso(to_datetime(first.ids.at), "seconds")
     key = "_".join(str(getattr(first.event, name)) for name in first.event.contract.key)
@@ -96,13 +109,17 @@ def _test(own: Sequence[Service], specs: Sequence[Path], told: tuple[History, Ma
     said = re.sub(r"\W+", "_", f"{words}_{key}").lower().strip("_")
     ends = ", ".join(f"{name} {status}" for name, _, status in played.sagas) or "no saga"
     lines = [f'"""A story of {day}, as it really went."""', "", *source.imports(), ""]
-    lines += [line for text in classes for line in ["", *text.splitlines(), ""]]
+    lines += [line for text in stand_ins for line in ["", *text.splitlines(), ""]]
     lines += ["", f"def test_{said}() -> None:", f'    """{type(first.event).__name__} and what followed: {ends}."""']
     return "\n".join([*lines, *body, ""])
 
 
 def _body(
-    source: Source, own: Sequence[Service], specs: Sequence[Path], told: tuple[History, Play, Sequence[str]]
+    source: Source,
+    own: Sequence[Service],
+    specs: Sequence[Path],
+    told: tuple[History, Play, Sequence[str]],
+    classes: Mapping[str, type[Event]],
 ) -> list[str]:
     history, played, fakes = told
     named: dict[str, object] = {"sagas": [_relative(path) for path in specs]} if specs else {}
@@ -116,7 +133,7 @@ def _body(
     for scene, wait in waits(played):
         if wait > 0:
             nodes.append(("story.after", f"(seconds={wait / 1e6!r})"))
-        nodes.append(("story.when", ("(", [source.value(scene.event)], ")")))
+        nodes.append(("story.when", ("(", [_told(source, scene.event, classes)], ")")))
         if scene.rest:
             nodes.append(("story.after", f"(seconds={scene.rest / 1e6!r})"))
         nodes.append(("story.then", ("(", [_expected(source, event) for event in scene.came], ")")))
@@ -127,6 +144,10 @@ def _body(
         if held is not None:
             nodes.append(("story.then_stored", ("(", [held, source.value(entries)], ")")))
     return [f"    {written(node, '    ', before)}" for before, node in nodes]
+
+
+def _told(source: Source, event: Event, classes: Mapping[str, type[Event]]) -> Node:
+    return source_of(event, source, classes) if isinstance(event, SagaCommand) else source.value(event)
 
 
 def _expected(source: Source, event: Any) -> Node:

@@ -32,6 +32,14 @@ class Masks:
             return any(self.reveals(part) for part in value)
         return isinstance(value, str) and (str, value) in self._masks
 
+    def shown(self, value: Any) -> Any:
+        """A plain value with a mask wherever one that is personal stands in it."""
+        if isinstance(value, dict):
+            return {name: self.shown(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [self.shown(part) for part in value]
+        return self._masks.get((type(value), value), value) if isinstance(value, str) else value
+
     def masked(self, model: M) -> M:
         """The same with masks."""
         hidden = personal_fields(type(model))

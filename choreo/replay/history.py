@@ -1,6 +1,6 @@
 """The history of one story: what came from outside, what services emitted upon it, and where its sagas stand."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
@@ -16,7 +16,7 @@ from choreo.log.interface import Log
 from choreo.log.up_to import read_whole
 from choreo.record import Record
 from choreo.replay.origin import author_of, authors
-from choreo.runtime.plan import plan_of
+from choreo.runtime.plan import Plan, plan_of
 from choreo.saga.commands import SagaCommand
 from choreo.saga.lifecycle import SagaChanged
 from choreo.saga.lock_events import LockEvent
@@ -24,6 +24,8 @@ from choreo.service.service import Service
 from choreo.told import Told, untold
 
 MOST_NAMED = 5
+STARTED = "started"
+"""The first change of every saga; later ones may be of other stories: those of operators."""
 
 
 class Line(NamedTuple):
@@ -43,8 +45,31 @@ class History:
     """What came from outside in other stories under a key that this one speaks of."""
     ends: dict[tuple[str, str], str] = field(default_factory=dict)
     """How its sagas stand, by name and key."""
-    commands: int = 0
-    """Orders of operators, which are no events of the business."""
+
+
+class _Ends:
+    """How the sagas of a story stand, by the last change of each. Another saga may start under a key later on."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[int, SagaChanged]] = {}
+
+    def __contains__(self, saga: tuple[str, str]) -> bool:
+        return saga in self._last
+
+    def know(self, change: SagaChanged, ids: Ids) -> None:
+        """A change that is of the story."""
+        self._last.setdefault((change.saga, change.key), (ids.at, change))
+        self.hear(change, ids)
+
+    def hear(self, change: SagaChanged, ids: Ids) -> None:
+        """A change that is of the story where its saga is."""
+        at, last = self._last.get((change.saga, change.key), (0, None))
+        if last is not None and last.started_at == change.started_at and at <= ids.at:
+            self._last[change.saga, change.key] = ids.at, change
+
+    def statuses(self) -> dict[tuple[str, str], str]:
+        """By name and key."""
+        return {saga: str(change.status) for saga, (_, change) in self._last.items()}
 
 
 class Archive:
@@ -58,6 +83,13 @@ class Archive:
         sources = {name: source for plan in plans for name, source in plan.sources.items()}
         self._codec = Codec(registry, self._classes, log.cluster_id(), topics=sources)
         self._speakers = list(authors(services))
+        self._taken = {plan.service.name.removeprefix("saga."): set(plan.by_event) for plan in plans if _is_saga(plan)}
+        """What the coordinator of each saga takes."""
+
+    @property
+    def events(self) -> Mapping[str, type[Event]]:
+        """The classes of the events of these services, by full name."""
+        return {one.contract.full_name: one for one in self._classes}
 
     def story(self, wanted: str, told: Told = untold) -> str:
         """The correlation id that is meant: by itself or its beginning, by the key of a saga or the id of an event.
@@ -66,7 +98,7 @@ class Archive:
         """
         exact, begun = set[str](), set[str]()
         for event, ids in self._events(told):
-            keyed = isinstance(event, SagaChanged) and event.key == wanted
+            keyed = isinstance(event, SagaChanged) and event.key == wanted and event.change[:1] == (STARTED,)
             if keyed or wanted in (ids.correlation_id, str(UUID(bytes=ids.event_id))):
                 exact.add(ids.correlation_id)
             elif ids.correlation_id.startswith(wanted) and len(begun) < MOST_NAMED:
@@ -83,29 +115,47 @@ class Archive:
         )
 
     def history(self, correlation_id: str, told: Told = untold) -> History:
-        """All of it; empty where no event has this correlation id."""
-        found = History()
+        """All of it, and what was said to its sagas from outside: orders of operators, and events under their keys.
+
+        Empty where no event has this correlation id.
+        """
+        found, ends = History(), _Ends()
         for event, ids in self._events(told):
             if ids.correlation_id == correlation_id:
-                self._add(found, event, ids)
-        found.lines.sort(key=lambda line: line.ids.at)
+                self._add(found, ends, event, ids)
+        first = min((line.ids.at for line in found.lines), default=0)
         spoken = {text for line in found.lines for text in texts_in(line.event)}
-        first = found.lines[0].ids.at if found.lines else 0
         for event, ids in self._events(untold):
-            alone = ids.causation_id is None and ids.correlation_id != correlation_id and ids.at <= first
-            if alone and type(event) in self._handled and not _own_key(event).isdisjoint(spoken):
+            if ids.correlation_id == correlation_id or ids.again is not None:
+                continue
+            if isinstance(event, SagaChanged):
+                ends.hear(event, ids)
+            elif ids.causation_id is None and ids.at > first and self._to_one_of(ends, event):
+                found.lines.append(Line(event, ids, None))
+            elif ids.causation_id is None and ids.at <= first and self._prepared(event, spoken):
                 found.before.append(Line(event, ids, None))
+        found.lines.sort(key=lambda line: line.ids.at)
+        found.ends = ends.statuses()
         return found
 
-    def _add(self, found: History, event: Event, ids: Ids) -> None:
+    def _add(self, found: History, ends: "_Ends", event: Event, ids: Ids) -> None:
         if isinstance(event, SagaChanged):
-            found.ends[event.saga, event.key] = event.status
-        elif isinstance(event, SagaCommand):
-            found.commands += 1
-        elif not isinstance(event, LockEvent):
+            ends.know(event, ids)
+        elif not isinstance(event, LockEvent) and ids.again is None:
             by = self._speaker(ids)
             if by is not None or type(event) in self._handled:
                 found.lines.append(Line(event, ids, by))
+
+    def _prepared(self, event: Event, spoken: Set[str]) -> bool:
+        """Whether it was given under a key of which the story speaks."""
+        return type(event) in self._handled and not _own_key(event).isdisjoint(spoken)
+
+    def _to_one_of(self, ends: "_Ends", event: Event) -> bool:
+        """Whether it was said to a saga of the story: by an operator, or by whom nobody here had asked."""
+        if isinstance(event, SagaCommand):
+            return (event.contract.namespace.removeprefix("choreo.saga."), event.key) in ends
+        taken = [saga for saga, classes in self._taken.items() if type(event) in classes]
+        return any((saga, key) in ends for saga in taken for key in _own_key(event))
 
     def _speaker(self, ids: Ids) -> str | None:
         if ids.causation_id is None:
@@ -148,3 +198,7 @@ def texts_of(values: Iterable[object]) -> Iterator[str]:
 
 def _own_key(event: Event) -> set[str]:
     return {str(getattr(event, name)) for name in event.contract.key}
+
+
+def _is_saga(plan: Plan) -> bool:
+    return plan.service.name.startswith("saga.")

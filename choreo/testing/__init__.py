@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from choreo.events.event import Value as Value
-    from choreo.testing.answers import answer as answer
     from choreo.testing.faults import Faults as Faults
     from choreo.testing.likeness import Like as Like
     from choreo.testing.likeness import like as like
+    from choreo.testing.orders import answer as answer
+    from choreo.testing.orders import cancel as cancel
+    from choreo.testing.orders import resolve as resolve
+    from choreo.testing.orders import retry as retry
+    from choreo.testing.orders import skip as skip
     from choreo.testing.scenario import Scenario as Scenario
     from choreo.testing.simulation import Simulation as Simulation
     from choreo.testing.world import World as World
@@ -24,8 +28,12 @@ _FACE = {
     "Simulation": "choreo.testing.simulation",
     "Value": "choreo.events.event",
     "World": "choreo.testing.world",
-    "answer": "choreo.testing.answers",
+    "answer": "choreo.testing.orders",
+    "cancel": "choreo.testing.orders",
     "like": "choreo.testing.likeness",
+    "resolve": "choreo.testing.orders",
+    "retry": "choreo.testing.orders",
+    "skip": "choreo.testing.orders",
 }
 
 __all__ = [*_FACE]  # names of strings, all of them

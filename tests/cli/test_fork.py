@@ -15,6 +15,7 @@ from choreo.log.embedded import EmbeddedLog
 from choreo.service.client import default_registry
 from choreo.state.memory import MemoryBackends
 from tests.cli.conftest import ROOT, Choreo
+from tests.cli.people_page import write_office
 from tests.demo.data import olist_directory
 from tests.demo.expected import expected
 
@@ -73,6 +74,73 @@ def test_stories_of_the_starter_become_tests(theatre: Path, choreo: Choreo) -> N
     handlers.write_text(text.replace("if receipt is None:", "if receipt is not None:"), encoding="utf-8")
     for file in (paid, undone):
         assert outcome_of(file, theatre) == 1
+
+
+WHY = ("--why", "a test", "--who", "ada@example.org")
+
+
+@pytest.fixture
+def office(directory: Path, choreo: Choreo) -> Path:
+    """Four purchases: approved by a person, rejected by a producer, cancelled and taken on by an operator."""
+    write_office(directory)
+    for number in range(1, 5):
+        choreo("emit", "office.py:PurchaseWanted", f"request=r{number}", "what=lamps", "total=250")
+    choreo("run", "--until-idle")
+    decided = ("PurchaseApproved", "r1", "limit=300", "comment=nice", "--role", "approver")
+    choreo("sagas", "answer", "approve", *decided, *WHY)
+    choreo("emit", "office.py:PurchaseRejected", "request=r2", "reason=too expensive")
+    choreo("sagas", "cancel", "r3", *WHY)
+    choreo("sagas", "resolve", "approve", "failed", "r4", *WHY)
+    choreo("run", "--until-idle")
+    return directory
+
+
+FORKED = {
+    "r1": (
+        'answer("purchase", "r1", "approve", PurchaseApproved, role="approver", limit="300", comment="nice")',
+        "completed",
+    ),
+    "r2": ('PurchaseRejected(request="r2", reason="too expensive")', "compensated"),
+    "r3": ('cancel("purchase", "r3")', "cancelled"),
+    "r4": ('resolve("purchase", "r4", "approve", "failed")', "compensated"),
+}
+
+
+@pytest.mark.timeout(300)
+def test_what_people_and_operators_did_is_in_the_test(office: Path, choreo: Choreo) -> None:
+    """An answer, an event that nobody had asked for, a cancellation, a word of an operator: each in its place, without
+    who gave it; the file passes as it is.
+    """
+    for key, (said, ends) in FORKED.items():
+        file = office / f"test_{key}.py"
+        choreo("replay", "fork", key, "--out", str(file))
+        text = file.read_text(encoding="utf-8")
+        assert said in " ".join(text.split()).replace("( ", "(").replace(", )", ")")
+        assert f'then_saga("purchase", "{key}", "{ends}")' in text
+        assert "ada" not in text
+    assert complaints(office / "test_r1.py", office) == ""
+    files = [office / f"test_{key}.py" for key in FORKED]
+    assert [outcome_of(file, office) for file in files] == [0] * 4
+    files[0].write_text(files[0].read_text("utf-8").replace('role="approver"', 'role="guest"'), encoding="utf-8")
+    assert outcome_of(files[0], office) == 1
+
+
+def test_one_service_is_given_what_the_others_emitted(theatre: Path, choreo: Choreo) -> None:
+    """With --service it alone takes part: what the saga had asked of it is told, what it answered expected."""
+    file = theatre / "tests" / "test_alone.py"
+    choreo("replay", "fork", "b2", "--service", "payments", "--out", str(file))
+    text = file.read_text(encoding="utf-8")
+    assert "sagas=" not in text
+    assert "then_saga" not in text
+    assert "HoldSeats" not in text
+    assert text.index("story.when(PaymentRequested(") < text.index("PaymentDeclined(")
+    assert outcome_of(file, theatre) == 0
+    assert complaints(file, theatre) == ""
+    handlers = theatre / "theatre" / "payments.py"
+    code = handlers.read_text(encoding="utf-8")
+    handlers.write_text(code.replace("if receipt is None:", "if receipt is not None:"), encoding="utf-8")
+    assert outcome_of(file, theatre) == 1
+    assert "there is no service paymnts" in choreo("replay", "fork", "b2", "--service", "paymnts", code=2).stderr
 
 
 SHOP = [

@@ -115,3 +115,30 @@ def test_an_archive_is_restored_into_kafka(tmp_path: Path, kafka_url: str) -> No
 
 def interrupted(done: int, total: int) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_group_goes_on_in_a_restored_kafka(
+    project: Path, choreo: Choreo, kafka_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offsets are counted anew like the records: what comes now is handled, what was handled is not handled again."""
+    monkeypatch.setenv("CHOREO_RUN_START_FROM", "earliest")
+    Path("choreo.toml").write_text('[project]\nservices = ["shop.py"]\nsagas = "order.yaml"\n')
+    old, new = ("--log", f"{kafka_url}old."), ("--log", f"{kafka_url}new.")
+    place(choreo, 1, 12, *old)
+    with KafkaLog.from_url(f"{kafka_url}old.") as log:
+        topics = list(log.topics())
+    choreo("archives", "write", *topics, "--to", "kept", *old)
+    monkeypatch.delenv("CHOREO_RUN_START_FROM")
+    monkeypatch.setenv("CHOREO_RUN_STATE_DIR", "other")
+    choreo("archives", "restore", "--from", "kept", *new, "--why", "another cluster", "--yes")
+    with KafkaLog.from_url(f"{kafka_url}new.") as log:
+        every = places(log, "orders")
+        ends = log.ends(every)
+        for group in ("choreo.inventory", "choreo.payments", "choreo.saga.order"):
+            assert log.committed(group, every) == ends
+    place(choreo, 13, 16, *new)
+    with KafkaLog.from_url(f"{kafka_url}new.") as log:
+        found = [dict(record.headers)["choreo"][2:18] for one in every for record in records_of(log, one)]
+    assert len(set(found)) == len(found), "an input that was handled before would be answered by the same ids again"
+    stood = {row["key"]: row["status"] for row in rows(choreo, "sagas", "list", *new)}
+    assert stood == {f"o{n}": "completed" if n < 10 else "compensated" for n in range(1, 17)}
