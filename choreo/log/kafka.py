@@ -182,7 +182,7 @@ class KafkaReader(Reader):
     def __init__(self, settings: KafkaSettings, start: Mapping[TopicPartition, int]) -> None:
         self._heard = Heard()
         with seam("making a reader", heard=self._heard):
-            self._consumer = Consumer({**settings.reader(), "error_cb": self._heard}, logger=clients_log)
+            self._consumer = Consumer({**settings.reader(len(start)), "error_cb": self._heard}, logger=clients_log)
         self._fetch = Fetch(self._consumer, Names(settings.prefix))
         self._fetch.assign(start)
         self._closed = False

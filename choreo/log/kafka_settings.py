@@ -87,6 +87,8 @@ PRODUCER_ONLY = frozenset(
     ]
 )
 Config = dict[str, str | int | float | bool]
+PREFETCHED_KB = 1_024
+"""Of each partition of a reader, and so much in one fetch: a reader is no quicker with more."""
 
 CONSUMER: Config = {
     "enable.auto.commit": False,
@@ -168,9 +170,18 @@ class KafkaSettings:
     def admin(self) -> Config:
         return {**self.connection(), **self.admin_only}
 
-    def reader(self) -> Config:
-        """A consumer outside of any group; it never joins or commits, the name is for quotas and rights only."""
-        return {**self.connection(), **CONSUMER, **self.consumer_only, "group.id": f"{self.prefix}choreo.reader"}
+    def reader(self, partitions: int) -> Config:
+        """A consumer of so many partitions outside of any group; it never joins or commits, the name is for quotas and
+        rights only. Replays hold one open for each input of a task: what they prefetch adds up.
+        """
+        return {
+            **self.connection(),
+            **CONSUMER,
+            "queued.max.messages.kbytes": min(PREFETCHED_KB * partitions, 131_072),
+            "fetch.message.max.bytes": PREFETCHED_KB << 10,
+            **self.consumer_only,
+            "group.id": f"{self.prefix}choreo.reader",
+        }
 
     def asker(self, group: str) -> Config:
         """A consumer that asks what a group has committed and never joins it. Transactions in flight don't count."""
