@@ -11,11 +11,13 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from choreo.errors import StateError, because
+from choreo.events.erasure import erased_in, reads_erased
 from choreo.events.fields import ERASED
 from choreo.state.value_shape import former_names, reading_shape, renamed
 from choreo.state.value_types import forgets_extra, is_named_union, members_of, stored_adapter, type_name
 
 VALUE_VERSION: Final = b"\x01"
+_ERASED = to_json(ERASED)
 
 Dump = Callable[[Any], bytes]
 Load = Callable[[bytes], Any]
@@ -127,6 +129,8 @@ def _adapted(annotation: Any) -> ValueCodec:
         try:
             return VALUE_VERSION + write(value, by_alias=False, exclude_computed_fields=True, warnings="error")
         except PydanticSerializationError as error:
+            if erased_in(value):  # it stands there whatever the type of its field
+                return VALUE_VERSION + write(value, by_alias=False, exclude_computed_fields=True, warnings="none")
             raise because(TypeError(f"{value!r} can't be stored as {name}: {error}"), error)
 
     load = _loader(annotation, adapter)
@@ -146,9 +150,15 @@ def _loader(annotation: Any, adapter: TypeAdapter[Any]) -> Load:
     """
     read = adapter.validator.validate_json
     extra: Any = "ignore" if forgets_extra(adapter.core_schema) else None
+    erased = reads_erased(adapter.core_schema)
 
     def load(body: bytes) -> Any:
-        return read(body, by_alias=False, by_name=True, extra=extra)
+        try:
+            return read(body, by_alias=False, by_name=True, extra=extra)
+        except ValueError:
+            if _ERASED not in body:
+                raise
+        return erased(body)
 
     former = [to_json(name) for name in former_names(adapter)]
     if not former:

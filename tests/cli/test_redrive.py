@@ -4,11 +4,12 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from choreo.cli.records import Bodies, read_to_end
-from choreo.events.envelope import unpack
+from choreo.events.envelope import pack, unpack
 from choreo.events.open import open_registry
 from choreo.log.open import open_log
 from choreo.record import NewRecord, TopicPartition
@@ -279,6 +280,24 @@ def test_an_event_is_edited_by_its_schema_alone(cafe: Cafe, choreo: Choreo) -> N
     assert (new.value or b"")[:5] == (old.value or b"")[:5]
     assert bodies.read(new) == {"table": "t1", "drink": "milk", "cups": 2, "guest": "Grace"}
     assert choreo("replay", "verify").stdout.count("clean") == 2
+
+
+def test_what_only_a_class_can_write_is_not_edited_without_it(hasty: Cafe, choreo: Choreo) -> None:
+    """A CloudEvent has headers that its class makes, and JSON names no schema: both are refused with that."""
+    hasty.order("latte")
+    with open_log("embedded:.choreo/log") as log:
+        (record,) = read_to_end(log, ["cafe.orders"])
+        ids = unpack(dict(record.headers)["choreo"])
+        others = [pack(ids._replace(event_id=bytes([number]) * 16, correlation_id="others")) for number in (1, 2)]
+        cloud = NewRecord(record.topic, record.key, record.value, [("choreo", others[0]), ("ce_id", b"1")])
+        log.append([cloud, NewRecord(record.topic, record.key, b'{"drink": "latte"}', [("choreo", others[1])])])
+    choreo(*RUN)
+    (hasty.directory / "cafe.py").unlink()
+    (hasty.directory / "choreo.toml").unlink()
+    edit = ("dead-letters", "edit", "--set", "drink=milk", "--dry-run")
+    assert "only its class can write" in choreo(*edit, "01010101", code=2).stderr
+    assert "it begins with 7b" in choreo(*edit, str(UUID(bytes=b"\2" * 16)), code=2).stderr
+    assert '+  "drink": "milk",' in choreo(*edit, str(UUID(bytes=ids.event_id))).stdout
 
 
 def test_what_is_personal_stays_as_it_was_while_somebody_edits_the_rest(hasty: Cafe, choreo: Choreo) -> None:

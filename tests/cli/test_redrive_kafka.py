@@ -10,6 +10,7 @@ from choreo.events.open import open_registry
 from choreo.log.open import open_log
 from tests.cli.conftest import Choreo, process, read_until
 from tests.cli.test_redrive import RUN, WHY, Cafe, cafe_in
+from tests.cli.test_redrive import hall as hall
 from tests.kafka.fixtures import kafka_bootstrap as kafka_bootstrap
 from tests.kafka.fixtures import kafka_url as kafka_url
 
@@ -100,3 +101,19 @@ def test_the_same_on_kafka(directory: Path, choreo: Choreo, kafka_url: str, monk
     assert drinks_on(kafka_url, "dir:schemas", "cafe.served") == DRINKS
     assert drinks_on(kafka_url, "dir:schemas", "elsewhere") == DRINKS
     assert choreo("replay", "verify").stdout.count("clean") == 2
+
+
+@pytest.mark.kafka
+def test_a_timer_is_woken_on_kafka(hall: Cafe, choreo: Choreo, kafka_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the record that set it, found behind the time of its story; the replay is clean."""
+    monkeypatch.setenv("CHOREO_LOG_URL", kafka_url)
+    choreo("topics", "apply")
+    choreo(*RUN, "--start-from", "earliest")
+    hall.order("tea")
+    assert [row["event"] for row in hall.rows("parked", "list", "--given-up")] == ["a timer"]
+    hall.broken()
+    choreo("parked", "release", "t1", *WHY)
+    choreo(*RUN)
+    assert drinks_on(kafka_url, "dir:schemas", "cafe.served") == ["bell"]
+    assert [row["state"] for row in hall.letters()] == ["redriven"]
+    assert choreo("replay", "verify").stdout.count("clean") == 1

@@ -9,6 +9,7 @@ import pytest
 from pydantic import model_validator
 
 from choreo import Context, Event, Handler, Personal, Service, Store, Value
+from choreo.errors import StateError
 from choreo.events.cloudevents import CloudEvents
 from choreo.events.codec import Codec
 from choreo.events.envelope import Ids
@@ -25,6 +26,7 @@ from choreo.replay.verify import Verification, verify
 from choreo.service.client import fresh_ids
 from choreo.state.backend import Backend
 from choreo.state.keys import key_codec
+from choreo.state.values import value_codec
 from choreo.telemetry.privacy import masked
 from tests.runtime.town import NOON, Town
 
@@ -314,6 +316,51 @@ def test_what_is_erased_within_values_passes_on_every_wire(cls: type[Event]) -> 
     assert shown["person"]["name"] == "***"
     codec.unseal = None
     assert read(codec, cls(member="ada", **told)) == cls(member="ada", **told)
+
+
+class Moves(Handler[Moved]):
+    """Keeps whole events, reads them back, and counts."""
+
+    moves = Store[str, tuple[Moved, ...]](default=())
+    count = Store[str, int](default=0)
+
+    def handle(self, event: Moved, ctx: Context) -> None:
+        self.moves[event.member] = (*self.moves[event.member], event)
+        self.count[event.member] = len(self.moves[event.member])
+
+
+def test_what_is_erased_within_a_store_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event with erased fields of any type can be kept, read and kept again: its entry differs only in what was
+    erased, and all others are the same.
+    """
+
+    def made(*arguments: Any, **keywords: Any) -> Codec:
+        codec = Codec(*arguments, **keywords)
+        codec.unseal = erase_streets
+        return codec
+
+    service = Service("registry", handlers=[Moves])
+    town = Town(service)
+    told: dict[str, Any] = {"person": Person(name="Ada", home=HERE), "past": [THERE, HERE], "by_year": {"1": HERE}}
+    town.tell(Moved(member="ada", **told), Moved(member="ada", **told))
+    backend = town.workers[0].tasks[0].task.entries.backend
+    monkeypatch.setattr(rebuild, "Codec", made)
+    verdict = verify(service, town.log, town.registry, lambda n: backend)
+    assert verdict.clean, verdict
+    assert verdict.erased == 1
+    (key, value) = next(entry for entry in backend.scan() if b"moves" in entry[0])
+    backend.write({key: value.replace(b"Wien", b"Linz", 1)})
+    verdict = verify(service, town.log, town.registry, lambda n: backend)
+    assert (verdict.erased, verdict.different) == (0, 1)
+
+
+def test_what_is_no_value_is_still_refused() -> None:
+    """Beside something erased, or in the place of it, another text than the word is no date."""
+    codec = value_codec(Address)
+    kept = b'\x01{"street": "erased", "city": "Wien", "since": "%s"}'
+    assert codec.load(kept % b"erased").since is ERASED
+    with pytest.raises(StateError, match="can't be read as Address"):
+        codec.load(kept % b"today")
 
 
 def test_an_erased_event_is_lifted_like_any_other() -> None:
