@@ -1,7 +1,8 @@
 """`choreo replay state`: what the stores of a service held at any point of its past, and what changed them."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import click
@@ -24,6 +25,7 @@ from choreo.replay.past import Past
 from choreo.replay.points import Moment, Point
 from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
+from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.changelog import entries
 
@@ -102,11 +104,14 @@ def _check(sandbox: Sandbox, store: str | None, url: str) -> None:
 def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point, wanted: Wanted) -> None:
     values = StoreValues(sandbox.service)
     rows: list[dict[str, Any]] = []
+    pasts = []
     for number in tasks:
         with (
             project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told,
-            Past(sandbox.telling(told), number).at(point) as backend,
+            ExitStack() as opened,
         ):
+            pasts.append(Past(sandbox.telling(told), number))
+            backend = opened.enter_context(pasts[-1].at(point))
             for key, data in entries(backend):
                 store, parts = entry_of(key)
                 if wanted.takes(store, parts):
@@ -118,6 +123,7 @@ def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Po
                     rows.append(row | {"task": number})
     rows.sort(key=lambda row: (row["store"], row["key"]))
     project.output.listing(rows, ["store", "key", "value", "task"], empty="no entries then")
+    tell_other_code(sandbox, pasts)
 
 
 def _differences(
@@ -125,16 +131,18 @@ def _differences(
 ) -> None:
     """What is not the same at two points, the earlier one on the left."""
     telling = Telling(sandbox)
-    rows = []
+    rows, pasts = [], []
     for number in tasks:
         with project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told:
-            for key, before, after, act in Past(sandbox.telling(told), number).between(points[0], points[1]):
+            pasts.append(Past(sandbox.telling(told), number))
+            for key, before, after, act in pasts[-1].between(points[0], points[1]):
                 store, parts = entry_of(key)
                 if wanted.takes(store, parts):
                     rows.append(telling.change(number, act, key, before, after))
     rows.sort(key=lambda row: (row["store"], row["key"]))
     columns = ["store", "key", "before", "after", "cause", "place", "at"]
     project.output.listing(rows, columns, empty="no entry differs")
+    tell_other_code(sandbox, pasts)
 
 
 def _steps(project: Project, sandbox: Sandbox, tasks: Sequence[int], points: Sequence[Point], wanted: Wanted) -> None:
@@ -167,6 +175,13 @@ def acts_by_time(
             reached[number] = act.checkpoint
             told(min(sum(reached.values()), total), total)
             yield number, act
+    tell_other_code(sandbox, pasts.values())
+
+
+def tell_other_code(sandbox: Sandbox, pasts: Iterable[Past]) -> None:
+    """A note where another build did it: what is shown need not be what stood there."""
+    if set().union(*(past.builds for past in pasts)) - {build_of(sandbox.service)}:
+        note("other code ran then: this is what the code at hand makes of the same inputs")
 
 
 class Telling:

@@ -77,6 +77,8 @@ class Rebuild:
             self.task.read_clock(meta.last_now)
         self.build = ""
         """Which code made the checkpoint at hand."""
+        self.builds: set[str] = set()
+        """Which code made those that were redone."""
         self.latitude = Latitude()
         """What is made of a step that the code at hand does not follow."""
         self._scratch = scratch
@@ -133,6 +135,7 @@ class Rebuild:
             return
         for page in self.journal.pages(self.checkpoint):
             self.task.specs, self.build = self.latitude.begins(page), page.build
+            self.builds.add(page.build)
             yield page
             if page.checkpoint == until:
                 return
