@@ -101,7 +101,7 @@ def test_what_differs_between_two_points_is_told_with_its_cause() -> None:
     cause = turns["o1"].act.cause
     assert isinstance(cause, Record)
     assert cause.position == again.position
-    assert past.between(again.position, again.position) == []
+    assert list(past.between(again.position, again.position)) == []
 
 
 def test_points_in_another_order_are_refused() -> None:
@@ -112,14 +112,14 @@ def test_points_in_another_order_are_refused() -> None:
     before, behind = Moment(0), Moment(1 << 52)
     for since, point in ((again, first), (behind, first), (again, before), (behind, before)):
         with pytest.raises(ConfigError, match="does not lie before"):
-            past.between(since, point)
+            list(past.between(since, point))
 
 
 def test_what_was_not_handled_has_no_difference_to_anything() -> None:
     """An input that the journal does not reach is refused as the later of two points, too."""
     past = Past(sandbox_of(town_of_days()), 0)
     with pytest.raises(ConfigError, match="has not handled this input"):
-        past.between(Moment(0), Position("town.orders", 0, 99_999))
+        list(past.between(Moment(0), Position("town.orders", 0, 99_999)))
 
 
 def test_an_offset_without_a_record_is_no_point() -> None:
