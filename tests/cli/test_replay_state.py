@@ -73,6 +73,7 @@ def test_the_state_at_a_point(ran: Path, choreo: Choreo) -> None:
             assert found == keys, (name, row)
     assert [one["key"] for one in objects(choreo("replay", "state", "inventory", "--json").stdout)] == ["o2"]
     assert not objects(choreo("replay", "state", "inventory", "--json", "--at", "2020-01-01").stdout)
+    assert not objects(choreo("replay", "state", "inventory", "--json", "--at", "2h").stdout)
 
 
 def test_the_difference_of_two_points(ran: Path, choreo: Choreo) -> None:
@@ -115,6 +116,7 @@ def test_what_other_code_did_is_said(ran: Path, choreo: Choreo) -> None:
     del sys.modules["shop"]
     for look in looks:
         assert said in choreo("replay", "state", "inventory", *look).stderr
+    assert said not in choreo("replay", "state", "inventory", "--at", "2020-01-01").stderr
 
 
 def test_an_instance_as_it_stood(ran: Path, choreo: Choreo) -> None:
