@@ -53,9 +53,9 @@ def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[s
     heard = [one for service in own if service.provide for one in _heard(project, service, correlation_id)]
     masks = Masks([line.event for line in (*history.lines, *history.before)])
     text = _test(own, specs, (_masked(history, masks), masks), heard, archive.events)
-    if out is None:
-        project.output.line(text.rstrip("\n"))
-    else:
+    row = {"story": correlation_id, "test": text, "out": out, "masked": len(masks)}
+    project.output.thing(row, [text.rstrip("\n")] if out is None else [])
+    if out is not None:
         out.write_text(text, encoding="utf-8")
         note(f"wrote {out}" + (f"; {len(masks)} personal values are masked" if len(masks) else ""))
 

@@ -1,18 +1,20 @@
 """Points of the past as they are typed: a time, TOPIC[PARTITION]@OFFSET, or the id of an event."""
 
 import re
+from contextlib import suppress
 from uuid import UUID
 
 from choreo.cli.project import Project
-from choreo.clock import from_iso
+from choreo.clock import SystemClock, from_iso
 from choreo.errors import ConfigError
 from choreo.record import Position
 from choreo.replay.points import Moment, Point, expect_input, position_of
 from choreo.replay.sandbox import Sandbox
 from choreo.runtime.plan import plan_of
+from choreo.saga.durations import parse_duration
 
 POSITION = re.compile(r"(?P<topic>[^\s\[\]]+)\[(?P<partition>\d+)\]@(?P<offset>\d+)")
-HINT = "2026-11-21T08:00:00Z, shop.orders[3]@8812, or an event's id"
+HINT = "2026-11-21T08:00:00Z, 2h for two hours ago, shop.orders[3]@8812, or an event's id"
 
 
 def point_of(project: Project, sandbox: Sandbox, text: str) -> Point:
@@ -37,11 +39,13 @@ def position_in(text: str) -> Position | None:
 
 
 def moment_in(text: str) -> int | None:
-    """Microseconds since 1970 of an ISO time; UTC where it names no zone. A day is its first instant."""
-    try:
+    """Microseconds since 1970 of an ISO time (UTC without a zone; a day is its first instant), or of so long ago."""
+    with suppress(ValueError):
         return from_iso(text)
-    except ValueError:
-        return None
+    with suppress(ValueError):
+        ago = parse_duration(text)
+        return None if ago is None else SystemClock().now() - ago
+    return None
 
 
 def event_id_in(text: str) -> bytes | None:

@@ -201,7 +201,9 @@ class Work:
     def _confirm(self, counted: Sequence[Replaced], desk: Ordered) -> None:
         """Let the person at the console decide. Raises ConfigError where there is none."""
         puts, deletes = sum(one.put for one in counted), sum(one.deleted for one in counted)
-        desk.confirm(self._project, f"{puts:,} entries of {self._service.name} to put and {deletes:,} to delete")
+        waiting = sum(one.let_go for one in counted)
+        lost = f", and {waiting:,} inputs that wait to let go without what follows from them" if waiting else ""
+        desk.confirm(self._project, f"{puts:,} entries of {self._service.name} to put and {deletes:,} to delete{lost}")
 
     def _rows(self, exchanges: Sequence[Exchange], counted: Sequence[Replaced]) -> list[dict[str, Any]]:
         return [
@@ -212,6 +214,7 @@ class Work:
                 "entries": sum(1 for _ in each.renewal.entries()),
                 "put": one.put,
                 "deleted": one.deleted,
+                "let_go": one.let_go,
             }
             for each, one in zip(exchanges, counted, strict=True)
         ]
@@ -220,6 +223,11 @@ class Work:
         with self._project.progress.of("events that were emitted", "records") as told:
             found = self._rebuilding.emitted.others(self._project.past, told)
         self._project.output.listing([row | {"outcome": outcome} for row in rows], COLUMNS)
+        if waiting := sum(row["let_go"] for row in rows):
+            note(
+                f"{waiting:,} inputs that wait behind a failure count as handled then, and what follows from them is "
+                f"never emitted: let the service handle them first (choreo parked list)"
+            )
         if found.others:
             was = "what was emitted stays as it is"
             note(f"{found.others:,} of {found.events:,} emitted events would be other ones today; {was}")

@@ -2,7 +2,7 @@
 
 import heapq
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -27,6 +27,7 @@ from choreo.replay.points import Moment, Point
 from choreo.replay.rebuild import Act
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.scratch import Scratch
+from choreo.runtime.build import build_of
 from choreo.service.service import Service
 from choreo.state.changelog import entries
 
@@ -104,20 +105,21 @@ def _check(sandbox: Sandbox, store: str | None, url: str) -> None:
 
 def _entries(project: Project, sandbox: Sandbox, tasks: Sequence[int], point: Point, wanted: Wanted) -> None:
     values = StoreValues(sandbox.service)
+    pasts: list[Past] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         for number in tasks:
-            with (
-                project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told,
-                Past(sandbox.telling(told), number).at(point) as backend,
-            ):
-                for key, data in entries(backend):
-                    store, parts = entry_of(key)
-                    if wanted.takes(store, parts):
-                        name, value = key_text(values.parts(store, parts)), values.plain(store, data)
-                        yield {"store": store, "key": name, "value": value, "task": number}
+            with project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told:
+                pasts.append(Past(sandbox.telling(told), number))
+                with pasts[-1].at(point) as backend:
+                    for key, data in entries(backend):
+                        store, parts = entry_of(key)
+                        if wanted.takes(store, parts):
+                            name, value = key_text(values.parts(store, parts)), values.plain(store, data)
+                            yield {"store": store, "key": name, "value": value, "task": number}
 
     _sorted(project, rows(), ["store", "key", "value", "task"], empty="no entries then")
+    tell_other_code(sandbox, pasts)
 
 
 def _differences(
@@ -125,16 +127,19 @@ def _differences(
 ) -> None:
     """What is not the same at two points, the earlier one on the left."""
     telling = Telling(sandbox)
+    pasts: list[Past] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         for number in tasks:
             with project.progress.of(f"{sandbox.service.name}, task {number}", "checkpoints") as told:
-                for key, before, after, act in Past(sandbox.telling(told), number).between(points[0], points[1]):
+                pasts.append(Past(sandbox.telling(told), number))
+                for key, before, after, act in pasts[-1].between(points[0], points[1]):
                     if wanted.takes(*entry_of(key)):
                         yield telling.change(number, act, key, before, after)
 
     columns = ["store", "key", "before", "after", "cause", "place", "at"]
     _sorted(project, rows(), columns, empty="no entry differs")
+    tell_other_code(sandbox, pasts)
 
 
 def _sorted(project: Project, rows: Iterator[dict[str, Any]], columns: Sequence[str], *, empty: str) -> None:
@@ -177,6 +182,13 @@ def acts_by_time(
             reached[number] = act.checkpoint
             told(min(sum(reached.values()), total), total)
             yield number, act
+    tell_other_code(sandbox, pasts.values())
+
+
+def tell_other_code(sandbox: Sandbox, pasts: Iterable[Past]) -> None:
+    """A note where another build did it: what is shown need not be what stood there."""
+    if set().union(*(past.builds for past in pasts)) - {build_of(sandbox.service)}:
+        note("other code ran then: this is what the code at hand makes of the same inputs")
 
 
 class Telling:

@@ -6,7 +6,7 @@ from typing import Any
 from choreo.cli.output import as_value, note
 from choreo.cli.points import point_of
 from choreo.cli.project import Project
-from choreo.cli.replay_state import NOW, Telling, acts_by_time, service_in
+from choreo.cli.replay_state import NOW, Telling, acts_by_time, service_in, tell_other_code
 from choreo.cli.saga_privacy import shown_instance
 from choreo.cli.saga_rows import short_names
 from choreo.cli.saga_specs import KnownSpecs, project_parts
@@ -44,11 +44,11 @@ class SagaPast:
     def show(self, text: str | None) -> None:
         """How it stood at this point (None: at the last checkpoint)."""
         point = point_of(self._project, self._sandbox, text) if text else NOW
-        with (
-            self._project.progress.of(f"{self._saga} {self._key}", "checkpoints") as told,
-            Past(self._sandbox.telling(told), self._task(point)).at(point) as backend,
-        ):
-            instance = self._loaded(backend.get(self._entry))
+        with self._project.progress.of(f"{self._saga} {self._key}", "checkpoints") as told:
+            past = Past(self._sandbox.telling(told), self._task(point))
+            with past.at(point) as backend:
+                instance = self._loaded(backend.get(self._entry))
+        tell_other_code(self._sandbox, [past])
         if instance is None:
             note(self._absent(point))
             return

@@ -60,7 +60,7 @@ class Finder:
                 "there is nothing to run",
                 at=self._config.file or self._config.directory,
                 why="no [project] services and no saga specs were found",
-                hint="name a target (shop.py), or list services = [...] in choreo.toml",
+                hint="name a target, as in choreo run shop.py, or list services = [...] in choreo.toml",
             )
         return found
 

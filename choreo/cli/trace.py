@@ -1,6 +1,6 @@
 """`choreo trace`: one whole story, from what began it to all that came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -10,12 +10,13 @@ from choreo.cli.project import Project
 from choreo.cli.story_code import code_of
 from choreo.cli.story_follow import ends_now, follow
 from choreo.cli.story_records import Reading, complete, read_story
-from choreo.cli.story_search import Search
+from choreo.cli.story_search import Search, topics_with_events
 from choreo.cli.story_shown import lines_of, picture_of, row_of, summary, times
-from choreo.cli.time_span import TimeSpan, bounded
+from choreo.cli.time_span import WHOLE, TimeSpan, bounded
 from choreo.diagram.sequence import as_mermaid
 from choreo.errors import ConfigError
-from choreo.replay.story import Node, story_of
+from choreo.log.up_to import places_on
+from choreo.replay.story import Node, Told, story_of
 
 
 @command("trace")
@@ -51,9 +52,23 @@ def trace(project: Project, story_id: str, bodies: bool, mermaid: bool, followin
     lines += [line for node in nodes for line in lines_of(node, reading)]
     rows = [row_of(node, reading) for node in nodes]
     project.output.thing(_whole(correlation, nodes, reading) | {"nodes": rows}, lines)
+    if span == WHOLE and _lost(nodes) and _begins_late(project):
+        note("of some events the cause is not on the log any more: an archive may have it (--archive DIR)")
     lacking = [name for name in code.on_log if name not in code.services]
     if lacking and not project.output.quiet:
         note(f"the code of {', '.join(lacking)} is not here: of it only what is on the log is told")
+
+
+def _lost(nodes: Iterable[Node]) -> bool:
+    """Whether anything of the story stands behind nothing though it had a cause."""
+    told = ((node.what, node.cause) for node in nodes if isinstance(node.what, Told) and node.what.own)
+    return any(what.cause is not None and cause is None for what, cause in told)
+
+
+def _begins_late(project: Project) -> bool:
+    """Whether retention has taken anything that a story may be made of."""
+    log = project.past
+    return any(log.starts(places_on(log, topics_with_events(log))).values())
 
 
 def _whole(correlation: str, nodes: Sequence[Node], reading: Reading) -> dict[str, object]:

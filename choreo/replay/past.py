@@ -30,12 +30,14 @@ class Past:
     def __init__(self, sandbox: Sandbox, partition: int) -> None:
         self._sandbox, self._partition = sandbox, partition
         self._journal = Journal(sandbox.log, sandbox.service.scope, partition)
+        self.builds: set[str] = set()
+        """Which code did live what was done once more here."""
 
     @contextmanager
     def at(self, point: Point) -> Iterator[Backend]:
         """The entries as they were. Raises ConfigError where the point is an input that was not handled yet."""
         with self._before(point) as (rebuild, scratch):
-            for _ in _up_to(rebuild, point):
+            for _ in self._up_to(rebuild, point):
                 pass
             yield scratch
 
@@ -49,8 +51,9 @@ class Past:
             raise _no_span(since, point)
         start = self._sandbox.redoing(self._partition) if since is None else self._before(since)
         with start as (rebuild, _):
+            self.builds = rebuild.builds
             behind = since is None
-            for act in _up_to(rebuild, point):
+            for act in self._up_to(rebuild, point):
                 if behind or (isinstance(since, Moment) and act.now > since.now):
                     behind = True
                     yield act
@@ -88,7 +91,20 @@ class Past:
     def _before(self, point: Point) -> Iterator[tuple[Rebuild, Backend]]:
         """The replay, at the last checkpoint before a point."""
         with self._sandbox.looking(self._partition, self._checkpoint(point)) as (rebuild, scratch):
+            self.builds = rebuild.builds
             yield rebuild, scratch
+
+    def _up_to(self, rebuild: Rebuild, point: Point) -> Iterator[Act]:
+        """The acts from where a replay stands up to a point, it included. Raises ConfigError where that is no input."""
+        latest = point.now if isinstance(point, Moment) else None
+        for act in rebuild.acts(latest=latest):
+            yield act
+            if act.takes(point):
+                return
+        if isinstance(point, Position):
+            raise ConfigError(
+                "no record lies here", at=point, why="the mark of a transaction, or a record that was deleted"
+            )
 
     def _behind(self, since: Point, point: Point, last: int) -> bool:
         """Whether one point lies behind another, as far as `last`, the checkpoint before that one, tells."""
@@ -109,19 +125,6 @@ class Past:
                 why="its journal does not reach it" if last else "it has never run on this log",
             )
         return last
-
-
-def _up_to(rebuild: Rebuild, point: Point) -> Iterator[Act]:
-    """The acts from where a replay stands up to a point, it included. Raises ConfigError where that is no input."""
-    latest = point.now if isinstance(point, Moment) else None
-    for act in rebuild.acts(latest=latest):
-        yield act
-        if act.takes(point):
-            return
-    if isinstance(point, Position):
-        raise ConfigError(
-            "no record lies here", at=point, why="the mark of a transaction, or a record that was deleted"
-        )
 
 
 def _no_span(since: Point | None, point: Point) -> ConfigError:

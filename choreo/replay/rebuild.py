@@ -78,6 +78,8 @@ class Rebuild:
             self.task.read_clock(meta.last_now)
         self.build = ""
         """Which code made the checkpoint at hand."""
+        self.builds: set[str] = set()
+        """Which code made those of which anything was redone."""
         self.latitude = Latitude()
         """What is made of a step that the code at hand does not follow."""
         self._scratch = scratch
@@ -101,6 +103,7 @@ class Rebuild:
                 get = self._scratch.get
                 changes = {key: Change(get(key), after) for key, after in portion.logged.items()}
                 self._scratch.write({**portion.logged, **portion.local})
+                self.builds.add(page.build)
                 yield Act(page.checkpoint, now, cause, changes, portion.outputs)
             if len(part.steps) < len(page.steps):
                 return
@@ -145,6 +148,7 @@ class Rebuild:
         logged = {**portion.logged, **last_page_entry(page.checkpoint)}
         self._scratch.write({**logged, **portion.local})
         self.checkpoint = page.checkpoint
+        self.builds.add(page.build)
         return Redone(page, logged, portion.outputs)
 
     def _turns(self, page: Page) -> Iterator[tuple[int, Cause]]:

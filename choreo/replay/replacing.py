@@ -14,6 +14,7 @@ from choreo.record import NewRecord, TopicPartition
 from choreo.replay.renewal import Renewal
 from choreo.replay.standing import Standing
 from choreo.runtime.options import FaultPoint, no_faults
+from choreo.runtime.parking import PARKED
 from choreo.state.backend import Backend
 from choreo.state.changelog import changelog_records, logged
 from choreo.state.rebuilt import REBUILT, UNFINISHED, unfinished_entry
@@ -31,6 +32,10 @@ class Replaced(NamedTuple):
     partition: int
     put: int
     deleted: int
+    let_go: int = 0
+    """Inputs that wait behind a failure, and that this code handled in the replay: what follows from them was never
+    emitted.
+    """
 
     @property
     def changed(self) -> int:
@@ -64,10 +69,11 @@ class Exchange(NamedTuple):
 
     def counted(self) -> Replaced:
         """How many entries are put and deleted."""
-        put = deleted = 0
-        for _, value in self.changes():
+        put = deleted = let_go = 0
+        for key, value in self.changes():
             put, deleted = put + (value is not None), deleted + (value is None)
-        return Replaced(self.renewal.partition, put, deleted)
+            let_go += value is None and key.startswith(PARKED.start)
+        return Replaced(self.renewal.partition, put, deleted, let_go)
 
 
 def plain(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

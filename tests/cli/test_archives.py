@@ -109,6 +109,9 @@ def test_what_was_forgotten_is_run_again_and_told_from_the_archive(choreo: Chore
             row.pop("us_per_input", None)
         assert after == before, words
     assert choreo("replay", "fork", "o3", *RUN, *beside).stdout == story
+    lost = "the cause is not on the log any more"
+    assert lost in choreo("trace", "o20", "--log", f"embedded:{SHORT}").stderr
+    assert lost not in choreo("trace", "o20", *beside).stderr
 
 
 def test_the_shop_is_verified_through_its_archive(directory: Path, choreo: Choreo) -> None:

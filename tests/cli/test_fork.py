@@ -1,5 +1,6 @@
 """`choreo replay fork`: what really happened becomes a test that passes, and fails when the code changes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,10 @@ def test_stories_of_the_starter_become_tests(theatre: Path, choreo: Choreo) -> N
     """
     for key in ("b1", "b2"):
         choreo("replay", "fork", key, "--out", f"tests/test_{key}.py")
+    told = json.loads(choreo("replay", "fork", "b1", "--json").stdout)
+    assert told["test"] == (theatre / "tests" / "test_b1.py").read_text(encoding="utf-8")
+    assert choreo("replay", "fork", "b1").stdout == told["test"]
+    assert "no directory" in choreo("replay", "fork", "b1", "--out", "nowhere/test_b1.py", code=2).stderr
     paid, undone = (theatre / "tests" / f"test_{key}.py" for key in ("b1", "b2"))
     assert 'charge_answers: list[str | None] = ["receipt-b1"]' in paid.read_text(encoding="utf-8")
     assert 'then_saga("booking", "b2", "compensated")' in undone.read_text(encoding="utf-8")

@@ -252,6 +252,22 @@ def test_what_new_code_fails_on_is_told(till: Till) -> None:
 FAULTS = ("forgotten", "begun", "appended", "committed", "installed")
 
 
+def test_inputs_that_wait_are_not_let_go_in_silence(till: Till) -> None:
+    """Where the code at hand handles what the old one gave up, it is told, before it is done, that what follows from
+    that and from what waits behind it was never emitted; once the service has handled them there is nothing to tell.
+    """
+    till.write(FAILING)
+    till.order(("z", 3), ("z", 4))
+    till.run()
+    till.write(SHOP)
+    said = "2 inputs that wait"
+    assert said in till.rebuild("--dry-run").stderr
+    assert f"{said} to let go" in till.rebuild("--why", "x", code=2).stderr
+    till.choreo("parked", "release", "z", "--why", "mended")
+    till.run()
+    assert "that wait" not in till.rebuild("--dry-run").stderr
+
+
 @pytest.mark.parametrize("place", [f"replace.{name}:1" for name in FAULTS])
 def test_a_crash_leaves_the_old_state_or_the_new(till: Till, place: str) -> None:
     """Wherever it dies, the next start finds one of both whole, and the same command comes to the end.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def test_the_state_at_a_point(ran: Path, choreo: Choreo) -> None:
             assert found == keys, (name, row)
     assert [one["key"] for one in objects(choreo("replay", "state", "inventory", "--json").stdout)] == ["o2"]
     assert not objects(choreo("replay", "state", "inventory", "--json", "--at", "2020-01-01").stdout)
+    assert not objects(choreo("replay", "state", "inventory", "--json", "--at", "2h").stdout)
 
 
 def test_the_difference_of_two_points(ran: Path, choreo: Choreo) -> None:
@@ -99,6 +101,22 @@ def test_timers_are_entries_too(ran: Path, choreo: Choreo) -> None:
     ]
     assert sorted(row["key"] for row in timers) == ["o1 / ~saga", "o2 / ~saga"]
     assert all(datetime.fromisoformat(row["value"]).tzinfo is UTC for row in timers)
+
+
+def test_what_other_code_did_is_said(ran: Path, choreo: Choreo) -> None:
+    """Where another build did what is shown, the code at hand may make something else of it: every look says so."""
+    looks = ((), ("--step",), ("--diff", "2020-01-01", "2100-01-01"))
+    said = "other code ran then"
+    for look in looks:
+        assert said not in choreo("replay", "state", "inventory", *look).stderr
+    text = (ran / "shop.py").read_text(encoding="utf-8")
+    (ran / "shop.py").write_text(
+        text.replace("order_id=order.order_id)", "order_id=str(order.order_id))"), encoding="utf-8"
+    )
+    del sys.modules["shop"]
+    for look in looks:
+        assert said in choreo("replay", "state", "inventory", *look).stderr
+    assert said not in choreo("replay", "state", "inventory", "--at", "2020-01-01").stderr
 
 
 def test_an_instance_as_it_stood(ran: Path, choreo: Choreo) -> None:
