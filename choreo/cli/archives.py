@@ -148,7 +148,8 @@ def _tell_groups(restore: Restore) -> None:
             note(f"{service}: its changelog does not fit its journal, it was at work while they were archived")
             note(f"{service} gets no offsets back: restore it without its changelog, and rebuild it")
         elif one.without:
-            note(f"{service} has no stores here: before it is started, choreo replay rebuild {service}")
+            beside = "" if restore.keeps_offsets else f" --archive {restore.archive.directory}"
+            note(f"{service} has no stores here: before it is started, choreo replay rebuild {service}{beside}")
 
 
 def _tell(project: Project, restore: Restore, archive: Archive, topics: Sequence[str], who: str, why: str) -> None:

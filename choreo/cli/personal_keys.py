@@ -13,7 +13,7 @@ from choreo.saga.index import INDEX
 from choreo.service.service import Service
 from choreo.telemetry.privacy import MASK, personal_fields
 
-TIMER, OF_TIMER, OF_RUNTIME = "timer ", "story of timer ", ("~parked", "timer ~retry")
+TIMER, OF_TIMER, OF_RUNTIME = "timer ", "~story of timer ", ("~parked", "timer ~retry")
 
 
 @lru_cache(maxsize=1024)

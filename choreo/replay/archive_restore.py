@@ -53,9 +53,9 @@ class Restore:
     """
 
     def __init__(self, log: Log, archive: Archive, topics: Sequence[str]) -> None:
-        self._log, self._archive = log, archive
+        self._log, self.archive = log, archive
         self._restorer = log.restorer(archive.cluster_id)
-        self._keeps_offsets = self._restorer.keeps_offsets
+        self.keeps_offsets = self._restorer.keeps_offsets
         """Whether records come to lie where they lay."""
         self._topics = [archive.topics[name] for name in topics]
         known = log.topics()
@@ -91,12 +91,12 @@ class Restore:
         known, found = self._log.topics(), []
         for journal in sorted(name for name in wanted if name.startswith("choreo.") and name.endswith(JOURNAL)):
             group = journal.removesuffix(JOURNAL)
-            stands = standpoint_of(self._archive, group)
+            stands = standpoint_of(self.archive, group)
             its = {place: at for place, at in stands.offsets.items() if place.topic in wanted}
-            begins = {place: self._archive.series(place).begins or 0 for place in its}
+            begins = {place: self.archive.series(place).begins or 0 for place in its}
             lost = {place: begins[place] - at for place, at in its.items() if at < begins[place]}
             there = self._log.committed(group, [place for place in its if place.topic in known])
-            due = on_new_log(self._archive, its, self._keeps_offsets)
+            due = on_new_log(self.archive, its, self.keeps_offsets)
             left = {place: at for place, at in due.items() if there.get(place) is None and not stands.torn}
             found.append(GroupDue(group, left, stands.without, stands.torn, lost))
         return found
@@ -115,7 +115,7 @@ class Restore:
         """
         for topic in self._topics:
             made = topic.topic if not _is_compacted(topic) else topic.topic._replace(topic_id="")
-            begins = {place.partition: self._archive.series(place).begins or 0 for place in topic.partitions()}
+            begins = {place.partition: self.archive.series(place).begins or 0 for place in topic.partitions()}
             self._restorer.make(made, topic.config, begins)
 
     def run(self, told: Told) -> None:
@@ -132,19 +132,19 @@ class Restore:
 
     def _ends_early(self, due: Due) -> bool:
         """Whether markers are to come behind the last record: where offsets are kept, they count."""
-        return self._keeps_offsets and due.end < (due.series.ends or 0)
+        return self.keeps_offsets and due.end < (due.series.ends or 0)
 
     def _due(self, place: TopicPartition, start: int, end: int) -> Due:
         """How far a partition is restored already, if what it has is what the archive has."""
-        series = self._archive.series(place)
+        series = self.archive.series(place)
         if end == start:
             done = 0
-        elif self._keeps_offsets:
+        elif self.keeps_offsets:
             done = series.count_before(end)
         else:
             done = end
-        wanted_start = (series.begins or 0) if self._keeps_offsets else 0
-        last_place = (series.ends or 0) if self._keeps_offsets else series.count
+        wanted_start = (series.begins or 0) if self.keeps_offsets else 0
+        last_place = (series.ends or 0) if self.keeps_offsets else series.count
         if end > start and (start != wanted_start or end > last_place or not self._agrees(place, series, start, done)):
             raise ArchiveError(
                 f"{place} is not empty",
@@ -159,7 +159,7 @@ class Restore:
         if not done:
             return True
         wanted = next(series.skipping(done - 1))[0]
-        offset = wanted.offset if self._keeps_offsets else done - 1
+        offset = wanted.offset if self.keeps_offsets else done - 1
         with self._log.reader({place: offset}) as reader:
             found = next(iter(reader.read(10.0, 1)), None)
         return found is not None and _content(found) == _content(wanted)

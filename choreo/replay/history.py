@@ -117,22 +117,27 @@ class Archive:
     def history(self, correlation_id: str, told: Told = untold) -> History:
         """All of it, and what was said to its sagas from outside: orders of operators, and events under their keys.
 
+        What lies on the log twice, put there again or emitted upon that, is one event.
+
         Empty where no event has this correlation id.
         """
-        found, ends = History(), _Ends()
+        found, ends, met = History(), _Ends(), set[bytes]()
         for event, ids in self._events(told):
-            if ids.correlation_id == correlation_id:
+            if ids.correlation_id == correlation_id and ids.event_id not in met:
+                met.add(ids.event_id)
                 self._add(found, ends, event, ids)
         first = min((line.ids.at for line in found.lines), default=0)
         spoken = {text for line in found.lines for text in texts_in(line.event)}
         for event, ids in self._events(untold):
-            if ids.correlation_id == correlation_id or ids.again is not None:
+            if ids.correlation_id == correlation_id or ids.event_id in met:
                 continue
             if isinstance(event, SagaChanged):
                 ends.hear(event, ids)
             elif ids.causation_id is None and ids.at > first and self._to_one_of(ends, event):
+                met.add(ids.event_id)
                 found.lines.append(Line(event, ids, None))
             elif ids.causation_id is None and ids.at <= first and self._prepared(event, spoken):
+                met.add(ids.event_id)
                 found.before.append(Line(event, ids, None))
         found.lines.sort(key=lambda line: line.ids.at)
         found.ends = ends.statuses()
@@ -141,7 +146,7 @@ class Archive:
     def _add(self, found: History, ends: "_Ends", event: Event, ids: Ids) -> None:
         if isinstance(event, SagaChanged):
             ends.know(event, ids)
-        elif not isinstance(event, LockEvent) and ids.again is None:
+        elif not isinstance(event, LockEvent):
             by = self._speaker(ids)
             if by is not None or type(event) in self._handled:
                 found.lines.append(Line(event, ids, by))

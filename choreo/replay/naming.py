@@ -111,7 +111,7 @@ def entry_of(key: bytes) -> tuple[str, tuple[object, ...]]:
         return f"timer {timer_name(timer)}", split_key(timer)[1]
     if key.startswith(STORY.start):
         timer = STORY.decode(key)
-        return f"story of timer {timer_name(timer)}", split_key(timer)[1]
+        return f"~story of timer {timer_name(timer)}", split_key(timer)[1]
     store, parts = split_key(key)
     if key.startswith(PARKED.start):
         parts = (parts[0].decode(errors="replace"), *parts[1:])

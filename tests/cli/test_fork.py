@@ -148,6 +148,18 @@ def test_one_service_is_given_what_the_others_emitted(theatre: Path, choreo: Cho
     assert "there is no service paymnts" in choreo("replay", "fork", "b2", "--service", "paymnts", code=2).stderr
 
 
+def test_what_was_put_on_the_log_again_is_told_once(theatre: Path, choreo: Choreo) -> None:
+    """A copy of what came from outside is no news; the key of a saga means the story in which it started."""
+    before = choreo("replay", "fork", "b1").stdout
+    topic = next(
+        row for row in choreo("topics", "list", "--no-internal").stdout.splitlines() if "events" in row
+    ).split()[0]
+    asked = ("--where", "name == 'theatre.BookingRequested'", "--why", "a trial", "--yes")
+    choreo("replay", "emit", topic, *asked)
+    choreo("run", "--until-idle")
+    assert choreo("replay", "fork", "b1").stdout == before
+
+
 SHOP = [
     ("completed", "payments", 'state="taken"', 'state="asked"'),
     ("compensated", "inventory", "reason=reason), *self", 'reason="other"), *self'),

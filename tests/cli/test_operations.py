@@ -48,6 +48,8 @@ def test_who_did_what_why_and_how_far_it_came(choreo: Choreo) -> None:
     assert first["ended_at"] >= first["at"]
     assert (second["who"], second["state"], second["ended_at"]) == ("bob", "began", None)
     assert second["emitted"] > 3
+    choreo("archives", "write", "--to", "kept")
+    assert listed(choreo, "--log", "memory:", "--archive", "kept", "--registry", "dir:kept/schemas") == [first, second]
     table = choreo("operations", "list").stdout
     assert "a trial" in table
     assert "bob" in table
