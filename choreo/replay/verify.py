@@ -159,8 +159,8 @@ class Verification:
 
     def _compare(self, segment: Segment, live: Backend, scratch: Backend, alike: Compare) -> None:
         """The stores in the end."""
-        self._verdict.entries += sum(1 for _ in entries(live))
-        for key, theirs, ours in compare(live, scratch):
+        beside = Beside(live, scratch)
+        for key, theirs, ours in beside.differences():
             likeness = alike(key, theirs, ours) if theirs is not None and ours is not None else Likeness.OTHER
             self._verdict.erased += likeness is Likeness.ERASED
             if likeness is Likeness.OTHER and self._counts(segment):
@@ -168,6 +168,7 @@ class Verification:
                 self._verdict.saw(Difference(segment.partition, store, parts, theirs, ours))
                 if (segment.partition, key) not in self._written:
                     self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
+        self._verdict.entries += beside.entries
 
     def _saw_rewritten(self, segment: Segment, one: Rewritten) -> None:
         if one.checkpoint <= self._rebuilt[segment.partition].checkpoint:
@@ -216,19 +217,31 @@ def _counted(verdict: Verdict, emissions: Emissions) -> tuple[int, int, int, int
     return verdict.checkpoints, verdict.inputs, verdict.entries, emissions.count
 
 
-def compare(live: Backend, replayed: Backend) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
-    """The logical entries that differ, in key order: key, live and replayed value (None for no entry)."""
-    left, right = entries(live), entries(replayed)
-    mine, theirs = next(left, None), next(right, None)
-    while mine is not None or theirs is not None:
-        if theirs is None or (mine is not None and mine[0] < theirs[0]):
-            assert mine is not None
-            yield mine[0], mine[1], None
-            mine = next(left, None)
-        elif mine is None or theirs[0] < mine[0]:
-            yield theirs[0], None, theirs[1]
-            theirs = next(right, None)
-        else:
-            if mine[1] != theirs[1]:
+class Beside:
+    """Two stores of one task, entry by entry, in key order."""
+
+    def __init__(self, live: Backend, replayed: Backend) -> None:
+        self._live, self._replayed = live, replayed
+        self.entries = 0
+        """How many the live one has, of those that were come to."""
+
+    def differences(self) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+        """The logical entries that differ: key, live and replayed value (None for no entry)."""
+        left, right = entries(self._live), entries(self._replayed)
+        mine, theirs = next(left, None), next(right, None)
+        while mine is not None or theirs is not None:
+            if mine == theirs:
+                self.entries += 1
+                mine, theirs = next(left, None), next(right, None)
+            elif mine is not None and theirs is not None and mine[0] == theirs[0]:
+                self.entries += 1
                 yield mine[0], mine[1], theirs[1]
-            mine, theirs = next(left, None), next(right, None)
+                mine, theirs = next(left, None), next(right, None)
+            elif theirs is None or (mine is not None and mine[0] < theirs[0]):
+                assert mine is not None, "one of them is there"
+                self.entries += 1
+                yield mine[0], mine[1], None
+                mine = next(left, None)
+            else:
+                yield theirs[0], None, theirs[1]
+                theirs = next(right, None)
