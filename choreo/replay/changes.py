@@ -79,6 +79,8 @@ class Changes:
 
     def _compared(self, checkpoint: int, theirs: Entries, ours: Entries) -> Iterator[Rewritten]:
         """Of one checkpoint, of which nothing was compacted."""
+        if theirs == ours:
+            return
         for key, live in theirs.items():
             if key not in ours or not self._same(key, live, ours[key]):
                 yield Rewritten(checkpoint, key, live, ours.get(key), True)

@@ -11,7 +11,6 @@ from choreo.replay.pages import Journal
 from choreo.replay.points import Moment, Point, checkpoint_before
 from choreo.replay.rebuild import Act, Rebuild
 from choreo.replay.sandbox import Sandbox
-from choreo.runtime.outputs import Outputs
 from choreo.state.backend import Backend
 
 
@@ -77,7 +76,7 @@ class Past:
                 for key, change in act.changes.items():
                     kept = turns.get(key)
                     before = change.before if kept is None else pickle.loads(kept)[1]
-                    turn = Turn(key, before, change.after, act._replace(changes={key: change}, outputs=Outputs([])))
+                    turn = Turn(key, before, change.after, act._replace(changes={key: change}, outputs=()))
                     found[key] = pickle.dumps(tuple(turn))
                 turns.write(found)
             for _, kept in turns.scan():

@@ -1,12 +1,12 @@
 """Rebuild a task's entries from the log: its inputs in the order of its journal, through the code that runs live."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from choreo.events.codec import Codec
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.record import Record, TopicPartition
+from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.cursor import Cursor
 from choreo.replay.latitude import Cause as Cause
 from choreo.replay.latitude import Latitude
@@ -39,7 +39,7 @@ class Act(NamedTuple):
     cause: Cause
     changes: Mapping[bytes, Change]
     """Entries that are on the changelog, by their keys."""
-    outputs: Outputs
+    outputs: Iterable[NewRecord]
 
     def takes(self, place: object) -> bool:
         """Whether it takes the input that lies at this position."""

@@ -31,7 +31,7 @@ from choreo.replay.rebuild import Rebuild
 from choreo.replay.recorded import entries_behind
 from choreo.replay.sample import EVERY, Sample
 from choreo.replay.sandbox import Sandbox
-from choreo.replay.verify import Progress, compare
+from choreo.replay.verify import Beside, Progress
 from choreo.replay.verify import untold as untold_checkpoints
 from choreo.runtime.observer import AttemptFailed, Happening, Observer
 from choreo.runtime.plan import plan_of
@@ -215,14 +215,15 @@ class Shadow:
 
     def _compare(self, partition: int, live: Backend, new: Backend, stored: Backend) -> None:
         """Entries that differ go to `stored`."""
-        self._report.entries += sum(1 for _ in entries(live))
+        beside = Beside(entries(live), entries(new))
         batch: dict[bytes, bytes | None] = {}
-        for key, theirs, ours in compare(live, new):
+        for key, theirs, ours in beside.differences():
             batch[partition.to_bytes(4, "big") + key] = marshal.dumps((theirs, ours))
             if len(batch) >= 1000:
                 stored.write(batch)
                 batch = {}
         stored.write(batch)
+        self._report.entries += beside.entries
 
     def _find_causes(self, unlike: Backend, upon: Backend) -> None:
         """Look for the inputs upon which anything differs: their names, and where they lie."""

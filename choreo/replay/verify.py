@@ -136,7 +136,8 @@ class Verification:
         stores = blake2b(digest_size=16)
         for segment in segments:
             with segment.left(self._live) as live:
-                _take_in(stores, live)
+                for _ in _taken_in(stores, live):
+                    pass
         return stores.hexdigest()
 
     def _take_over(self, note: Note, emissions: Emissions) -> None:
@@ -174,8 +175,8 @@ class Verification:
 
     def _compare(self, segment: Segment, live: Backend, scratch: Backend, alike: Compare) -> None:
         """The stores in the end."""
-        self._verdict.entries += _take_in(self._stores, live)
-        for key, theirs, ours in compare(live, scratch):
+        beside = Beside(_taken_in(self._stores, live), entries(scratch))
+        for key, theirs, ours in beside.differences():
             likeness = alike(key, theirs, ours) if theirs is not None and ours is not None else Likeness.OTHER
             self._verdict.erased += likeness is Likeness.ERASED
             if likeness is Likeness.OTHER and self._counts(segment):
@@ -183,6 +184,7 @@ class Verification:
                 self._verdict.saw(Difference(segment.partition, store, parts, theirs, ours))
                 if (segment.partition, key) not in self._written:
                     self._suspect(Suspect("entry", segment.partition, None, key, theirs, ours))
+        self._verdict.entries += beside.entries
 
     def _saw_rewritten(self, segment: Segment, one: Rewritten) -> None:
         if one.checkpoint <= self._rebuilt[segment.partition].checkpoint:
@@ -234,28 +236,38 @@ def _counted(verdict: Verdict, emissions: Emissions) -> tuple[int, int, int, int
     return verdict.checkpoints, verdict.inputs, verdict.entries, verdict.erased, emissions.count
 
 
-def _take_in(stores: blake2b, live: Backend) -> int:
-    """Add the entries of a store to a digest; answers how many they are."""
-    count = 0
+def _taken_in(stores: blake2b, live: Backend) -> Iterator[tuple[bytes, bytes]]:
+    """The entries of a store, each added to a digest as it is come to."""
     for key, value in entries(live):
         stores.update(b"%d %d " % (len(key), len(value)) + key + value)
-        count += 1
-    return count
+        yield key, value
 
 
-def compare(live: Backend, replayed: Backend) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
-    """The logical entries that differ, in key order: key, live and replayed value (None for no entry)."""
-    left, right = entries(live), entries(replayed)
-    mine, theirs = next(left, None), next(right, None)
-    while mine is not None or theirs is not None:
-        if theirs is None or (mine is not None and mine[0] < theirs[0]):
-            assert mine is not None
-            yield mine[0], mine[1], None
-            mine = next(left, None)
-        elif mine is None or theirs[0] < mine[0]:
-            yield theirs[0], None, theirs[1]
-            theirs = next(right, None)
-        else:
-            if mine[1] != theirs[1]:
+class Beside:
+    """The entries of two stores of one task, one by one, in key order."""
+
+    def __init__(self, live: Iterator[tuple[bytes, bytes]], replayed: Iterator[tuple[bytes, bytes]]) -> None:
+        self._live, self._replayed = live, replayed
+        self.entries = 0
+        """How many the live one has, of those that were come to."""
+
+    def differences(self) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+        """The logical entries that differ: key, live and replayed value (None for no entry)."""
+        left, right = self._live, self._replayed
+        mine, theirs = next(left, None), next(right, None)
+        while mine is not None or theirs is not None:
+            if mine == theirs:
+                self.entries += 1
+                mine, theirs = next(left, None), next(right, None)
+            elif mine is not None and theirs is not None and mine[0] == theirs[0]:
+                self.entries += 1
                 yield mine[0], mine[1], theirs[1]
-            mine, theirs = next(left, None), next(right, None)
+                mine, theirs = next(left, None), next(right, None)
+            elif theirs is None or (mine is not None and mine[0] < theirs[0]):
+                assert mine is not None, "one of them is there"
+                self.entries += 1
+                yield mine[0], mine[1], None
+                mine = next(left, None)
+            else:
+                yield theirs[0], None, theirs[1]
+                theirs = next(right, None)

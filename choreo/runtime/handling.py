@@ -151,7 +151,7 @@ class Handlings:
             return self._record(event, caused_by(ids, event_id, self.lane.now))
         _, key, value, _ = unsigned
         self._check_size(event, key, value)
-        return of_fields(Returned, (unsigned, given, self._service, handler, index, self.lane.now))
+        return of_fields(Returned, (unsigned, given.origin(), self._service, handler, index, self.lane.now))
 
     def _emitted(self, emission: Emission, ids: Ids, event_id: bytes) -> NewRecord:
         event, story, request_id, attempt, cancelled, saga = emission

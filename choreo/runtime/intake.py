@@ -9,7 +9,7 @@ from choreo.errors import DecodeError, PublishError
 from choreo.events.codec import Codec
 from choreo.events.envelope import Again, Ids, derive_id
 from choreo.events.event import Event, key_reader, key_text
-from choreo.record import Record
+from choreo.record import Record, of_fields
 from choreo.runtime.entries import Entries
 from choreo.runtime.parking import RAW, Waiting
 from choreo.runtime.plan import Invocation, Plan
@@ -57,6 +57,15 @@ class Input:
         if said is None:
             assert self.waiting.record is not None, "a timer bears its own"
             said = self._said = self._codec.ids(self.waiting.record)
+        return said
+
+    def origin(self) -> Ids | Record:
+        """What its ids are, or follow from: its place on the log, without key and value, which may be large."""
+        said = self._said
+        if said is None:
+            record = self.waiting.record
+            assert record is not None, "a timer bears its own"
+            return of_fields(Record, (record[0], record[1], record[2], record[3], None, None, ()))
         return said
 
     @property

@@ -233,7 +233,7 @@ class Task:
                 flight.saved = True
         logged, local = self.entries.take()
         self.since = 0
-        return Portion(Outputs(self._ledger.take()), logged, local, self._page.take())
+        return Portion(Outputs(self._ledger.take(), self._codec), logged, local, self._page.take())
 
     def close(self) -> None:
         """Drop what is in flight: the next owner begins it anew."""

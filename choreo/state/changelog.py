@@ -10,6 +10,9 @@ from choreo.state.keys import KEY_VERSION, split_key
 from choreo.state.rebuilt import REBUILT
 from choreo.state.shapes import SHAPES
 
+_RUNTIMES = b"~"
+"""Begins the names of the stores that are the runtime's."""
+
 
 def changelog_records(topic: str, partition: int, entries: Mapping[bytes, bytes | None]) -> list[NewRecord]:
     """One record an entry, key and value as in the store; a deleted one is a tombstone.
@@ -29,7 +32,7 @@ def entries(backend: Backend) -> Iterator[tuple[bytes, bytes]]:
 
     All that is on the changelog, less what is noted of the code that wrote it.
     """
-    return (entry for entry in logged(backend) if not is_note(entry[0]))
+    return (entry for entry in logged(backend) if entry[0][1:2] != _RUNTIMES or not is_note(entry[0]))
 
 
 def logged(backend: Backend) -> Iterator[tuple[bytes, bytes]]:

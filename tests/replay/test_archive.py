@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -206,10 +207,11 @@ def test_killed_anywhere_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_full_disk_is_said_and_leaves_no_draft(tmp_path: Path) -> None:
     """Where there is no room that is told, with what to do; to throw the draft away needs none."""
     (tmp_path / f".{0:020d}.part").symlink_to("/dev/full")
-    volume = VolumeWriter(tmp_path, ZERO, 0, "null")
-    volume.add(records_of(filled(), ZERO))
-    with pytest.raises(DiskFullError, match="make room and give the same command again"):
-        volume.finish(40)
+    with ThreadPoolExecutor(1) as packing:
+        volume = VolumeWriter(tmp_path, ZERO, 0, "null", packing)
+        volume.add(records_of(filled(), ZERO))
+        with pytest.raises(DiskFullError, match="make room and give the same command again"):
+            volume.finish(40)
     volume.discard()
     assert not list(tmp_path.iterdir())
 

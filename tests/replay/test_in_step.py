@@ -43,10 +43,11 @@ def beside(log: MemoryLog, published: list[list[NewRecord]]) -> tuple[list[Unlik
     """What is not on the log as these tasks publish it, each checkpoint three events; and what was kept meanwhile."""
     service, scratch = Service("inventory", handlers=[Reserve]), MemoryBackends()
     town = Town(service)
-    emissions = Emissions(service, Codec(town.registry, plan_of(service).classes, ""), scratch, log)
+    codec = Codec(town.registry, plan_of(service).classes, "")
+    emissions = Emissions(service, codec, scratch, log)
     for partition, records in enumerate(published):
         for first in range(0, len(records), 3):
-            emissions.published(Place(partition, first + 1), Outputs(list(records[first : first + 3])))
+            emissions.published(Place(partition, first + 1), Outputs(list(records[first : first + 3]), codec))
     emissions.flush()
     return sorted(emissions.compare(), key=repr), scratch
 

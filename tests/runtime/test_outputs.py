@@ -12,10 +12,12 @@ FOREIGN = Record("orders", 2, 7, 1_700_000_000_000, b"o1", b"{}")
 RELAYED = NewRecord("others", b"o1", b"{}")
 
 
-def given(said: Ids | None) -> Input:
-    """An input that says these ids, or none."""
-    codec = Codec(MemoryRegistry(), [], "cluster")
-    return Input(b"o1", said, (), Way((), True, None), Waiting(FOREIGN), codec)
+CODEC = Codec(MemoryRegistry(), [], "cluster")
+
+
+def origin(said: Ids | None) -> Ids | Record:
+    """Of an input that says these ids, or none."""
+    return Input(b"o1", said, (), Way((), True, None), Waiting(FOREIGN), CODEC).origin()
 
 
 class Told:
@@ -33,7 +35,7 @@ def test_no_ids_are_made_until_a_record_is_asked_for() -> None:
     """How many there are is known without; each is made once, however often it is come to, and in its place."""
     told = Told()
     unsigned = Unsigned("answers", b"o1", b"body", told.headers)
-    outputs = Outputs([Returned(unsigned, given(None), "shop", "Reserve", n, 5) for n in range(2)] + [RELAYED])
+    outputs = Outputs([Returned(unsigned, origin(None), "shop", "Reserve", n, 5) for n in range(2)] + [RELAYED], CODEC)
     assert len(outputs) == 3
     assert told.made == 0
     first = list(outputs)
@@ -48,7 +50,14 @@ def test_the_ids_follow_from_the_input_the_handler_and_the_place() -> None:
     for said in (Ids(b"e" * 16, "story", at=3), None):
         ids = said or foreign_ids("cluster", FOREIGN)
         told = Told()
-        returned = Returned(Unsigned("answers", b"o1", b"body", told.headers), given(said), "shop", "Reserve", 4, 5)
-        (record,) = Outputs([returned])
+        returned = Returned(Unsigned("answers", b"o1", b"body", told.headers), origin(said), "shop", "Reserve", 4, 5)
+        (record,) = Outputs([returned], CODEC)
         its = caused_by(ids, derive_id(ids.event_id, "shop", "Reserve", 4), 5)
         assert record == NewRecord("answers", b"o1", b"body", ((HEADER, pack(its)),))
+
+
+def test_what_was_read_is_not_kept_for_its_ids() -> None:
+    """A checkpoint of many large inputs holds neither their events nor their bytes."""
+    assert origin(None) == FOREIGN._replace(key=None, value=None)
+    said = Ids(b"e" * 16, "story")
+    assert origin(said) is said
