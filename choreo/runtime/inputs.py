@@ -134,20 +134,33 @@ class Inputs:
     def _first(self) -> _Line:
         if self._next is None:
             filled = self._filled
-            self._next = filled[0] if len(filled) == 1 else self._causes_first(min(filled, key=_head_at), filled)
+            first = min(filled, key=_head_at)
+            self._next = first if len(filled) == 1 or not any(line.late for line in filled) else self._unheld(first)
         return self._next
 
-    def _causes_first(self, chosen: _Line, lines: Sequence[_Line]) -> _Line:
-        """This line, unless the cause of its first record stands within another: then that one, and so on."""
-        hiding = [line for line in lines if line.late and line is not chosen]
-        while hiding:
-            cause = self._ids(chosen.waiting[0][0]).causation_id
-            holding = next((line for line in hiding if cause in line.late), None)
-            if holding is None:
-                break
-            hiding.remove(holding)
-            chosen = holding
-        return chosen
+    def _unheld(self, first: _Line) -> _Line:
+        """The line whose first record was emitted first of those whose cause is not at hand: `first`, or a later one.
+
+        What is in time stands behind a head that was emitted before it, so it is no cause of what is the first of the
+        lines looked at; in a line that is held up itself it may be.
+        """
+        chosen, others, held = first, [line for line in self._filled if line is not first], list[_Line]()
+        while True:
+            record, _, at, _ = chosen.waiting[0]
+            cause = self._ids(record).causation_id
+            if cause is None or not (
+                any(cause in line.late for line in others) or any(self._has(line, cause, at) for line in held)
+            ):
+                return chosen
+            if not others:  # ids that nobody emits so: each is said to be the cause of the other
+                return first
+            held.append(chosen)
+            chosen = min(others, key=_head_at)
+            others.remove(chosen)
+
+    def _has(self, line: _Line, event_id: bytes, before: int) -> bool:
+        """Whether an event that was emitted `before` stands in this line."""
+        return any(at < before and self._ids(record).event_id == event_id for record, _, at, _ in line.waiting)
 
     def _emitted_at(self, record: Record) -> int:
         try:

@@ -85,6 +85,17 @@ def test_what_was_dropped_hides_nothing_any_more() -> None:
     assert list(taken(found)) == [("two", 0), ("one", 0)]
 
 
+def test_what_goes_first_for_a_cause_waits_for_its_own() -> None:
+    """The record that stands before a cause that is late has a cause itself, in time within a third line."""
+    found = inputs(ONE, TWO, THREE)
+    found.feed(said(ONE, 0, "effect", 5, cause="late"), 1)
+    found.feed(said(TWO, 0, "ahead", 50, cause="in time"), 1)
+    found.feed(said(TWO, 1, "late", 4), 1)
+    found.feed(said(THREE, 0, "other", 10), 1)
+    found.feed(said(THREE, 1, "in time", 40), 1)
+    assert list(taken(found)) == [("three", 0), ("three", 1), ("two", 0), ("two", 1), ("one", 0)]
+
+
 @given(st.randoms(use_true_random=False), st.integers(2, 3), st.integers(0, 40))
 def test_no_effect_goes_ahead_of_its_cause_whatever_the_clocks_say(random: Random, count: int, apart: int) -> None:
     """Some writers, each with a clock of its own, up to `apart` steps ahead, on some partitions: each says something
