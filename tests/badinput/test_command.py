@@ -153,7 +153,7 @@ def test_a_state_directory_in_use_is_refused_and_free_afterwards(project: Path, 
         said = ""
         while "running inventory" not in said:
             said = first.stderr.readline()
-        said = refused(choreo, "run", "shop.py:inventory", "--until-idle", kind="StateInUseError")
+        said = refused(choreo, "run", "shop.py:inventory", "--until-idle", kind="StateInUseError", code=3)
         assert f"process {first.pid} has it open" in said
         assert "a state directory of its own" in said
         assert first.poll() is None

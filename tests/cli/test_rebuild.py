@@ -325,7 +325,7 @@ def test_a_service_at_work_is_not_replaced(till: Till) -> None:
         assert line, running.communicate()
     old = till.totals()
     till.write(MENDED)
-    said = till.rebuild(*WHY, code=1).stderr
+    said = till.rebuild(*WHY, code=3).stderr
     assert "service till must stand still" in said
     assert "what is rebuilt is kept" in said
     assert "would be replaced" in till.rebuild("--dry-run").stdout

@@ -65,7 +65,7 @@ def test_create_takes_kafkas_own_keys(directory: Path, choreo: Choreo) -> None:
 
 def test_an_unknown_topic_is_said_so(directory: Path, choreo: Choreo) -> None:
     """`topics show` of what is not there exits with 1 and says how to find what is."""
-    assert "choreo topics list" in choreo("topics", "show", "nothing", code=1).stderr
+    assert "choreo topics list" in choreo("topics", "show", "nothing", code=2).stderr
 
 
 def test_a_retention_that_is_no_duration_names_its_line(project: Path, choreo: Choreo) -> None:
