@@ -10,6 +10,7 @@ from choreo.errors import StateError
 from choreo.log.interface import Topic
 from choreo.log.partitioner import partition_of
 from choreo.record import TopicPartition
+from choreo.replay.scratch import ScratchBackends
 from choreo.runtime.options import RunOptions
 from choreo.state.backend import Backend
 from choreo.state.meta import facts_of, read_meta
@@ -49,9 +50,16 @@ class ServiceView:
             log, kept_s = self._project.log, RunOptions().tombstones_kept_s
             facts = facts_of(log, self._service, changelog, partition, SystemClock().now(), kept_s)
             store = self._store_here(f"{self._service}-{partition}")
-            self._opened[partition] = view(log, TopicPartition(changelog.name, partition), store, facts)
+            place = TopicPartition(changelog.name, partition)
+            self._opened[partition] = view(log, place, store, facts, self._room)
             self._open.callback(self._opened[partition].close)
         return self._opened[partition]
+
+    def _room(self) -> Backend:
+        """A store on disk for as long as this view is open."""
+        backends = ScratchBackends(self._project.config.state_dir())
+        self._open.callback(backends.close)
+        return backends.open("view")
 
     def _store_here(self, task: str) -> Backend | None:
         """The copy of a task on this machine that is furthest, None where there is none that can be read."""

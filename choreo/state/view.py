@@ -1,6 +1,6 @@
 """Views: a task's entries as of now, for somebody who only looks: a store, and the changelog's tail over it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from choreo.errors import StateError
 from choreo.log.interface import Log
@@ -12,6 +12,7 @@ from choreo.state.meta import Facts, fresh_meta, read_meta, wipe_reason
 from choreo.state.restore import Restore
 
 STEP = 20_000
+MOST_IN_MEMORY = 50_000
 PUT, DELETED = b"+", b"-"
 
 
@@ -58,17 +59,30 @@ def _put(written: tuple[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
         yield key, value[1:]
 
 
-def view(log: Log, changelog: TopicPartition, store: Backend | None, facts: Facts) -> Backend:
+def in_memory() -> Backend:
+    """Room for what a view reads from the changelog."""
+    return MemoryBackends().open("over")
+
+
+def view(
+    log: Log,
+    changelog: TopicPartition,
+    store: Backend | None,
+    facts: Facts,
+    room: Callable[[], Backend] = in_memory,
+) -> Backend:
     """The entries of one task up to the end of its changelog as of now.
 
     `store` is a copy that may be behind, None where there is none; it is left as it is. One that can't be trusted
     (`wipe_reason`) is not looked at: then the whole changelog is read. What an open transaction holds back is not true
-    yet: it is waited for for a second. Raises LogUnavailableError.
+    yet: it is waited for for a second. More than MOST_IN_MEMORY records of the changelog go to a `room` that is made
+    for them. Raises LogUnavailableError.
     """
     meta = read_meta(store) if store is not None else None
     if meta is None or store is None or wipe_reason(meta, facts) is not None:
         store, meta = MemoryBackends().open("view"), fresh_meta(facts, build="")
-    layered = Layered(store)
+    much = facts.changelog_end - meta.changelog_offset > MOST_IN_MEMORY
+    layered = Layered(store, room() if much else None)
     restore = Restore(log, layered, changelog, meta)
     before, silence = restore.position, Silence(log)
     try:

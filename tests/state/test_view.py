@@ -74,6 +74,18 @@ def test_without_a_store_the_changelog_says_all() -> None:
     assert list(entries(view(log, CHANGELOG, None, facts(log)))) == [(b"\x01b", b"1"), (b"\x01c", b"2")]
 
 
+def test_much_that_must_be_read_goes_to_a_room_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changelog of any length takes no memory where whoever looks has room elsewhere; a short tail needs none."""
+    log, room = log_of(*BATCHES), MemoryBackends().open("elsewhere")
+    store = put(MemoryBackends().open("s-0"), BATCHES[0], 3)
+    monkeypatch.setattr("choreo.state.view.MOST_IN_MEMORY", 4)
+    view(log, CHANGELOG, store, facts(log), lambda: room)
+    assert list(room.scan()) == []
+    seen = view(log, CHANGELOG, None, facts(log), lambda: room)
+    assert list(entries(seen)) == [(b"\x01b", b"1"), (b"\x01c", b"2")]
+    assert {b"\x01b", b"\x01c"} <= {key for key, _ in room.scan()}
+
+
 def test_a_store_that_can_not_be_trusted_is_left_out() -> None:
     """One that was away for longer than tombstones are kept may have what is long deleted."""
     log = log_of(*BATCHES)
