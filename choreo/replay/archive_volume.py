@@ -321,7 +321,7 @@ def _rows_in(content: IO[bytes], file: Path, volume: Volume, number: int) -> byt
 def _records_in(rows: bytes, file: Path, volume: Volume, number: int) -> list[Record]:
     try:
         return read_rows(volume.topic, volume.partition, rows, volume.blocks[number].rows)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, SystemError) as error:  # SystemError: a compiled slice behind the end
         raise damaged(file, number, f"its records can't be read: {error}") from error
 
 

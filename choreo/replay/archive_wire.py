@@ -135,7 +135,8 @@ def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Recor
             stamp = age | (low & 127 | (more & 127) << 7) >> 1
         else:
             stamp, at = read_long(rows, after)
-            age, older, older_width = stamp >> 13 << 13, rows[after + 2 : at] or b"?", at - after
+            age, older_width = stamp >> 13 << 13, at - after
+            older = (rows[after + 2 : at] if older_width > 2 else b"") or b"?"
         if rows[at] == 2 and (size := rows[at + 1]) < 128:
             begin = at + 2
             at = begin + (size >> 1)
