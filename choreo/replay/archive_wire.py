@@ -135,8 +135,9 @@ def read_rows(topic: str, partition: int, rows: bytes, count: int) -> list[Recor
             stamp = age | (low & 127 | (more & 127) << 7) >> 1
         else:
             stamp, at = read_long(rows, after)
-            age, older_width = stamp >> 13 << 13, at - after
-            older = (rows[after + 2 : at] if older_width > 2 else b"") or b"?"
+            # Never below 2: compiled, a slice must not end before it begins.
+            age, older_width = stamp >> 13 << 13, max(at - after, 2)
+            older = rows[after + 2 : after + older_width] or b"?"
         if rows[at] == 2 and (size := rows[at + 1]) < 128:
             begin = at + 2
             at = begin + (size >> 1)
