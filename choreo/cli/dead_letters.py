@@ -32,15 +32,20 @@ def list_dead_letters(project: Project, services: Sequence[str], states: Sequenc
     desk = Desk(project)
     wanted = Wanted(desk.contents, filters, (), states)
     with desk.reading(desk.services(services)) as letters:
-        found = islice(filter(wanted.takes, letters), filters.limit)
-        project.output.listing((row_of(one, desk.contents) for one in found), COLUMNS, empty="no dead letters")
-    wanted.require_sense(LISTING)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for one in islice(filter(wanted.takes, letters), filters.limit):
+                yield row_of(one, desk.contents)
+            wanted.require_sense(LISTING)
+
+        project.output.listing(rows(), COLUMNS, empty="no dead letters")
 
 
 @command("show")
 @click.argument("letter_id", metavar="ID")
 def show_dead_letter(project: Project, letter_id: str) -> None:
-    """One dead letter with its cause and what it held. ID is the event's id, or the beginning of it, or its position.
+    """One dead letter with its cause and what it held. ID is the event's id or the beginning of it, its key, or its
+    position.
 
     Of several with this id the last is shown. Personal fields are masked.
     """

@@ -6,6 +6,7 @@ it. So it has an id of its own, made from the old one and from what it says, and
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from difflib import unified_diff
 from pathlib import Path
@@ -23,6 +24,7 @@ from choreo.cli.output import note
 from choreo.cli.project import Project
 from choreo.cli.record_filters import RecordFilters
 from choreo.cli.redrive import Order, carry_out
+from choreo.cli.tasks import at_terminal
 from choreo.clock import SystemClock
 from choreo.config.sections import did_you_mean
 from choreo.errors import ChoreoError, ConfigError, DecodeError, PublishError
@@ -122,6 +124,8 @@ def _edited(event: Event, fields: Sequence[str], body: Path | None) -> Event:
     elif fields:
         after = before | dict(_given(cls, field) for field in fields)
     else:
+        if not (at_terminal() or {"EDITOR", "VISUAL"} & os.environ.keys()):
+            raise ConfigError("nobody is here to edit it", hint="--set FIELD=VALUE, or --body FILE with all fields")
         text = click.edit(json.dumps(masked(event), indent=2, default=str, ensure_ascii=False), extension=".json")
         after = before if text is None else parsed(text, "what was written")
     try:

@@ -30,7 +30,7 @@ MOST_NAMED = 5
 class Wanted:
     """Which dead letters are meant, as the options of a command say. Raises ConfigError for options that make no sense.
 
-    `ids` are event ids, correlation ids, places (`choreo.payments.dead-letters[0]@12`), or beginnings of ids.
+    `ids` are event ids or their beginnings, correlation ids, keys, or places (`choreo.payments.dead-letters[0]@12`).
     """
 
     def __init__(self, contents: Contents, filters: RecordFilters, ids: Sequence[str], states: Sequence[str]) -> None:
@@ -69,9 +69,10 @@ class Wanted:
     def _is_named(self, letter: Letter) -> bool:
         """Whether an id means it; each of them notes what it has found."""
         event_id, story = letter_id(letter), letter.ids.correlation_id if letter.ids else ""
+        key = (letter.record.key or b"").decode(errors="replace")
         named = False
         for one, found in self._named.items():
-            if one in (str(letter.place), story):
+            if one in (str(letter.place), story, key):
                 found.add(one)
                 named = True
             elif event_id.startswith(one):

@@ -15,6 +15,7 @@ from choreo.cli.project import Project
 from choreo.cli.sandbox import sandbox_of
 from choreo.cli.stores import LiveStores
 from choreo.cli.story_code import services_on
+from choreo.errors import ConfigError
 from choreo.replay.findings import Verdict
 from choreo.replay.verify import Verification
 
@@ -55,8 +56,10 @@ def verify(project: Project, targets: Sequence[str]) -> int:
                 note(f"{service.name}: {len(live.restored)} tasks have no store here; compared with their changelog")
     if others:
         note(f"not looked at, since their code is not here: {', '.join(sorted(others))}")
+    if not verdicts:
+        raise ConfigError("nothing of this has run here", at=project.past.url, hint="choreo topics list")
     rows = [_row(verdict, values) for verdict, values in zip(verdicts, found, strict=True)]
-    project.output.listing(rows, COLUMNS, empty="nothing has run on this log")
+    project.output.listing(rows, COLUMNS)
     for verdict, values in zip(verdicts, found, strict=True):
         for line in _lines(verdict, values):
             note(f"{verdict.service}: {line}")

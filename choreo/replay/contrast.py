@@ -19,6 +19,7 @@ from choreo.log.interface import Log
 from choreo.record import NewRecord, Record
 from choreo.replay.deviations import Deviation, Side
 from choreo.replay.emissions import BATCH, FOUND, LETTERS, Emissions, Unlike, cause_of
+from choreo.replay.likeness import covers
 from choreo.replay.origin import Author, author_of
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.service.service import Service
@@ -202,7 +203,7 @@ class Contrast(Emissions):
         if mine is None or theirs is None:
             found = ["(value)"] if live.value != new.value else []
         else:
-            found = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+            found = [name for name in {**mine, **theirs} if not self._alike(mine.get(name), theirs.get(name))]
             found += ["(schema)"] if not found and (live.value or b"")[:5] != (new.value or b"")[:5] else []
         found += ["(key)"] if live.key != new.key else []
         before, after = _ids(live), _ids(new)
@@ -210,6 +211,9 @@ class Contrast(Emissions):
             found += [f"({name})" for name in IDS_OF_EVENTS if getattr(before, name) != getattr(after, name)]
         said, says = _letter_of(live), _letter_of(new)
         return (*found, *(f"({name})" for name in says if said.get(name) != says[name] and name in ("cause", "error")))
+
+    def _alike(self, live: object, new: object) -> bool:
+        return live == new or (self.met_erased and covers(new, live))
 
     def _body(self, side: Side) -> dict[str, object] | None:
         try:

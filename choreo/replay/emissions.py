@@ -93,7 +93,7 @@ class Emissions:
         self._topics = {event.contract.topic: None for event in service.emitted if event.contract.topic}
         self._batch: dict[bytes, bytes | None] = {}
         self._numbers: dict[str, bytes] = {}
-        self._unexpected: set[bytes] = set()
+        self._unexpected = scratch.open("unexpected")
         """Ids of this service's events that the replay did not publish."""
 
     @property
@@ -142,6 +142,7 @@ class Emissions:
         """
         self.flush()
         self._found.wipe()
+        self._unexpected.wipe()
         log, places = self._log, places_on(self._log, self._topics)
         starts, ends = log.starts(places), log.ends(places)
         found = {place: self._runs_of(place) for place in places}
@@ -267,7 +268,7 @@ class Emissions:
         while count < until:
             derived = derive_id(cause, self._service.name, handler, count)
             if derived == event_id:
-                self._unexpected.add(event_id)
+                self._unexpected.write({event_id: b""})
                 return True
             count += 1
             if count == until and self._known(derived):
@@ -275,7 +276,7 @@ class Emissions:
         return False
 
     def _known(self, event_id: bytes) -> bool:
-        return event_id in self._unexpected or next(self._scratch.scan(event_id), None) is not None
+        return self._unexpected.get(event_id) is not None or next(self._scratch.scan(event_id), None) is not None
 
     def _key(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
         """Its event's id and the number of its topic: a relayed event has the same id on several. And its mark, where

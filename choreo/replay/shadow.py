@@ -24,6 +24,7 @@ from choreo.replay.deviations import Deviation, Report, Side, Upon, What
 from choreo.replay.emissions import Place
 from choreo.replay.foresight import Foresight
 from choreo.replay.leeway import Leeway, Stub, away
+from choreo.replay.likeness import Compare, Likeness, comparison
 from choreo.replay.naming import entry_of
 from choreo.replay.pages import Journal
 from choreo.replay.points import Moment, Point, checkpoint_before
@@ -144,6 +145,7 @@ class Shadow:
             )
             try:
                 self._drive(rebuild, leeway, contrast, (until, progress))
+                contrast.met_erased |= rebuild.codec.erased > 0
             finally:
                 rebuild.close()
             if not self._window.sample.everything:
@@ -151,7 +153,8 @@ class Shadow:
                 return
             live = backends.open("live")
             if entries_behind(self._log, changelog, until, live).whole or self._window.last is None:
-                self._compare(partition, live, scratch, stored)
+                alike = comparison(self._service, live, lambda: rebuild.codec.erased > 0)
+                self._compare(partition, (live, scratch), stored, alike)
             else:
                 self._leave_out("stores", "behind --to: newer values have replaced older ones on the changelog")
         finally:
@@ -213,11 +216,14 @@ class Shadow:
 
     # -- both sides ----------------------------------------------------------------------------------------------------
 
-    def _compare(self, partition: int, live: Backend, new: Backend, stored: Backend) -> None:
-        """Entries that differ go to `stored`."""
+    def _compare(self, partition: int, both: tuple[Backend, Backend], stored: Backend, alike: Compare) -> None:
+        """Entries that differ in more than what was erased go to `stored`."""
+        live, new = both
         beside = Beside(entries(live), entries(new))
         batch: dict[bytes, bytes | None] = {}
         for key, theirs, ours in beside.differences():
+            if theirs is not None and ours is not None and alike(key, theirs, ours) is not Likeness.OTHER:
+                continue
             batch[partition.to_bytes(4, "big") + key] = marshal.dumps((theirs, ours))
             if len(batch) >= 1000:
                 stored.write(batch)

@@ -51,6 +51,19 @@ def test_one_is_shown_with_what_it_held(failed: Path, choreo: Choreo) -> None:
     assert b"garbage".hex() in choreo("dead-letters", "show", ids["o2"]).stdout
 
 
+def test_one_is_named_by_its_key_too(failed: Path, choreo: Choreo) -> None:
+    """An ID is an event id, a correlation id or a key, as everywhere."""
+    assert json.loads(choreo("dead-letters", "show", "o1", "--json").stdout)["body"] == {"order_id": "o1", "total": 13}
+    assert json.loads(choreo("dead-letters", "show", "o2", "--json").stdout)["door"] == "decode"
+
+
+def test_a_condition_about_nothing_is_an_error_and_no_listing(failed: Path, choreo: Choreo) -> None:
+    """Where a field is none of any event, it is not said first that there are no dead letters."""
+    said = choreo("dead-letters", "list", "--where", "event.totl > 1", code=2)
+    assert "totl" in said.stderr
+    assert "no dead letters" not in said.stderr + said.stdout
+
+
 def test_what_is_not_there_is_said_so(failed: Path, choreo: Choreo) -> None:
     """An unknown service or id is a usage error."""
     assert "known: payments" in choreo("dead-letters", "list", "shipping", code=2).stderr

@@ -329,6 +329,15 @@ def test_an_editor_opens_the_event(hasty: Cafe, choreo: Choreo, monkeypatch: pyt
     assert hasty.served() == ["milk"]
 
 
+def test_where_nobody_is_no_editor_is_opened(hasty: Cafe, choreo: Choreo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal and without an editor in the environment, the other ways to edit are named."""
+    hasty.order("latte")
+    (letter,) = hasty.letters()
+    for name in ("EDITOR", "VISUAL"):
+        monkeypatch.delenv(name, raising=False)
+    assert "--set FIELD=VALUE" in choreo("dead-letters", "edit", letter["id"], *WHY, code=2).stderr
+
+
 def test_a_dropped_letter_is_nobodys_affair_any_more(hasty: Cafe, choreo: Choreo) -> None:
     """Nothing is put on a topic of events; it says who dropped it, and why."""
     hasty.order("latte")

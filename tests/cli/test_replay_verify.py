@@ -77,6 +77,13 @@ def test_services_whose_code_is_not_here_are_named(ran: Path, choreo: Choreo) ->
     assert "not looked at" not in choreo("replay", "verify", "shop:payments").stderr
 
 
+def test_to_have_verified_nothing_is_no_success(ran: Path, choreo: Choreo) -> None:
+    """Where none of these services has run on the log, which may be mistyped, it is an error."""
+    said = choreo("replay", "verify", "--log", "embedded:other", code=2).stderr
+    assert "nothing of this has run here" in said
+    assert "embedded:other" in said
+
+
 def test_events_that_differ_in_what_goes_with_them_say_in_what() -> None:
     """Where two events have the same fields, the key, the ids or the time that differ are shown instead."""
     ids = Ids(bytes(16), "story", causation_id=bytes(16), at=1_700_000_000_000_000)

@@ -19,9 +19,12 @@ from choreo.events.wire import Json
 from choreo.log.memory import MemoryLog, MemoryPartition
 from choreo.record import Record
 from choreo.replay import rebuild
+from choreo.replay.contrast import served
+from choreo.replay.deviations import Report
 from choreo.replay.findings import Verdict
 from choreo.replay.sandbox import Sandbox
 from choreo.replay.scratch import lasting
+from choreo.replay.shadow import Shadow
 from choreo.replay.verify import Verification, verify
 from choreo.service.client import fresh_ids
 from choreo.state.backend import Backend
@@ -180,6 +183,26 @@ def test_an_event_under_another_key_is_unlike(monkeypatch: pytest.MonkeyPatch) -
     partition.records[-1] = record._replace(key=b"eve")
     verdict = verdict_of(town, monkeypatch, "email")
     assert (verdict.erased, verdict.unlike) == (0, 1)
+
+
+def test_a_shadow_run_passes_over_what_was_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What differs in erased fields alone is no difference; what else the new code changes is told."""
+    town = Town(Service("club", handlers=[Welcome, Invite]))
+    for member in ("ada", "bob"):
+        town.tell(Joined(member=member, email=f"{member}@example.org", born=date(1990, 1, 2)))
+
+    def shadow() -> Report:
+        service = Service("club", handlers=[Welcome, Invite])
+        return Shadow(Sandbox(service, town.log, town.registry), served(town.services[0])).run()
+
+    monkeypatch.setattr(rebuild, "Codec", codec_erasing("email"))
+    assert shadow().clean
+    monkeypatch.setattr(Invite, "surcharge", 1)
+    assert dict(shadow().fields) == {("club.Invited", "fee"): 2}
+    monkeypatch.setattr(rebuild, "Codec", Codec)
+    monkeypatch.setattr(Invite, "surcharge", 0)
+    monkeypatch.setattr(Invite, "text", "erased")
+    assert not shadow().clean
 
 
 class Interrupted(Exception):
