@@ -36,7 +36,8 @@ def code_of(root: Path) -> Iterator[None]:
 def expect_code_of(service: Service, root: Path) -> None:
     """Raises ConfigError where none of a service's handlers was loaded from `root`: it is other code of nothing."""
     files = {file for handler in service.handlers if (file := _file_of(handler)) is not None}
-    if files and not any(file.is_relative_to(root) for file in files):
+    lies_there = (file.is_relative_to(root) or file.resolve().is_relative_to(root.resolve()) for file in files)
+    if files and not any(lies_there):
         raise ConfigError(
             f"there is no code of {service.name} in {root}",
             why=f"it comes from {', '.join(sorted(map(str, files)))}",
@@ -48,7 +49,7 @@ def _file_of(handler: type) -> Path | None:
     """Where a handler's class was loaded from; None for those that come with Choreo, such as a coordinator."""
     module = sys.modules.get(handler.__module__)
     file = getattr(module, "__file__", None)
-    return Path(file).resolve() if file and handler.__module__.partition(".")[0] != OURS else None
+    return Path(file).absolute() if file and handler.__module__.partition(".")[0] != OURS else None
 
 
 def _names_in(root: Path) -> set[str]:
