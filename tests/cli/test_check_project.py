@@ -109,7 +109,7 @@ def test_a_sarif_file_for_code_hosts(checked: Path, choreo: Choreo) -> None:
         "artifactLocation": {"uri": "order.yaml"},
         "region": {"startLine": 14, "startColumn": 15, "endColumn": 29},
     }
-    assert "can't be written" in choreo("check", "--sarif", "no/such/found.sarif", code=2).stderr
+    assert "there is no directory no/such" in choreo("check", "--sarif", "no/such/found.sarif", code=2).stderr
 
 
 def test_a_changed_spec_under_a_deployed_number(checked: Path, choreo: Choreo) -> None:
