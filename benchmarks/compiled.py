@@ -6,11 +6,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.machine import ROOT, SkippedError, python_environment, say
+from choreo.state.lock import DirectoryLock
 
 PLACE = ROOT / ".choreo" / "bench-compiled"
+LONGEST_S = 900.0
+"""So long somebody else's compiling is waited for."""
 
 
 def compiled_environment() -> dict[str, str]:
@@ -22,9 +26,16 @@ def compiled_environment() -> dict[str, str]:
 def compiled_site() -> Path:
     """A directory with Choreo compiled from the sources as they are, built anew where they have changed.
 
-    Raises SkippedError where nothing can be compiled.
+    Of several processes that need it one builds it, and the others wait. Raises SkippedError where nothing can be
+    compiled.
     """
     site = PLACE / _digest()
+    with closing(DirectoryLock(PLACE.with_suffix(".lock"), LONGEST_S)):
+        _build(site)
+    return site
+
+
+def _build(site: Path) -> None:
     if not site.is_dir():
         say(f"compiling Choreo into {PLACE}: one to two minutes")
         shutil.rmtree(PLACE, ignore_errors=True)
@@ -39,7 +50,6 @@ def compiled_site() -> Path:
         with zipfile.ZipFile(next(wheels.glob("choreo-*.whl"))) as wheel:
             wheel.extractall(unpacked)
         unpacked.rename(site)
-    return site
 
 
 def _digest() -> str:

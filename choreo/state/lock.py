@@ -37,6 +37,7 @@ class DirectoryLock:
                 os.write(file, str(os.getpid()).encode())
                 self._file = file
                 return
+            os.lseek(file, 0, os.SEEK_SET)  # to lock may have moved it
             holder = os.read(file, 20).decode("ascii", "replace").strip() or "unknown"
             os.close(file)
             pause(PAUSE_S)
