@@ -15,7 +15,7 @@ from choreo.runtime.options import RunOptions
 from choreo.service.service import Service
 from choreo.state.backend import Backend, Backends, Snapshots
 from choreo.state.lock import DirectoryLock
-from choreo.state.meta import facts_of, fresh_meta, read_meta
+from choreo.state.meta import TaskMeta, facts_of, fresh_meta, read_meta
 from choreo.state.restore import Restore
 from choreo.state.rocks import RocksBackends, glimpse
 
@@ -76,14 +76,17 @@ class LiveStores:
         """The first of `logs` that has the changelog gives it. Raises StateInUseError while a worker runs."""
         self._state_dir, self._service, self._logs, self._progress = state_dir, service, logs, progress
         self._open = ExitStack()
+        self._shown = self._open.enter_context(ExitStack())
+        """What is looked at now: each store that is open holds memory."""
         self._places = owned_places(state_dir, service.name)
         for place in self._places:
             self._open.callback(DirectoryLock(place, LOCK_WAIT_S).close)
         self.restored: list[int] = []
-        """Partitions that had no store here."""
+        """Partitions that had no store of these logs here."""
 
     def __call__(self, partition: int) -> Backend:
-        """The store of one task, to be looked at only."""
+        """The store of one task, to be looked at only, until another is asked for."""
+        self._shown.close()
         task = f"{self._service.name}-{partition}"
         best: tuple[int, Backend] | None = None
         for place in self._places:
@@ -91,9 +94,9 @@ class LiveStores:
                 backend = glimpse(place / quote(task, safe=""))
             except StateError:  # none here, or nothing that can be read: the changelog has it all
                 continue
-            self._open.callback(backend.close)
+            self._shown.callback(backend.close)
             meta = read_meta(backend)
-            if meta is not None and (best is None or meta.checkpoint > best[0]):
+            if meta is not None and self._ours(meta) and (best is None or meta.checkpoint > best[0]):
                 best = (meta.checkpoint, backend)
         return best[1] if best is not None else self._from_changelog(task, partition)
 
@@ -101,12 +104,18 @@ class LiveStores:
         """Release them."""
         self._open.close()
 
+    def _ours(self, meta: TaskMeta) -> bool:
+        """Whether it is of one of the logs, as far as these can tell: a state directory may hold what ran on others."""
+        name = f"{self._service.scope}.changelog"
+        known = [(log.cluster_id(), topic.topic_id) for log in self._logs if (topic := log.topics().get(name))]
+        return not known or (meta.cluster_id, meta.changelog_topic_id) in known
+
     def _from_changelog(self, task: str, partition: int) -> Backend:
         self.restored.append(partition)
         changelog = TopicPartition(f"{self._service.scope}.changelog", partition)
         log = self._log_with(changelog.topic)
         backends = ScratchBackends(self._state_dir)
-        self._open.callback(backends.close)
+        self._shown.callback(backends.close)
         backend = backends.open(task)
         now, kept_s = SystemClock().now(), RunOptions().tombstones_kept_s
         facts = facts_of(log, self._service.name, log.topics()[changelog.topic], partition, now, kept_s)

@@ -11,12 +11,13 @@ from choreo.replay.cursor import Cursor
 from choreo.replay.latitude import Cause as Cause
 from choreo.replay.latitude import Latitude
 from choreo.replay.pages import Journal
+from choreo.replay.unread import Unread
 from choreo.runtime.calls import Recorded
 from choreo.runtime.entries import Entries
 from choreo.runtime.journal import Answered, Fired, Inputs, Page, Reading, Refused, Step, last_page, last_page_entry
 from choreo.runtime.outputs import Outputs
 from choreo.runtime.plan import plan_of
-from choreo.runtime.task import Task
+from choreo.runtime.task import Portion, Task
 from choreo.service.needs import Needs
 from choreo.service.service import Service
 from choreo.state.backend import Backend
@@ -82,7 +83,7 @@ class Rebuild:
         """Which code made those of which anything was redone."""
         self.latitude = Latitude()
         """What is made of a step that the code at hand does not follow."""
-        self._scratch = scratch
+        self._scratch, self._unread = scratch, Unread(log, service.name)
         self._cursors: dict[str, Cursor] = {}
 
     def run(self, until: int | None = None) -> Iterator[Redone]:
@@ -99,7 +100,7 @@ class Rebuild:
         for page in self._pages(until):
             part = page if latest is None else _up_to(page, latest)
             for now, cause in self._turns(part):
-                portion = self.task.portion()
+                portion = self._portion()
                 get = self._scratch.get
                 changes = {key: Change(get(key), after) for key, after in portion.logged.items()}
                 self._scratch.write({**portion.logged, **portion.local})
@@ -144,12 +145,19 @@ class Rebuild:
     def _written(self, page: Page) -> Redone:
         """The page is redone: put into `scratch` what it came to."""
         self.latitude.ends(self.task)
-        portion = self.task.portion()
+        portion = self._portion()
         logged = {**portion.logged, **last_page_entry(page.checkpoint)}
         self._scratch.write({**logged, **portion.local})
         self.checkpoint = page.checkpoint
         self.builds.add(page.build)
         return Redone(page, logged, portion.outputs)
+
+    def _portion(self) -> Portion:
+        """What the task came to. Raises ConfigError where it lacks schemas that the live run had."""
+        portion = self.task.portion()
+        if self.codec.lacking:
+            self._unread.refuse(portion.outputs)
+        return portion
 
     def _turns(self, page: Page) -> Iterator[tuple[int, Cause]]:
         """Redo a page; yields behind each turn what it was told and acted upon."""

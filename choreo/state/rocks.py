@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from choreo.state.lock import PAUSE_S, DirectoryLock
 
 CACHE_BYTES = 32 << 20
 """Blocks of all tasks of one process together."""
+GLIMPSED_BYTES = 16 << 20
+"""Blocks of all that one process only looks at."""
 WRITE_BUFFER_BYTES = 8 << 20
 _SCAN_FIRST, _SCAN_MOST = 16, 1024
 """Entries that a scan reads at once: no iterator outlives such a read, for a live one keeps the database locked."""
@@ -185,35 +188,13 @@ class RocksBackends(Backends):
         """Tries again while somebody, perhaps this process, still closes it."""
         for left in reversed(range(max(1, round(self._wait_s / PAUSE_S)))):
             try:
-                return Rdict(str(path), self._options())
+                return Rdict(str(path), _options(self._cache))
             except Exception as error:
                 ours = _ours(error, path)
                 if not left or not isinstance(ours, StateInUseError):
                     raise ours from error
                 self._pause(PAUSE_S)
         raise AssertionError("the last attempt returns or raises")
-
-    def _options(self) -> Options:
-        """Small write buffers and one cache for all: memory does not grow with the number of tasks."""
-        table = BlockBasedOptions()
-        table.set_block_cache(self._cache)
-        table.set_cache_index_and_filter_blocks(True)
-        table.set_bloom_filter(10, False)
-        # In parts, of which only the top stays: whole filters of a large store push one another out of the cache, and
-        # then each get reads them anew (400,000 sagas: 450 us for a key that is not there, in parts 30 us).
-        table.set_index_type(BlockBasedIndexType.two_level_index_search())
-        table.set_partition_filters(True)
-        table.set_pin_top_level_index_and_filter(True)
-        options = Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_block_based_table_factory(table)
-        options.set_write_buffer_size(WRITE_BUFFER_BYTES)
-        options.set_compression_type(DBCompressionType.lz4())
-        options.set_max_background_jobs(2)
-        options.set_max_open_files(256)
-        options.set_keep_log_file_num(1)
-        options.set_stats_dump_period_sec(0)
-        return options
 
 
 class RocksSnapshots(Snapshots):
@@ -258,11 +239,39 @@ def glimpse(path: Path) -> Backend:
         if not (path / "CURRENT").exists():  # RocksDB would make the directory
             raise StateError(f"there is no state in {path}")
         try:
-            return Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+            return Rdict(str(path), _options(_glimpsed()), access_type=AccessType.read_only())
         except Exception as error:
             raise _ours(error, path) from error
 
     return RocksBackend(path, open_db)
+
+
+@lru_cache(maxsize=1)
+def _glimpsed() -> Cache:
+    return Cache(GLIMPSED_BYTES)
+
+
+def _options(cache: Cache) -> Options:
+    """Small write buffers and one cache for all: memory does not grow with the number of tasks."""
+    table = BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_bloom_filter(10, False)
+    # In parts, of which only the top stays: whole filters of a large store push one another out of the cache, and
+    # then each get reads them anew (400,000 sagas: 450 us for a key that is not there, in parts 30 us).
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_pin_top_level_index_and_filter(True)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_max_background_jobs(2)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(1)
+    options.set_stats_dump_period_sec(0)
+    return options
 
 
 def _after(prefix: bytes) -> bytes | None:
