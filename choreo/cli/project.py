@@ -37,7 +37,9 @@ class Project:
     def log(self) -> "Log":
         """The log of the settings. Raises LogUnavailableError and ConfigError."""
         from choreo.log.open import open_log
+        from choreo.runtime.heap import share_one_arena
 
+        share_one_arena()
         return self._open.enter_context(open_log(self.config.log.url, config=self.config.kafka))
 
     @cached_property

@@ -53,9 +53,8 @@ def verify(project: Project, targets: Sequence[str]) -> int:
             verdicts.append(Verification(sandbox, live).run(redone, redone.emissions))
             found.append(Values(service, project.registry))
             if live.restored:
-                note(
-                    f"{service.name}: {len(live.restored)} tasks have no store of this log here; compared with their changelog"
-                )
+                lacking = f"{len(live.restored)} tasks have no store of this log here"
+                note(f"{service.name}: {lacking}; compared with their changelog")
     if others:
         note(f"not looked at, since their code is not here: {', '.join(sorted(others))}")
     if not verdicts:

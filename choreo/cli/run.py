@@ -12,7 +12,6 @@ import click
 
 from choreo.cli.assembly import Assembly, assemble, deploy_specs, lacking_topics, settings_of, wanted_topics
 from choreo.cli.faults import fault_point
-from choreo.cli.idle import Idleness
 from choreo.cli.limits import limited
 from choreo.cli.main import FOUND, code_of
 from choreo.cli.news import LOGGER, say, telling
@@ -24,6 +23,7 @@ from choreo.clock import SystemClock, from_iso
 from choreo.errors import ChoreoError, ConfigError
 from choreo.events.registered import require_schemas
 from choreo.runtime.heap import rare_collections
+from choreo.runtime.idle import Idleness
 from choreo.runtime.loop import run_workers
 from choreo.runtime.observer import Observers
 from choreo.runtime.options import RunOptions, Site, StartFrom

@@ -5,8 +5,9 @@ comes at once, since the dates of the rows are past.
 """
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple, Self
@@ -23,6 +24,7 @@ from choreo.events.event import Event
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
 from choreo.runtime.heap import rare_collections
+from choreo.runtime.idle import Idleness
 from choreo.runtime.loop import run_workers
 from choreo.runtime.options import RunOptions, Site
 from choreo.runtime.plan import plan_of
@@ -43,8 +45,6 @@ commits it.
 """
 GLIMPSE_US = 200_000
 """Wall time between two looks at a run."""
-QUIET_US = 3_000_000
-"""A run in wall time is over when every order was placed and nothing was handled for this long."""
 
 
 class Stage(NamedTuple):
@@ -108,16 +108,17 @@ def run_virtual(stage: Stage, rows: Sequence[Row], watch: Watch | None = None) -
 def run_wall(stage: Stage, rows: Sequence[Row], watch: Watch | None = None) -> Summary:
     """Run all rows as far as they go, in wall time: a thread for each service, every answer at once.
 
-    Ends when every order was placed and nothing happens any more. Raises what `run_virtual` raises.
+    Ends when nothing is left to do. Raises what `run_virtual` raises.
     """
     clock = SystemClock()
     began = clock.now()
     _first(rows)
-    stopping = threading.Event()
+    idle, stopping = threading.Event(), threading.Event()
     with _Run(stage, rows, clock, RunOptions(start_from="earliest")) as run, ThreadPoolExecutor(1) as thread:
         running = thread.submit(run_workers, run.workers, clock, stopping.is_set)
         try:
-            quiet_since = _wait_until_quiet(run, clock, running, watch)
+            with Idleness(run.workers, stage.log, clock, idle):
+                quiet_since = _watched(run, clock, lambda: idle.is_set() or running.done(), watch)
         finally:
             stopping.set()
         running.result()
@@ -131,17 +132,16 @@ def _first(rows: Sequence[Row]) -> int:
     return to_micros(min(row.purchased_at for row in rows))
 
 
-def _wait_until_quiet(run: "_Run", clock: Clock, running: "Future[None]", watch: Watch | None) -> int:
-    """Wait until the run is over; answers when the last thing happened, microseconds."""
+def _watched(run: "_Run", clock: Clock, over: Callable[[], bool], watch: Watch | None) -> int:
+    """Show a run until it is over; answers when the last thing happened, microseconds."""
     handled, since = -1, clock.now()
-    while not wait([running], timeout=GLIMPSE_US / 1_000_000).done:
+    while not over():
         glimpse = run.glimpse(clock.now())
         if watch is not None:
             watch(glimpse)
-        if glimpse.handled != handled or sum(glimpse.statuses.values()) < glimpse.orders:
+        if glimpse.handled != handled:
             handled, since = glimpse.handled, glimpse.now
-        elif glimpse.now - since > QUIET_US:
-            break
+        time.sleep(GLIMPSE_US / 1_000_000)
     return since
 
 

@@ -155,7 +155,7 @@ def test_what_ran_on_another_machine_is_compared_with_its_changelog(ran: Path, c
     shutil.rmtree(ran / STATE)
     rows = choreo("replay", "verify", "--json")
     assert all(json.loads(row)["clean"] for row in rows.stdout.splitlines())
-    assert "payments: 4 tasks have no store here; compared with their changelog" in rows.stderr
+    assert "payments: 4 tasks have no store of this log here; compared with their changelog" in rows.stderr
     (service,) = Finder(load(Sources(ran, {}, {}, SPELLING)), ran).find(["shop.py:payments"]).services
     with EmbeddedLog(ran / ".choreo" / "log") as log:
         live = LiveStores(ran / STATE, service, [log], Progress(sys.stderr, terminal=False, silent=True))

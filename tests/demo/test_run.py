@@ -1,5 +1,6 @@
 """Runs over generated orders: complete, the same each time, resumable, in virtual and in wall time."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from choreo.errors import ConfigError
 from choreo.events.registry import MemoryRegistry
 from choreo.log.memory import MemoryLog
 from choreo.record import Record
+from choreo.runtime.task import Portion, Task
 from choreo.state.memory import MemoryBackends
 from tests.demo.outcome import business_topics, dead_letters, outcome, records
 
@@ -89,6 +91,21 @@ def test_wall_time_ends_the_same() -> None:
     assert summary.time == "wall time"
     assert summary.statuses == ends(rows)
     assert dead_letters(wall) == []
+
+
+def test_a_stall_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In wall time a checkpoint may take long while everybody else waits for it: the run is over when all is done."""
+    whole = Task.portion
+    stalls = [4.0]
+
+    def slow(task: Task) -> Portion:
+        time.sleep(stalls.pop() if stalls and task.dirty else 0)
+        return whole(task)
+
+    monkeypatch.setattr(Task, "portion", slow)
+    rows = mixed(5)
+    assert run_wall(stage(), rows).statuses == ends(rows)
+    assert not stalls
 
 
 def test_a_run_goes_on_where_it_ended() -> None:

@@ -3,9 +3,9 @@
 import threading
 from typing import Any
 
-from choreo.cli.idle import Idleness
 from choreo.clock import VirtualClock
 from choreo.log.memory import MemoryLog
+from choreo.runtime.idle import Idleness
 
 
 class QuietWorker:
