@@ -145,6 +145,7 @@ class Shadow:
             )
             try:
                 self._drive(rebuild, leeway, contrast, (until, progress))
+                # Kept over all tasks: fields are held against each other once the last of them is done.
                 contrast.met_erased |= rebuild.codec.erased > 0
             finally:
                 rebuild.close()
