@@ -1,12 +1,12 @@
 """`--since` and `--until`: from when to when a command reads the log, by the time at which records were written."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
+from choreo.cli.options import gathered
 from choreo.cli.saga_filters import micros_of
 from choreo.clock import SystemClock, from_iso
 from choreo.errors import ConfigError
@@ -38,16 +38,23 @@ class TimeSpan(NamedTuple):
 WHOLE = TimeSpan()
 
 
-def bounded(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command `--since` and `--until`, and hands them over as `span`."""
+OPTIONS = (
+    click.option(
+        "--since",
+        "--from",
+        metavar="TIME",
+        help="Only what was written since: 2026-11-22T08:00, or 2h for so long ago.",
+    ),
+    click.option("--until", "--to", metavar="TIME", help="Only what was written before."),
+)
 
-    @functools.wraps(function)
-    def packed(*arguments: Any, since: str | None, until: str | None, **options: Any) -> int | None:
-        return function(*arguments, span=span_of(since, until, SystemClock().now()), **options)
 
-    packed = click.option("--until", "--to", metavar="TIME", help="Only what was written before.")(packed)
-    told = "Only what was written since: 2026-11-22T08:00, or 2h for so long ago."
-    return click.option("--since", "--from", metavar="TIME", help=told)(packed)
+def _span(since: str | None, until: str | None) -> TimeSpan:
+    return span_of(since, until, SystemClock().now())
+
+
+bounded = gathered("span", _span, OPTIONS)
+"""Gives a command `--since` and `--until`, and hands them over as `span`."""
 
 
 def span_of(since: str | None, until: str | None, now: int) -> TimeSpan:
