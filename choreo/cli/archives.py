@@ -125,7 +125,7 @@ def restore_archive(project: Project, topics: Sequence[str], source: str | None,
     archive = Archive(_directory(project, source, "--from"))
     _expect_known(archive, topics)
     wanted = list(topics or archive.topics)
-    restore = Restore(project.log, archive, wanted)
+    restore = Restore(project.make_log(), archive, wanted)
     rows = [_due_row(restore, name) for name in sorted(wanted)]
     if not desk.dry_run and not restore.complete:
         desk.confirm(project, f"{restore.left:,} records of {len(wanted)} topics, to be put on {project.log.url}")

@@ -54,7 +54,7 @@ def assemble(
         finder.find(neighbours)  # a spec speaks of events of the whole project
     catalogue = finder.catalogue()
     services, specs, files = list(found.services), {}, {}
-    offers = offers_of([*found.specs, *finder.spec_files()], lambda: project.log)
+    offers = offers_of([*found.specs, *finder.spec_files()], lambda: None if project.lacks_log else project.log)
     for path in found.specs:
         spec = load_spec(path, catalogue, offers)
         older = tuple(older_specs(log, spec, catalogue, offers.behind(folder_of(path)))) if log is not None else ()

@@ -116,8 +116,9 @@ class Checked:
 
     def _load_specs(self, paths: Iterable[Path]) -> Iterator[Finding]:
         catalogue, files = self._finder.catalogue(), list(paths)
-        log = (lambda: self._project.log) if self._asks_log else None
-        self._offers = offers_of([*files, *self._finder.spec_files()], log)
+        self._offers = offers_of(
+            [*files, *self._finder.spec_files()], lambda: self._project.log if self._asks_log else None
+        )
         seen: list[tuple[Path, str, Spec | None, Problems]] = []
         for path in files:
             try:

@@ -98,7 +98,7 @@ def _staged(project: Project, partitions: int | None) -> Iterator[tuple[Stage, s
     with _stage(project) as staged, ExitStack() as opened:
         backends = opened.enter_context(closing(_backends(staged)))
         count = partitions or staged.config.topic("").partitions
-        yield Stage(staged.log, staged.registry, backends, count), staged.config.log.url
+        yield Stage(staged.make_log(), staged.registry, backends, count), staged.config.log.url
 
 
 def _stage(project: Project) -> Project:

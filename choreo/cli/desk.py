@@ -1,14 +1,12 @@
 """What every order to something live is given with: who, why, whether only to look; and the question before it goes."""
 
-import functools
 import getpass
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
+from choreo.cli.options import gathered
 from choreo.cli.project import Project
 from choreo.errors import ConfigError
 
@@ -49,14 +47,9 @@ class Ordered:
         click.confirm(f"{what}: go on?", abort=True, err=True)
 
 
-def ordered(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command these options, and hands them over as `desk`."""
+def _ordered(why: str, who: str, dry_run: bool, yes: bool) -> Ordered:
+    return Ordered(why, who or getpass.getuser(), dry_run, yes)
 
-    @functools.wraps(function)
-    def packed(*arguments: Any, why: str, who: str, dry_run: bool, yes: bool, **options: Any) -> int | None:
-        desk = Ordered(why, who or getpass.getuser(), dry_run, yes)
-        return function(*arguments, desk=desk, **options)
 
-    for option in reversed(OPTIONS):
-        packed = option(packed)
-    return packed
+ordered = gathered("desk", _ordered, OPTIONS)
+"""Gives a command these options, and hands them over as `desk`."""

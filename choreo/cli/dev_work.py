@@ -45,7 +45,7 @@ def work(asked: Asked, targets: Sequence[str], stop: threading.Event, loaded: Te
 
 
 def _run(project: Project, targets: Sequence[str], stop: threading.Event, loaded: Tell, running: Tell) -> int:
-    found = limited(project, assemble(project, targets, project.log))
+    found = limited(project, assemble(project, targets, project.make_log()))
     require_readable(project.registry, found.plans())
     prepare(project, found)
     loaded()

@@ -82,6 +82,9 @@ def _settings(project: Project) -> Iterator[Verdict]:
 
 
 def _log(project: Project) -> Iterator[Verdict]:
+    if project.lacks_log:
+        yield Verdict("log", "warn", f"there is none in {project.lacks_log} yet", "choreo run, dev or emit makes it")
+        return
     try:
         topics = project.log.topics()
         yield Verdict("log", "ok", f"{_shown(project)}: cluster {project.log.cluster_id()}, {len(topics)} topics")
@@ -103,11 +106,13 @@ def _registry(project: Project) -> Iterator[Verdict]:
 def _topics(project: Project) -> Iterator[Verdict]:
     if not project.config.project.services:
         return
-    from choreo.cli.assembly import assemble, lacking_topics, wanted_topics
+    from choreo.cli.assembly import assemble, wanted_topics
 
     try:
-        wanted = wanted_topics(project, assemble(project, []).plans(), project.log.topics())
-        missing = lacking_topics(project.log, wanted)
+        plans = assemble(project, []).plans()
+        known = {} if project.lacks_log else project.log.topics()
+        wanted = wanted_topics(project, plans, known)
+        missing = [spec for spec in wanted if spec.name not in known]
     except LogUnavailableError:
         return
     except ChoreoError as error:

@@ -44,7 +44,7 @@ def emit(project: Project, target: str, fields: Sequence[str], correlation_id: s
     """
     event = Finder(project.config, Path.cwd()).event(target)
     topic = event.contract.topic
-    if topic not in project.log.topics():
+    if topic not in project.make_log().topics():
         project.log.create_topics([TopicSpec(topic, project.config.topic(topic).partitions, FOREVER)])
     codec = Codec(project.registry, [event], project.log.cluster_id())
     # On a terminal the lines of the events themselves say how far it is.

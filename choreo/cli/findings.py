@@ -8,7 +8,7 @@ from choreo.cli.records import Bodies, uuid_text
 from choreo.cli.store_values import StoreValues
 from choreo.clock import iso, to_datetime
 from choreo.errors import DecodeError, UnknownSchemaError
-from choreo.events.envelope import HEADER, unpack
+from choreo.events.envelope import header_in, unpack
 from choreo.events.registry import Registry
 from choreo.record import NewRecord, Record
 from choreo.replay.findings import Difference, Finding, entry_name
@@ -142,7 +142,7 @@ def _beside(live: object, replayed: object) -> dict[str, tuple[str, str]]:
 
 
 def _accompanying(record: Record | NewRecord) -> dict[str, str]:
-    packed = dict(record.headers).get(HEADER)
+    packed = header_in(record.headers)
     ids = {} if packed is None else unpack(packed)._asdict()
     at = {"at": iso(to_datetime(ids["at"]), "microseconds")} if ids else {}
     every = {"key": record.key} | ids | at

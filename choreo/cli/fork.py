@@ -33,13 +33,18 @@ from choreo.testing.likeness import Like
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 @click.option("--service", "names", multiple=True, metavar="NAME", help="It alone: what others emit is given to it.")
 @click.option("--out", type=NewFile(), metavar="FILE", help="Write it there; none = to stdout.")
-def fork(project: Project, story: str, targets: Sequence[str], names: Sequence[str], out: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def fork(
+    project: Project, story: str, targets: Sequence[str], names: Sequence[str], out: Path | None, force: bool
+) -> None:
     """Write a story as a test: what came from outside, what services emitted upon it, how it ended.
 
     ID is its correlation id, the beginning of that, the key of a saga in it, or the id of one of its events.
 
     The test passes as it is. Fields marked personal are masked, each value by one mask of its type.
     """
+    if out is not None and out.exists() and not force:
+        raise ConfigError(f"{out} is there already", hint="--force writes over it, --out names another file")
     found = assemble(project, targets, project.past)
     own, specs = _cast(found, names)
     sagas = [one for one in found.services if one.name in found.specs and found.files[one.name] in specs]

@@ -7,6 +7,7 @@ from typing import Any
 from choreo.cli.project import Project
 from choreo.cli.saga_answers import MappingFile
 from choreo.cli.saga_past import Pasts
+from choreo.cli.saga_privacy import EventSchemas, has_personal_key
 from choreo.cli.saga_specs import project_parts
 from choreo.cli.saga_view import SagaView
 from choreo.errors import ConfigError
@@ -17,6 +18,7 @@ from choreo.saga.migration import UNCLEAR, Answers, Verdict, Versions, classify
 from choreo.saga.refold import History
 from choreo.saga.rules import Spec
 from choreo.service.service import Service
+from choreo.telemetry.privacy import MASK
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,15 @@ class Judged:
 
     instance: Instance
     verdict: Verdict
+    shown: str
+    """Its key as it may be shown."""
 
     def row(self) -> dict[str, Any]:
         """As listings show it."""
         order = self.verdict.order
         return {
             "saga": self.instance.saga,
-            "key": self.instance.key,
+            "key": self.shown,
             "version": self.instance.version,
             "outcome": self.verdict.outcome,
             "reasons": list(self.verdict.reasons),
@@ -79,8 +83,16 @@ def _looked_at(project: Project, known: Known, to: Spec, mapping: MappingFile, k
     with SagaView(project, to.name) as seen:
         instances = [instance for key in keys if (instance := seen.instance(key)) is not None]
     pasts = Pasts(project, known.service).of([one.key for one in instances]) if instances else {}
-    answers = mapping.answers(to)
-    return [Judged(one, _verdict(one, pasts[one.key], known, to, (mapping, answers))) for one in instances]
+    answers, schemas = mapping.answers(to), EventSchemas(project.registry, known.events)
+    hidden = {spec.digest: has_personal_key(spec, schemas) for spec in (*known.specs.values(), to)}
+    return [
+        Judged(
+            one,
+            _verdict(one, pasts[one.key], known, to, (mapping, answers)),
+            MASK if hidden.get(one.digest, hidden[to.digest]) else one.key,
+        )
+        for one in instances
+    ]
 
 
 def _verdict(

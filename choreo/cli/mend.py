@@ -218,7 +218,7 @@ def confirm(project: Project, sound: Sequence[tuple[str, str]], desk: Ordered) -
     """Let the person at the console decide on an order to several. Raises ConfigError where there is none."""
     if len(sound) > 1:
         shown = ", ".join(f"{saga} {key}" for saga, key in sound[:5]) + (", ..." if len(sound) > 5 else "")
-        desk.confirm(project, f"an order to {len(sound)} sagas ({shown})")
+        desk.confirm(project, project.output.without_hidden(f"an order to {len(sound)} sagas ({shown})"))
 
 
 def send_orders(project: Project, orders: Sequence[tuple[str, str, Order]], who: str, why: str) -> list[bytes]:

@@ -61,7 +61,7 @@ def migrate_sagas(
     _tell(project, judged, f"no sagas {saga} under way that follow another version than {version}")
     _ask(judged, mapping, file, to)
     if safe and not desk.dry_run:
-        confirm(project, [(saga, one.instance.key) for one in safe], desk)
+        confirm(project, [(saga, one.shown) for one in safe], desk)
 
         def give(found: Sequence[Judged]) -> list[Given]:
             return _give(project, found, *desk.by)
@@ -159,6 +159,6 @@ def _counted(questions: Sequence[Question], judged: Sequence[Judged]) -> list[Qu
     found = []
     for one in questions:
         same = [each for each in judged for its in each.verdict.questions if its[:2] == one[:2]]
-        keys = same[0].instance.key + (f" and {len(same) - 1} more" if len(same) > 1 else "")
+        keys = same[0].shown + (f" and {len(same) - 1} more" if len(same) > 1 else "")
         found.append(one._replace(why=f"{keys}: {one.why}"))
     return found

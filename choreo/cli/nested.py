@@ -9,8 +9,10 @@ from choreo.saga.offers import Offers
 from choreo.saga.shelf import whole_shelf
 
 
-def offers_of(paths: Iterable[Path], log: Callable[[], Log] | None) -> Offers:
-    """What these files and a log offer; the log is opened for a saga that no file has. None: no log is asked."""
+def offers_of(paths: Iterable[Path], log: Callable[[], Log | None]) -> Offers:
+    """What these files and a log offer; the log is opened for a saga that no file has. It answers None where no log is
+    to be asked.
+    """
 
     def files() -> Iterator[str]:
         for path in paths:
@@ -18,6 +20,7 @@ def offers_of(paths: Iterable[Path], log: Callable[[], Log] | None) -> Offers:
                 yield path.read_bytes().decode()
 
     def deployed() -> Iterator[str]:
-        return (one.source for one in whole_shelf(log())) if log is not None else iter(())
+        found = log()
+        return iter(()) if found is None else (one.source for one in whole_shelf(found))
 
     return Offers(files, deployed)

@@ -1,8 +1,9 @@
 """The options that every command takes, before or after its name, and the project that they describe."""
 
 import functools
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from choreo.cli.project import Project
 
 AnyCommand = TypeVar("AnyCommand", bound=click.Command)
+Function = Callable[..., int | None]
+"""What a command does; answers its exit code, None for 0."""
 
 COMMON = (
     click.Option(["--log", "log_url"], metavar="URL", help="memory:, embedded:DIR or kafka://HOST:PORT,..."),
@@ -50,10 +53,31 @@ def everywhere(command: AnyCommand) -> AnyCommand:
     return command
 
 
-def command(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+def gathered(
+    name: str, made: Callable[..., Any], options: Sequence[Callable[[Any], Any]]
+) -> Callable[[Function], Function]:
+    """Gives a command these options, and hands over as `name` what `made` makes of them: it has a parameter for each of
+    them, called as the option is.
+    """
+    parameters = list(inspect.signature(made).parameters)
+
+    def given(function: Function) -> Function:
+        @functools.wraps(function)
+        def packed(*arguments: Any, **said: Any) -> int | None:
+            one = made(**{parameter: said.pop(parameter) for parameter in parameters})
+            return function(*arguments, **said, **{name: one})
+
+        for option in reversed(options):
+            packed = option(packed)
+        return packed
+
+    return given
+
+
+def command(name: str) -> Callable[[Function], click.Command]:
     """A command of the project: takes the common options, is given the `Project`, answers its exit code."""
 
-    def made(function: Callable[..., int | None]) -> click.Command:
+    def made(function: Function) -> click.Command:
         @functools.wraps(function)
         def run(**arguments: Any) -> int | None:
             common = {key: arguments.pop(key) for key in COMMON_NAMES}

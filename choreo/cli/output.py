@@ -30,6 +30,14 @@ class Output:
         """No line from here on has this word in it, nor has it as JSON writes it."""
         self._hidden |= {word, json.dumps(word, ensure_ascii=False)[1:-1]}
 
+    def without_hidden(self, text: str) -> str:
+        """A text for elsewhere than stdout, without what is hidden."""
+        if not self._hidden:
+            return text
+        from choreo.telemetry.privacy import without  # only where something is hidden: it is not light
+
+        return without(text, self._hidden)
+
     def listing(self, rows: Iterable[Row], columns: Sequence[str], empty: str = "") -> None:
         """One line a row: people see these columns, as wide as the first LAID_OUT_BY rows need them; programs every
         key. `empty` goes to stderr. Of any number of rows no more than those are kept in memory.
@@ -55,11 +63,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """One line on stdout."""
-        if self._hidden:
-            from choreo.telemetry.privacy import without  # only where something is hidden: it is not light
-
-            text = without(text, self._hidden)
-        self._stream.write(text + "\n")
+        self._stream.write(self.without_hidden(text) + "\n")
 
 
 def note(text: str) -> None:

@@ -1,17 +1,16 @@
 """Points of the past as they are typed: a time, TOPIC[PARTITION]@OFFSET, or the id of an event."""
 
 import re
-from contextlib import suppress
 from uuid import UUID
 
 from choreo.cli.project import Project
-from choreo.clock import SystemClock, from_iso
+from choreo.cli.time_span import moment_in
+from choreo.clock import SystemClock
 from choreo.errors import ConfigError
 from choreo.record import Position
 from choreo.replay.points import Moment, Point, expect_input, position_of
 from choreo.replay.sandbox import Sandbox
 from choreo.runtime.plan import plan_of
-from choreo.saga.durations import parse_duration
 
 POSITION = re.compile(r"(?P<topic>[^\s\[\]]+)\[(?P<partition>\d+)\]@(?P<offset>\d+)")
 HINT = "2026-11-21T08:00:00Z, 2h for two hours ago, shop.orders[3]@8812, or an event's id"
@@ -23,7 +22,7 @@ def point_of(project: Project, sandbox: Sandbox, text: str) -> Point:
     if position is not None:
         expect_input(plan, position, sandbox.partitions)
         return position
-    moment, event_id = moment_in(text), event_id_in(text)
+    moment, event_id = moment_in(text, SystemClock().now()), event_id_in(text)
     if moment is not None:
         return Moment(moment)
     if event_id is None:
@@ -36,16 +35,6 @@ def position_in(text: str) -> Position | None:
     """`shop.orders[3]@8812`, as positions print."""
     found = POSITION.fullmatch(text)
     return Position(found["topic"], int(found["partition"]), int(found["offset"])) if found else None
-
-
-def moment_in(text: str) -> int | None:
-    """Microseconds since 1970 of an ISO time (UTC without a zone; a day is its first instant), or of so long ago."""
-    with suppress(ValueError):
-        return from_iso(text)
-    with suppress(ValueError):
-        ago = parse_duration(text)
-        return None if ago is None else SystemClock().now() - ago
-    return None
 
 
 def event_id_in(text: str) -> bytes | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from choreo.cli.output import Output
 from choreo.cli.progress import Progress
 from choreo.config import Config, Sources, load
+from choreo.errors import ConfigError
 
 if TYPE_CHECKING:
     from choreo.events.registry import Registry
@@ -35,7 +36,35 @@ class Project:
 
     @cached_property
     def log(self) -> "Log":
-        """The log of the settings. Raises LogUnavailableError and ConfigError."""
+        """The log of the settings. Raises LogUnavailableError, and ConfigError, also where `lacks_log` names a
+        directory: whoever only looks makes nothing of a name that is mistyped.
+        """
+        if self.lacks_log:
+            raise ConfigError(
+                f"there is no log in {self.lacks_log}",
+                at=self.config.origin("log.url"),
+                why="this command works on a log that is there, and makes none",
+                hint="is that the right directory? choreo run, dev, emit and topics apply make a log in it",
+            )
+        return self._opened()
+
+    @property
+    def lacks_log(self) -> str:
+        """The directory that somebody named for an embedded log, and that has none; empty where there is one.
+
+        The log of a project that names none is made by whoever comes first.
+        """
+        from choreo.log.open import lacks_log
+
+        return "" if self.config.origin("log.url") == "default" else lacks_log(self.config.log.url)
+
+    def make_log(self) -> "Log":
+        """The same, for a command that puts something on it: made where there is none yet."""
+        if "log" not in vars(self):
+            self.log = self._opened()
+        return self.log
+
+    def _opened(self) -> "Log":
         from choreo.log.open import open_log
         from choreo.runtime.heap import share_one_arena
 

@@ -1,12 +1,12 @@
 """Which records, dead letters or rows a command means: the filters that lists and orders share."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import click
 
+from choreo.cli.options import Function, gathered
 from choreo.cli.time_span import span_of
 from choreo.clock import SystemClock
 
@@ -45,21 +45,9 @@ def options(example: str) -> tuple[Callable[[Any], Any], ...]:
     )
 
 
-def filtered_by(example: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+def filtered_by(example: str) -> Callable[[Function], Function]:
     """Gives a command the options of `RecordFilters`, and hands them over as `filters`; `example` is a condition."""
-    names = [one.name for one in fields(RecordFilters)]
-
-    def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
-        @functools.wraps(function)
-        def packed(*arguments: Any, **said: Any) -> int | None:
-            given = {name: said.pop(name) for name in names}
-            return function(*arguments, filters=RecordFilters(**given), **said)
-
-        for option in reversed(options(example)):
-            packed = option(packed)
-        return packed
-
-    return filtered
+    return gathered("filters", RecordFilters, options(example))
 
 
 filtered = filtered_by("event.total > 100")

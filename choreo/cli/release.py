@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 import click
 
-from choreo.cli.contents import Contents
 from choreo.cli.desk import Ordered, ordered
 from choreo.cli.letters import Desk
 from choreo.cli.options import command
@@ -152,15 +151,14 @@ def _origin_of(line: Line) -> tuple[Any, ...]:
 
 def _wake(desk: Desk, held: Sequence[Held], keys: Sequence[str], by: Ordered) -> None:
     """Let the next attempt of what is still being tried come now."""
-    contents, topics = Contents(desk.project), desk.topics()
-    rows = [row_of(one.line, contents) | {"outcome": "would be tried now"} for one in held]
     if by.dry_run:
+        rows = [row_of(one.line, desk.contents) | {"outcome": "would be tried now"} for one in held]
         desk.project.output.listing(rows, COLUMNS)
         return
     by.expect_reason()
     if len(held) > 1:
         by.confirm(desk.project, f"release: {counted(len(held), 'key')} that wait for their next attempt")
-    operation, services = uuid4(), sorted({one.line.service for one in held})
+    operation, topics, services = uuid4(), desk.topics(), sorted({one.line.service for one in held})
     try:
         records = [one.moved(desk, operation, "wake", topics) for one in held]
     except Refused as error:

@@ -74,7 +74,7 @@ def run(
             if count > 1 and worker is None:
                 require_kafka(project, count)
                 _refuse_idle(until_idle)
-            found = limited(project, assemble(project, targets, project.log))
+            found = limited(project, assemble(project, targets, project.make_log()))
             origin.services.update(service.name for service in found.services)
             if worker is None:
                 prepare(project, found)

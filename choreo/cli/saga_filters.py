@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from choreo.cli.options import gathered
 from choreo.cli.project import Project
 from choreo.cli.saga_rows import instances, lifecycle_topics, saga_of
 from choreo.cli.saga_specs import KnownSpecs
@@ -76,18 +77,8 @@ OPTIONS = (
 )
 
 
-def filtered(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command the options of `Filters`, and hands them over as `filters`."""
-    names = [one.name for one in fields(Filters)]
-
-    @functools.wraps(function)
-    def packed(*arguments: Any, **options: Any) -> int | None:
-        given = {name: options.pop(name) for name in names}
-        return function(*arguments, filters=Filters(**given), **options)
-
-    for option in reversed(OPTIONS):
-        packed = option(packed)
-    return packed
+filtered = gathered("filters", Filters, OPTIONS)
+"""Gives a command the options of `Filters`, and hands them over as `filters`."""
 
 
 def select(project: Project, sagas: Sequence[str], filters: Filters) -> list[dict[str, Any]]:

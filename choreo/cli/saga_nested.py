@@ -50,8 +50,8 @@ class Family:
         return self._views[saga].instance(key)
 
     def above(self, saga: str, key: str) -> Nesting | None:
-        """The instance of which this one is a step, and which step; None where it is nobody's, and where that can't be
-        told: the other saga's spec can't be read here, or one of both is forgotten.
+        """The instance of which this one is a step, with its key as it may be shown, and which step; None where it is
+        nobody's, and where that can't be told: the other saga's spec can't be read here, or one of both is forgotten.
         """
         if saga not in self._deployed_nested():
             return None
@@ -63,8 +63,8 @@ class Family:
             for theirs in dict.fromkeys(_keys_above(instance, spec, other, step)):
                 parent = self.instance(other.name, theirs)
                 follows = self._known.of(parent.digest) if parent else None
-                if Nesting(step.name, saga, key) in nested_in(parent, follows):
-                    return Nesting(step.name, other.name, theirs)
+                if parent and Nesting(step.name, saga, key) in nested_in(parent, follows):
+                    return Nesting(step.name, other.name, self._known.shown_key(parent.digest, theirs))
         return None
 
     def below(self, instance: Instance | None, spec: Spec | None) -> list[dict[str, Any]]:

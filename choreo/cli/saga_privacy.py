@@ -8,6 +8,7 @@ from choreo.events.avro import shape_of
 from choreo.events.event import Event
 from choreo.events.registry import Registry
 from choreo.saga.instance import Instance
+from choreo.saga.isolation import lock_field
 from choreo.saga.items import whole_in
 from choreo.saga.rules import Spec
 from choreo.telemetry.privacy import MARK, MASK, masked_as, personal_fields
@@ -62,7 +63,15 @@ def shown_fields(schemas: EventSchemas, events: Iterable[str], fields: Mapping[s
 
 def has_personal_key(spec: Spec, schemas: EventSchemas) -> bool:
     """Whether the field of its start event that is the saga's key is marked."""
-    field = spec.correlate_by.get(spec.starts_on)
+    return _is_marked(spec.correlate_by.get(spec.starts_on), spec, schemas)
+
+
+def has_personal_lock(spec: Spec, schemas: EventSchemas) -> bool:
+    """Whether the field of its start event that names its lock is marked."""
+    return _is_marked(lock_field(spec), spec, schemas)
+
+
+def _is_marked(field: str | None, spec: Spec, schemas: EventSchemas) -> bool:
     fields = [one for schema in schemas.of(spec.starts_on) for one in schema["fields"]]
     return any(one["name"] == field and one.get(MARK) for one in fields)
 

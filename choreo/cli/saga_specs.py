@@ -11,6 +11,7 @@ from choreo.events.event import Event
 from choreo.saga.coordinator import Coordinator
 from choreo.saga.kinds import ValueType
 from choreo.saga.rules import Spec, Step
+from choreo.saga.shelf import shelf
 from choreo.saga.vocabulary import item_variables, saga_variables, step_variables
 from choreo.telemetry.privacy import MASK
 
@@ -61,6 +62,12 @@ class KnownSpecs:
     def of(self, digest: str) -> Spec | None:
         """The spec, None where it can't be read here."""
         return self._of(digest)[1]
+
+    def versions(self, saga: str) -> tuple[Spec, ...]:
+        """The versions of a saga that can be read here: of whom it is not known which of them it follows."""
+        deployed = shelf(self._project.log, saga)
+        parts = self.parts(deployed[-1].digest) if deployed else None
+        return parts.specs.get(f"saga.{saga}", ()) if parts else ()
 
     def parts(self, digest: str) -> Assembly | None:
         """The services and specs among which it is found, else those of the project; None where nothing loads."""

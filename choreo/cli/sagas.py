@@ -28,7 +28,7 @@ SHOWN = ["saga", "key", "status", "age", "waits_for", "explanation"]
 @click.argument("targets", nargs=-1, metavar="[TARGET...]")
 def deploy_sagas(project: Project, targets: Sequence[str]) -> None:
     """Put saga specs on the log (none = all of the project). A run of a coordinator does so by itself."""
-    new = deploy_specs(project.log, assemble(project, targets or [ALL_SPECS]))
+    new = deploy_specs(project.make_log(), assemble(project, targets or [ALL_SPECS]))
     project.output.listing([{"deployed": name} for name in new], ["deployed"], empty="every spec is on the log already")
 
 

@@ -1,18 +1,19 @@
 """`--since` and `--until`: from when to when a command reads the log, by the time at which records were written."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
-from choreo.cli.saga_filters import micros_of
+from choreo.cli.options import gathered
 from choreo.clock import SystemClock, from_iso
 from choreo.errors import ConfigError
 from choreo.log.interface import Log
 from choreo.log.up_to import places_on, read_between
 from choreo.record import Record, TopicPartition
+from choreo.saga.durations import parse_duration
 from choreo.told import Told, untold
 
 
@@ -38,16 +39,23 @@ class TimeSpan(NamedTuple):
 WHOLE = TimeSpan()
 
 
-def bounded(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command `--since` and `--until`, and hands them over as `span`."""
+OPTIONS = (
+    click.option(
+        "--since",
+        "--from",
+        metavar="TIME",
+        help="Only what was written since: 2026-11-22T08:00, or 2h for so long ago.",
+    ),
+    click.option("--until", "--to", metavar="TIME", help="Only what was written before."),
+)
 
-    @functools.wraps(function)
-    def packed(*arguments: Any, since: str | None, until: str | None, **options: Any) -> int | None:
-        return function(*arguments, span=span_of(since, until, SystemClock().now()), **options)
 
-    packed = click.option("--until", "--to", metavar="TIME", help="Only what was written before.")(packed)
-    told = "Only what was written since: 2026-11-22T08:00, or 2h for so long ago."
-    return click.option("--since", "--from", metavar="TIME", help=told)(packed)
+def _span(since: str | None, until: str | None) -> TimeSpan:
+    return span_of(since, until, SystemClock().now())
+
+
+bounded = gathered("span", _span, OPTIONS)
+"""Gives a command `--since` and `--until`, and hands them over as `span`."""
 
 
 def span_of(since: str | None, until: str | None, now: int) -> TimeSpan:
@@ -62,18 +70,24 @@ def span_of(since: str | None, until: str | None, now: int) -> TimeSpan:
 
 
 def moment_of(option: str, text: str, now: int) -> int:
-    """A time as an option has it (microseconds): ISO 8601, UTC where it names no zone, or how long before `now`.
+    """A time as an option has it, as `moment_in` reads it. Raises ConfigError for what is none."""
+    found = moment_in(text, now)
+    if found is None:
+        hint = "2026-11-22T08:00 (UTC), 2026-11-22T09:00+01:00, or 2h for two hours ago"
+        raise ConfigError(f"{option} {text} is no time", hint=hint)
+    return found
 
-    Raises ConfigError for what is none.
+
+def moment_in(text: str, now: int) -> int | None:
+    """Microseconds since 1970 of an ISO time (UTC without a zone; a day is its first instant), or of so long before
+    `now`; None for what is neither.
     """
-    try:
+    with suppress(ValueError):
         return from_iso(text)
-    except ValueError:
-        try:
-            return now - micros_of(text)
-        except ConfigError:
-            hint = "2026-11-22T08:00 (UTC), 2026-11-22T09:00+01:00, or 2h for two hours ago"
-            raise ConfigError(f"{option} {text} is no time", hint=hint) from None
+    with suppress(ValueError):
+        ago = parse_duration(text)
+        return None if ago is None else now - ago
+    return None
 
 
 def read_span(log: Log, topics: Iterable[str], span: TimeSpan, told: Told = untold) -> Iterator[Record]:

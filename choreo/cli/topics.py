@@ -82,7 +82,7 @@ def create_topic(project: Project, name: str, partitions: int | None, keys: tupl
     if wrong:
         raise ConfigError(f"--set {wrong[0]} is not KEY=VALUE", hint="--set retention.ms=-1")
     count = partitions or project.config.topic(name).partitions
-    project.log.create_topics([TopicSpec(name, count, dict(key.split("=", 1) for key in keys))])
+    project.make_log().create_topics([TopicSpec(name, count, dict(key.split("=", 1) for key in keys))])
     project.output.thing({"topic": name, "partitions": count}, [f"{name}: {count} partitions"])
 
 
@@ -101,9 +101,10 @@ def plan_topics(project: Project, targets: Sequence[str]) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
 def apply_topics(project: Project, targets: Sequence[str], dry_run: bool) -> None:
     """Make what `choreo topics plan` shows as missing."""
-    missing = lacking_topics(project.log, _wanted(project, targets))
+    log = project.log if dry_run else project.make_log()
+    missing = lacking_topics(log, _wanted(project, targets))
     if not dry_run:
-        project.log.create_topics(missing)
+        log.create_topics(missing)
         note(f"made {len(missing)} topics")
     rows = [{"topic": spec.name, "partitions": spec.partitions, "config": dict(spec.config)} for spec in missing]
     project.output.listing(rows, ["topic", "partitions", "config"], empty="every topic is as it should be")

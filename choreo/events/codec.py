@@ -28,7 +28,17 @@ from choreo.events.datums import Convert
 from choreo.events.envelope import HEADER, Envelope, Ids, emitted_at, foreign_ids, unpack
 from choreo.events.erasure import erased_in, with_erased
 from choreo.events.event import Event, key_reader
-from choreo.events.foreign import FRAMED, ForeignTopic, Taken, Write, broken, headers_of, is_foreign, writer_of
+from choreo.events.foreign import (
+    FRAMED,
+    ForeignTopic,
+    Taken,
+    Write,
+    bears_packed_ids,
+    broken,
+    headers_of,
+    is_foreign,
+    writer_of,
+)
 from choreo.events.plain import plain_ids, wire_ids
 from choreo.events.registry import Registry
 from choreo.events.resolution import resolve
@@ -352,8 +362,8 @@ class Codec:
             except SchemaError as error:
                 raise because(PublishError(error.message, at=error.at, why=error.why, hint=error.hint), error)
             frame = bytes((_MAGIC,)) + schema_id.to_bytes(4, "big")
-            packed = contract.cloud is None and contract.headers == "packed"
-            writing = _Writing(contract.topic, key, _way_to_write(cls, frame), headers_of(contract), packed=packed)
+            body, headers, packed = _way_to_write(cls, frame), headers_of(contract), bears_packed_ids(contract)
+            writing = _Writing(contract.topic, key, body, headers, packed=packed)
         self._writings[cls] = writing
         return writing
 

@@ -141,9 +141,14 @@ def is_foreign(contract: Contract) -> bool:
     return contract.wire is not None or contract.cloud is not None
 
 
+def bears_packed_ids(contract: Contract) -> bool:
+    """Whether the packed header is all that the records of an event in the Confluent frame have beside their body."""
+    return contract.cloud is None and contract.headers == "packed"
+
+
 def headers_of(contract: Contract) -> Callable[[Ids, bytes | None], Headers]:
     """How ids and key of an event lie in the headers of its record where its body is in the Confluent frame."""
-    if contract.cloud is None and contract.headers == "packed":
+    if bears_packed_ids(contract):
         return lambda ids, key: ((HEADER, pack(ids)),)
     own = _own_headers(contract)
     if (cloud := contract.cloud) is None:

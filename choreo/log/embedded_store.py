@@ -230,6 +230,15 @@ class LogStore:
         return list(takewhile(lambda entry: entry[0].startswith(prefix), self._from(prefix)))
 
 
+def has_log(directory: Path) -> bool:
+    """Whether a log was made in this directory; also where that can't be seen: opening it says what is wrong."""
+    try:
+        (directory / "CURRENT").stat()  # every RocksDB has it
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
+    return True
+
+
 def end_key(number: int, partition: int) -> bytes:
     """Where the end of a partition is kept."""
     return _PREFIX.pack(b"e", number, partition)

@@ -89,6 +89,8 @@ PRODUCER_ONLY = frozenset(
 Config = dict[str, str | int | float | bool]
 PREFETCHED_KB = 1_024
 """Of each partition of a reader, and so much in one fetch: a reader is no quicker with more."""
+MOST_PREFETCHED_KB = 131_072
+"""By one consumer, over all of its partitions."""
 
 CONSUMER: Config = {
     "enable.auto.commit": False,
@@ -101,7 +103,7 @@ CONSUMER: Config = {
     "enable.partition.eof": True,
     "fetch.queue.backoff.ms": 10,
     "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 131_072,
+    "queued.max.messages.kbytes": MOST_PREFETCHED_KB,
     "fetch.message.max.bytes": 4_194_304,
     "fetch.wait.max.ms": 100,
     "fetch.min.bytes": 1,
@@ -177,7 +179,7 @@ class KafkaSettings:
         return {
             **self.connection(),
             **CONSUMER,
-            "queued.max.messages.kbytes": min(PREFETCHED_KB * partitions, 131_072),
+            "queued.max.messages.kbytes": min(PREFETCHED_KB * partitions, MOST_PREFETCHED_KB),
             "fetch.message.max.bytes": PREFETCHED_KB << 10,
             **self.consumer_only,
             "group.id": f"{self.prefix}choreo.reader",

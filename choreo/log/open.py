@@ -1,6 +1,7 @@
 """From an address to a log: the one place that knows which backend an address means."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from choreo.clock import Clock
@@ -28,6 +29,17 @@ def open_log(url: str, clock: Clock | None = None, config: Mapping[str, str] | N
 
         return KafkaLog.from_url(url, config or {})
     raise ConfigError(f"{url!r} is not the address of a log", hint=f"use {_FORMS}")
+
+
+def lacks_log(url: str) -> str:
+    """The directory of an `embedded:` address in which there is no log yet: `open_log` would make one. Else empty."""
+    scheme, _, rest = url.partition(":")
+    directory = rest.partition("?")[0] if scheme == "embedded" else ""
+    if not directory:
+        return ""
+    from choreo.log.embedded_store import has_log
+
+    return "" if has_log(Path(directory)) else directory
 
 
 def _open_embedded(url: str, rest: str, clock: Clock | None) -> Log:

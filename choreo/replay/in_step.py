@@ -53,6 +53,8 @@ class InStep:
             if its is None:
                 break
             packed = header_in(its.headers)
+            # The event_id of a packed header. One of a later version is not read for it: no id of ours is there, and
+            # what is not found here is looked for by `emissions.py`.
             name: object = None if packed is None else packed[2:18]
             if name == event_id:
                 passed = len(ahead)

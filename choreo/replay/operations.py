@@ -1,6 +1,7 @@
 """What operators did, written to the topic of operations and read back from there."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from choreo.events.codec import Codec
 from choreo.events.envelope import Ids, uuid8
 from choreo.events.registry import Registry
 from choreo.log.interface import Log
-from choreo.log.up_to import read_up_to
+from choreo.log.up_to import read_whole
 from choreo.record import NewRecord, Position, TopicPartition
 from choreo.replay.scratch import Scratch
 from choreo.resilience.operations import (
@@ -99,13 +100,10 @@ class Operations:
 
     def events(self) -> Iterator[Operation]:
         """All that was written down so far, of one operation in order; what only a newer release knows is left out."""
-        topic = self._past.topics().get(TOPIC)
-        places = [TopicPartition(TOPIC, number) for number in range(topic.partitions if topic else 0)]
-        for records, _ in read_up_to(self._past, self._past.starts(places), self._past.ends(places)):
-            for record in records:
-                event = self._codec.event(record) if self._codec.event_class(record) else None
-                if isinstance(event, Operation):
-                    yield event
+        for record in chain.from_iterable(read_whole(self._past, [TOPIC])):
+            event = self._codec.event(record) if self._codec.event_class(record) else None
+            if isinstance(event, Operation):
+                yield event
 
     def told(self, wanted: str) -> Told:
         """One operation, by its id or the beginning of it. Raises ConfigError where there is none, or several."""

@@ -1,13 +1,13 @@
 """Points of the past: up to an input, by its position or its event's id, or up to a moment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
 from choreo.clock import iso, to_datetime
 from choreo.errors import ConfigError, DecodeError
 from choreo.events.codec import Codec
-from choreo.events.envelope import event_id_in, header_in
+from choreo.events.envelope import Ids, event_id_in, header_in
 from choreo.log.interface import Log
 from choreo.log.up_to import read_whole
 from choreo.record import Position, Record
@@ -43,7 +43,7 @@ def position_of(plan: Plan, codec: Codec, log: Log, event_id: bytes, told: Told 
     """Where an event lies among a service's inputs. Raises ConfigError where it is none of them."""
     count = 0
     for record in chain.from_iterable(read_whole(log, plan.topics, told)):
-        if _id_of(record, codec) == event_id:
+        if event_id_of(record, codec.ids) == event_id:
             return record.position
         count += 1
     raise ConfigError(
@@ -67,11 +67,13 @@ def expect_input(plan: Plan, position: Position, partitions: int) -> None:
         )
 
 
-def _id_of(record: Record, codec: Codec) -> bytes | None:
-    """The id of its event; None for a record whose ids can't be read: it is not the one that is looked for."""
+def event_id_of(record: Record, ids: Callable[[Record], Ids]) -> bytes | None:
+    """The id of its event; None for a record whose ids can't be read: it is not the one that is looked for. `ids`
+    reads those of one without the packed header.
+    """
     try:
         packed = header_in(record.headers)
-        return codec.ids(record).event_id if packed is None else event_id_in(packed)
+        return ids(record).event_id if packed is None else event_id_in(packed)
     except DecodeError:
         return None
 

@@ -17,7 +17,7 @@ from choreo.errors import ConfigError, DecodeError, UnknownSchemaError
 from choreo.events.bodies import Bodies
 from choreo.events.codec import Codec
 from choreo.events.overlaid import OverlaidRegistry
-from choreo.log.up_to import read_up_to
+from choreo.log.up_to import read_whole
 from choreo.record import Position, Record, TopicPartition
 from choreo.replay.contrast import Contrast, Served
 from choreo.replay.deviations import Deviation, Report, Side, Upon, What
@@ -145,6 +145,7 @@ class Shadow:
             )
             try:
                 self._drive(rebuild, leeway, contrast, (until, progress))
+                # Kept over all tasks: fields are held against each other once the last of them is done.
                 contrast.met_erased |= rebuild.codec.erased > 0
             finally:
                 rebuild.close()
@@ -233,14 +234,7 @@ class Shadow:
 
     def _find_causes(self, unlike: Backend, upon: Backend) -> None:
         """Look for the inputs upon which anything differs: their names, and where they lie."""
-        known = self._log.topics()
-        places = [
-            TopicPartition(topic, n)
-            for topic in self._plan.topics
-            if topic in known
-            for n in range(known[topic].partitions)
-        ]
-        for records, _ in read_up_to(self._log, self._log.starts(places), self._log.ends(places)):
+        for records in read_whole(self._log, self._plan.topics):
             batch: dict[bytes, bytes | None] = {}
             for record in records:
                 try:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from choreo.errors import DecodeError
 from choreo.events.envelope import Ids
 from choreo.log.interface import Log
-from choreo.log.up_to import read_between
-from choreo.record import Record, TopicPartition
+from choreo.log.up_to import places_on, read_between
+from choreo.record import Record
 from choreo.replay.pages import Journal
+from choreo.replay.points import event_id_of
 from choreo.runtime.intake import STORY, read_story
 from choreo.runtime.parking import PARKED, load
 from choreo.state.backend import Backend
@@ -28,13 +28,12 @@ def carrier_of(
     if story is None:
         return None
     cause, at, _ = read_story(story)
-    known = log.topics()
     topics = _inputs(log, f"choreo.{service}", task)
-    places = [TopicPartition(topic, task) for topic in topics if topic in known and task < known[topic].partitions]
+    places = [place for place in places_on(log, topics) if place.partition == task]
     starts = log.offsets_at(places, max(0, at // 1000 - EARLIER_MS))
     for records in read_between(log, starts, log.ends(places)):
         for record in records:
-            if record.key == key and _id_of(record, ids) == cause:
+            if record.key == key and event_id_of(record, ids) == cause:
                 return record
     return None
 
@@ -44,10 +43,3 @@ def _inputs(log: Log, scope: str, task: int) -> tuple[str, ...]:
     journal = Journal(log, scope, task)
     page = next(journal.pages(max(journal.last() - 1, 0)), None)
     return () if page is None else page.topics
-
-
-def _id_of(record: Record, ids: Callable[[Record], Ids]) -> bytes | None:
-    try:
-        return ids(record).event_id
-    except DecodeError:
-        return None

@@ -108,7 +108,7 @@ class Opening:
         name = self._plan.service.name
         place = TopicPartition(f"{self._plan.service.scope}.journal", self.partition)
         starts, ends = self._log.starts([place]), self._log.settled([place])
-        for records, _ in read_up_to(self._log, starts, ends):
+        for records, _ in read_up_to(self._log, starts, ends, limit=1):
             if records:
                 raise StartError(
                     f"the stores of service {name} are lost: its journal tells of checkpoints, its changelog of none",

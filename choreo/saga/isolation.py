@@ -80,6 +80,18 @@ def isolated(spec: Spec, how: Isolation | None) -> Spec:
     )
 
 
+def lock_field(spec: Spec) -> str | None:
+    """The field of the start event by which its sagas are kept apart; None where `isolate_on` is not there."""
+    emit = spec.by_name[LOCK].emit if spec.lock_scope is not None else None
+    match emit.fields["lock"] if emit is not None else None:
+        case Reference(field=field):
+            return field
+        case Computed(expression=expression):
+            return next(iter(expression.reads)).removeprefix("saga.")
+        case _:
+            return None
+
+
 def _lockable(found: RawIsolation, words: Vocabulary, starts_on: str, problems: Problems) -> Kind | None:
     if not words.has_field(starts_on, found.by):
         return None

@@ -81,6 +81,18 @@ def test_stories_of_the_starter_become_tests(theatre: Path, choreo: Choreo) -> N
         assert outcome_of(file, theatre) == 1
 
 
+def test_a_file_that_is_there_is_written_over_with_force_only(theatre: Path, choreo: Choreo) -> None:
+    """A test that somebody has gone on with is kept; the error says how to write over it, or beside it."""
+    file = theatre / "tests" / "test_b1.py"
+    file.write_text("# mine", encoding="utf-8")
+    said = choreo("replay", "fork", "b1", "--out", str(file), code=2).stderr
+    assert f"{file} is there already" in said
+    assert "--force writes over it, --out names another file" in said
+    assert file.read_text(encoding="utf-8") == "# mine"
+    assert f"wrote {file}" in choreo("replay", "fork", "b1", "--out", str(file), "--force").stderr
+    assert "def test_booking_requested_b1" in file.read_text(encoding="utf-8")
+
+
 WHY = ("--why", "a test", "--who", "ada@example.org")
 
 

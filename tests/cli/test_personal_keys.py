@@ -141,6 +141,97 @@ def test_a_shadow_run_and_verify_tell_no_keys(club: Path, choreo: Choreo) -> Non
     assert_masked(said(choreo, "replay", "verify", "club", code=1))
 
 
+@pytest.mark.parametrize(("by", "lock"), [("email", "***"), ("fee", "5")])
+def test_locks_are_listed_without_keys(directory: Path, choreo: Choreo, by: str, lock: str) -> None:
+    """Of who holds one and of who waits; a lock that is named by a personal field is masked, too."""
+    (directory / "club.py").write_text(CLUB, encoding="utf-8")
+    (directory / "choreo.toml").write_text('[project]\nservices = ["club"]\nsagas = "*.yaml"\n', encoding="utf-8")
+    for name in ("joining", "greeting"):
+        spec = SAGA.replace("joining", name) + f"isolate_on: {{by: {by}, scope: members, within: 30d}}\n"
+        (directory / f"{name}.yaml").write_text(spec, encoding="utf-8")
+    choreo("emit", "club.py:Joined", f"email={ADA}", "fee=5")
+    choreo("run", "--until-idle")
+    assert_masked(said(choreo, "locks", "list"))
+    held = json.loads(choreo("locks", "list", "--json").stdout)
+    (waiting,) = held["waiting"]
+    assert (held["lock"], held["key"]) == (lock, "***")
+    assert {held["saga"], waiting} in ({"joining", "greeting ***"}, {"greeting", "joining ***"})
+
+
+def test_a_migration_tells_no_keys(club: Path, choreo: Choreo) -> None:
+    """In its listing, in the question to whoever gives the order, and in the file of questions."""
+    changed = SAGA.replace("version: 1", "version: 2").replace("name: welcome", "name: greet")
+    (club / "joining.yaml").write_text(changed.replace("after: welcome", "after: greet"), encoding="utf-8")
+    choreo("sagas", "deploy")
+    migrate = ("sagas", "migrate", "joining", "--to", "2", "--why", "a better name")
+    asked = choreo(*migrate, "--dry-run", code=1)
+    (club / "joining-to-2.yaml").rename(club / "answers.yaml")
+    assert_masked(asked.stdout + asked.stderr)
+    assert_masked((club / "answers.yaml").read_text(encoding="utf-8"))
+    answers = (club / "answers.yaml").read_text(encoding="utf-8").replace("welcome:", "welcome: greet")
+    (club / "answers.yaml").write_text(answers, encoding="utf-8")
+    answered = (*migrate, "--mapping", "answers.yaml")
+    assert_masked(said(choreo, *answered, "--dry-run"))
+    assert_masked(said(choreo, *answered, code=2))
+    assert_masked(choreo(*answered, "--yes").stdout)
+
+
+def test_an_order_to_several_asks_without_keys(club: Path, choreo: Choreo) -> None:
+    """Whoever decides is told how many they are."""
+    text = said(choreo, "sagas", "skip", "pay", "--status", "waiting", "--why", "free", code=2)
+    assert_masked(text)
+    assert "an order to 2 sagas (joining ***, joining ***)" in text
+
+
+WITH_CARD = """
+class Card(Event, namespace="club", topic="club.cards", key="card", abstract=True):
+    card: str
+    email: Personal[str]
+
+class CardWanted(Card): ...
+
+class CardPrinted(Card): ...
+
+class CardSent(Member):
+    card: str
+
+class CardLost(CardSent): ...
+
+club ="""
+CARD = """
+saga: card
+version: 1
+namespace: club
+starts_on: CardWanted
+correlate_by: card
+within: 30d
+remember: [email]
+tell: {completed: CardSent, compensated: CardLost, cancelled: CardLost}
+steps:
+  - {name: print, completes_on: CardPrinted, compensate: none}
+"""
+
+
+def test_a_parent_is_listed_without_its_key(club: Path, choreo: Choreo) -> None:
+    """The saga of which another one is a step has its own key, and that may be personal where the other's is not."""
+    (club / "club.py").write_text(CLUB.replace("\nclub =", WITH_CARD), encoding="utf-8")
+    (club / "card.yaml").write_text(CARD, encoding="utf-8")
+    with_card = """with: {card: "'C-' + string(saga.fee)", email: saga.email}"""
+    nests = f"  - {{name: card, after: welcome, saga: card@1, {with_card}, compensate: none}}\n"
+    (club / "joining.yaml").write_text(SAGA.replace("version: 1", "version: 2") + nests, encoding="utf-8")
+    settings = (club / "choreo.toml").read_text(encoding="utf-8")
+    (club / "choreo.toml").write_text(settings.replace("joining.yaml", "*.yaml"), encoding="utf-8")
+    sys.modules.pop("club", None)
+    choreo("emit", "club.py:Joined", "email=cid@example.org", "fee=9")
+    choreo("run", "--until-idle")
+    for command in (("list", "card"), ("show", "C-9"), ("why", "C-9")):
+        text = said(choreo, "sagas", *command)
+        assert "joining ***" in text
+        assert "cid@example.org" not in text
+    (row,) = map(json.loads, choreo("sagas", "list", "card", "--json").stdout.splitlines())
+    assert row["parent"] == {"step": "card", "saga": "joining", "key": "***"}
+
+
 def test_a_fork_masks_keys(club: Path, choreo: Choreo) -> None:
     """One mask for one key, wherever it stands."""
     text = choreo("replay", "fork", ADA).stdout

@@ -78,7 +78,8 @@ def test_services_whose_code_is_not_here_are_named(ran: Path, choreo: Choreo) ->
 
 
 def test_to_have_verified_nothing_is_no_success(ran: Path, choreo: Choreo) -> None:
-    """Where none of these services has run on the log, which may be mistyped, it is an error."""
+    """Where none of these services has run on the log, which may be the wrong one, it is an error."""
+    choreo("topics", "create", "orders", "--log", "embedded:other")
     said = choreo("replay", "verify", "--log", "embedded:other", code=2).stderr
     assert "nothing of this has run here" in said
     assert "embedded:other" in said
