@@ -80,6 +80,10 @@ class Inputs:
         waiting = self._lines[partition].waiting
         return waiting[0][0].offset if waiting else self._polled.position(partition)
 
+    def at_hand(self) -> list[tuple[TopicPartition, int]]:
+        """How many records of each partition."""
+        return [(tp, len(line.waiting)) for tp, line in self._lines.items()]
+
     def oldest_ms(self) -> int | None:
         """When the oldest record at hand was written (milliseconds), None where there is none.
 

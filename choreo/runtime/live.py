@@ -14,7 +14,10 @@ SLICE = 64
 
 
 MOST_AT_HAND, FEW_AT_HAND = 10_000, 2_000
-"""Inputs at hand at which a task that waits for calls asks for no more, and at which it asks again."""
+"""Records at hand at which a task has the log keep the rest, and at which it asks for all again."""
+ENOUGH = 500
+"""Of one input, at hand, once it has so many in all: that one is held until none is left. Others flow on."""
+NONE: frozenset[TopicPartition] = frozenset()
 
 
 @dataclass(slots=True)
@@ -30,7 +33,12 @@ class LiveTask:
     """Entries that its first checkpoint writes: what is new of the shapes of its stores."""
     announced: bool = False
     """Whether the group knows these offsets: an input without one would look like a first start."""
-    paused: bool = False
+    held: frozenset[TopicPartition] = NONE
+    """Inputs that the log keeps for now."""
+    sated: bool = False
+    """Whether so much is at hand that the log should keep the rest: calls, or a cause far behind, may be slower than
+    reading.
+    """
     alarmed: bool = False
     """Whether an operator was told that it takes nothing more in."""
     due: int = 0
@@ -41,10 +49,17 @@ class LiveTask:
         """Whether nothing may come in: it was stopped by a policy, or too much is parked."""
         return self.task.halted is not None or self.task.full
 
-    @property
-    def sated(self) -> bool:
-        """Whether so much is at hand that the log should keep the rest: calls may be slower than reading."""
-        return self.inputs.count >= (FEW_AT_HAND if self.paused else MOST_AT_HAND)
+    def to_hold(self) -> frozenset[TopicPartition]:
+        """Inputs that the log should keep from now on. Never one of which nothing is at hand, but where the task takes
+        nothing in: what it holds may have to go before all that is at hand.
+        """
+        inputs = self.inputs
+        self.sated = inputs.count >= (FEW_AT_HAND if self.sated else MOST_AT_HAND)
+        if self.closed:
+            return frozenset(inputs.partitions)
+        if not self.sated:
+            return NONE
+        return frozenset([tp for tp, left in inputs.at_hand() if left >= (1 if tp in self.held else ENOUGH)])
 
     def tell_news(self) -> None:
         """Put what is new since it was opened before its next checkpoint."""

@@ -318,7 +318,7 @@ class Worker:
         return more
 
     def _gate(self, live: LiveTask) -> None:
-        """Hold back the inputs of a task that takes nothing in; let them flow again when it does."""
+        """Hold back inputs of a task that takes nothing in, or has enough; let them flow again when it takes more."""
         closed = live.closed
         if closed != live.alarmed:
             live.alarmed = closed
@@ -328,14 +328,15 @@ class Worker:
                 self._site.observer.saw(IntakeClosed(name, number, why, now))
             else:
                 self._site.observer.saw(IntakeOpened(name, number, now))
-        held = closed or live.sated
-        if held == live.paused:
+        held = live.to_hold()
+        if held == live.held:
             return
-        live.paused = held
-        if held:
-            self.member.pause(live.inputs.partitions)
-        else:
-            self.member.resume(live.inputs.partitions)
+        fewer, more = live.held - held, held - live.held
+        live.held = held
+        if more:
+            self.member.pause(more)
+        if fewer:
+            self.member.resume(fewer)
 
     def _next_due(self, now: int, more: bool) -> int:
         if more or self._openings:
