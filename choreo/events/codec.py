@@ -95,8 +95,7 @@ class Codec:
     """Encodes any event; decodes those of `classes`.
 
     `unseal`, once it is set, is asked about every body; `erased` counts the fields that it answered as erased.
-    `lacking` has the ids of schemas that the registry did not know.
-    `cluster_id` goes into the ids of records that carry none. `topics` says of a topic that holds another's records
+    `lacks_schemas`: the registry did not know one. `cluster_id` goes into ids of records that carry none. `topics` says of a topic that holds another's records
     (a re-keyed input, a topic with an environment's prefix) which one its events belong to.
     """
 
@@ -111,7 +110,7 @@ class Codec:
         self._registry, self._cluster_id, self._topics = registry, cluster_id, dict(topics or {})
         self.unseal: Unseal | None = None
         self.erased = 0
-        self.lacking: set[int] = set()
+        self.lacks_schemas = False
         self._by_name: dict[str, type[Event]] = {}
         self._foreign: dict[str, ForeignTopic] = {}
         self._readings: dict[bytes, _Reading | None] = {}
@@ -333,8 +332,7 @@ class Codec:
         except (DecodeError, RegistryUnavailableError):
             raise  # a registry that is away says nothing about this record: it must not end as a dead letter
         except ChoreoError as error:
-            if isinstance(error, UnknownSchemaError):
-                self.lacking.add(schema_id)
+            self.lacks_schemas = self.lacks_schemas or isinstance(error, UnknownSchemaError)
             raise because(broken(record, error.message, error.why, error.hint), error)
         except Exception as error:  # a schema of another system that fastavro or we can't parse
             raise because(broken(record, f"schema {schema_id} can't be used", str(error)), error)

@@ -87,10 +87,10 @@ PRODUCER_ONLY = frozenset(
     ]
 )
 Config = dict[str, str | int | float | bool]
-PREFETCHED_KB = 1_024
-"""Of each partition of a reader, and so much in one fetch: a reader is no quicker with more."""
+PREFETCHED_KB, READER_KB = 1_024, 4_096
+"""Of each partition of a reader, and of all of them together: a reader is no quicker with more."""
 MOST_PREFETCHED_KB = 131_072
-"""By one consumer, over all of its partitions."""
+"""By a member of a group, over all of its partitions."""
 
 CONSUMER: Config = {
     "enable.auto.commit": False,
@@ -179,8 +179,9 @@ class KafkaSettings:
         return {
             **self.connection(),
             **CONSUMER,
-            "queued.max.messages.kbytes": min(PREFETCHED_KB * partitions, MOST_PREFETCHED_KB),
+            "queued.max.messages.kbytes": min(PREFETCHED_KB * partitions, READER_KB),
             "fetch.message.max.bytes": PREFETCHED_KB << 10,
+            "fetch.max.bytes": READER_KB << 10,
             **self.consumer_only,
             "group.id": f"{self.prefix}choreo.reader",
         }

@@ -10,7 +10,6 @@ it again, under the same ids.
 """
 
 import json
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Literal, NamedTuple
@@ -22,7 +21,7 @@ from choreo.events.fields import ERASED
 from choreo.log.interface import Log
 from choreo.log.up_to import places_on, read_between
 from choreo.record import Headers, NewRecord, Record, TopicPartition
-from choreo.replay.in_step import InStep, Run, pack_runs, unpack_runs
+from choreo.replay.in_step import InStep, Runs
 from choreo.replay.likeness import covers
 from choreo.resilience.dead_letter import HEADER as DEAD_LETTER
 from choreo.runtime.outputs import Outputs
@@ -146,12 +145,12 @@ class Emissions:
         log, places = self._log, places_on(self._log, self._topics)
         starts, ends = log.starts(places), log.ends(places)
         found = {place: self._runs_of(place) for place in places}
-        first = {place: _behind(found[place], offset) for place, offset in starts.items()}
+        first = {place: found[place].behind(offset) for place, offset in starts.items()}
         told(0, sum(max(ends[place] - first[place], 0) for place in places))
         for records in read_between(log, first, ends, told):
             for record in records:
                 runs = found[record.topic_partition]
-                unlike = None if runs and _within(runs, record.offset) else self._compared(record)
+                unlike = None if runs.has(record.offset) else self._compared(record)
                 if unlike is not None:
                     yield unlike
             self._found.write(self._batch)
@@ -184,14 +183,14 @@ class Emissions:
 
     def _end_task(self) -> None:
         """Note what was found beside the task at hand."""
-        runs = {_run_key(topic, self._task): pack_runs(one.close()) for topic, one in self._in_step.items() if one}
+        runs = {_run_key(topic, self._task): one.close().packed() for topic, one in self._in_step.items() if one}
         if runs:
             self._runs.write(runs)
         self._in_step.clear()
         self._task = -1
 
-    def _runs_of(self, place: TopicPartition) -> list[Run]:
-        return unpack_runs(self._runs.get(_run_key(*place)) or b"")
+    def _runs_of(self, place: TopicPartition) -> Runs:
+        return Runs(self._runs.get(_run_key(*place)) or b"")
 
     def _write_down(self) -> None:
         if self._batch:
@@ -321,17 +320,6 @@ def _legible(headers: Headers) -> bytes | None:
 
 def _run_key(topic: str, partition: int) -> bytes:
     return topic.encode() + b"\0%d" % partition
-
-
-def _within(runs: list[Run], offset: int) -> bool:
-    """Whether this lies in one of these runs."""
-    number = bisect_right(runs, offset, key=lambda run: run.start) - 1
-    return number >= 0 and offset < runs[number].end
-
-
-def _behind(runs: list[Run], offset: int) -> int:
-    """Where to read on from there: behind a run that begins before it."""
-    return next((run.end for run in runs[:1] if run.start <= offset < run.end), offset)
 
 
 def _each(kept: bytes) -> Iterator[bytes]:

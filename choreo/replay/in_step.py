@@ -4,14 +4,14 @@ is found by reading the log along with the replay, and need not be kept to be lo
 Whether it is found so is a matter of speed alone: what is not is left to `emissions.py`, on both sides.
 """
 
+from array import array
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
 from struct import Struct
-from typing import NamedTuple
 
 from choreo.events.envelope import header_in
 from choreo.log.interface import Log
-from choreo.record import NewRecord, Record, TopicPartition, of_fields
+from choreo.record import NewRecord, Record, TopicPartition
 from choreo.replay.cursor import Cursor
 
 MOST_AHEAD = 2_000
@@ -21,11 +21,34 @@ MOST_RUNS = 10_000
 _RUN = Struct(">qq")
 
 
-class Run(NamedTuple):
-    """Every record from offset `start` up to `end` was found."""
+class Runs:
+    """Pieces of one partition of which every record was found, in order; `packed` as they are kept, 16 bytes each."""
 
-    start: int
-    end: int
+    def __init__(self, packed: bytes = b"") -> None:
+        self._starts, self._ends = array("q"), array("q")
+        for start, end in _RUN.iter_unpack(packed):
+            self.add(start, end)
+
+    def add(self, start: int, end: int) -> None:
+        """One more: from offset `start` up to `end`."""
+        self._starts.append(start)
+        self._ends.append(end)
+
+    def has(self, offset: int) -> bool:
+        """Whether this lies in one of them."""
+        number = bisect_right(self._starts, offset) - 1
+        return number >= 0 and offset < self._ends[number]
+
+    def behind(self, offset: int) -> int:
+        """Where to read on from there: behind a first one that begins before it."""
+        return self._ends[0] if self._starts and self._starts[0] <= offset < self._ends[0] else offset
+
+    def packed(self) -> bytes:
+        """As they are kept."""
+        return b"".join([_RUN.pack(start, end) for start, end in zip(self._starts, self._ends, strict=True)])
+
+    def __len__(self) -> int:
+        return len(self._starts)
 
 
 class InStep:
@@ -35,7 +58,7 @@ class InStep:
         self._cursor = Cursor(log, place, start)
         self._ahead: OrderedDict[object, Record] = OrderedDict()
         """What was read and not published yet, in the order of the log, by its event's id."""
-        self._runs: list[Run] = []
+        self._runs = Runs()
         self._start = self._end = start
         """Of the run at hand."""
 
@@ -63,7 +86,7 @@ class InStep:
             ahead[its.offset if name is None or name in ahead else name] = its  # where nobody looks for it
         return False
 
-    def close(self) -> list[Run]:
+    def close(self) -> Runs:
         """The task has published all that it did. Answers what was found, in order."""
         self._cursor.close()
         self._end_run(self._end)
@@ -85,15 +108,5 @@ class InStep:
     def _end_run(self, start: int) -> None:
         """The next one starts there, or behind it."""
         if self._end > self._start:
-            self._runs.append(of_fields(Run, (self._start, self._end)))
+            self._runs.add(self._start, self._end)
         self._start = self._end = start
-
-
-def pack_runs(runs: Sequence[Run]) -> bytes:
-    """As they are kept: 16 bytes each."""
-    return b"".join([_RUN.pack(*run) for run in runs])
-
-
-def unpack_runs(packed: bytes) -> list[Run]:
-    """The same, back."""
-    return [Run(*run) for run in _RUN.iter_unpack(packed)]

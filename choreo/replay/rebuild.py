@@ -155,7 +155,7 @@ class Rebuild:
     def _portion(self) -> Portion:
         """What the task came to. Raises ConfigError where it lacks schemas that the live run had."""
         portion = self.task.portion()
-        if self.codec.lacking:
+        if self.codec.lacks_schemas:
             self._unread.refuse(portion.outputs)
         return portion
 

@@ -19,6 +19,8 @@ PLACE = ".replay"
 BEGUN = ".begun"
 """What they go on with after an interruption."""
 
+LASTING_CACHE_BYTES = 8 << 20
+"""Blocks of what lasts: digests, most of which nobody asks for."""
 MOST_BYTES = 16 << 20
 """Keys and values that are kept in memory."""
 
@@ -47,7 +49,7 @@ class ScratchBackends(RocksBackends):
 @contextmanager
 def lasting(directory: Path) -> Iterator[Backends]:
     """Stores in this directory: gone when the block ends well, there for the next one where it was interrupted."""
-    with closing(RocksBackends(directory)) as backends:
+    with closing(RocksBackends(directory, cache_bytes=LASTING_CACHE_BYTES)) as backends:
         yield backends
     shutil.rmtree(directory, ignore_errors=True)
     with suppress(OSError):  # those of others are there

@@ -39,11 +39,12 @@ def test_a_raw_key_goes_to_the_clients_that_know_it() -> None:
 
 def test_a_reader_prefetches_by_its_partitions() -> None:
     """A replay holds a reader open for each input of a task: each fetches a megabyte a partition ahead, one of many
-    partitions as much as a member at most, and the user's own word counts.
+    partitions four in all, and the user's own word counts.
     """
     settings = KafkaSettings.parse("kafka://one", {})
-    assert [settings.reader(count)["queued.max.messages.kbytes"] for count in (1, 4, 1000)] == [1024, 4096, 131_072]
+    assert [settings.reader(count)["queued.max.messages.kbytes"] for count in (1, 4, 1000)] == [1024, 4096, 4096]
     assert settings.reader(1)["fetch.message.max.bytes"] == 1 << 20
+    assert settings.reader(1000)["fetch.max.bytes"] == 4 << 20
     assert settings.member(MEMBERSHIP)["queued.max.messages.kbytes"] == 131_072
     own = KafkaSettings.parse("kafka://one", {"queued.max.messages.kbytes": "9"})
     assert own.reader(4)["queued.max.messages.kbytes"] == "9"
