@@ -94,9 +94,9 @@ class Unsigned(NamedTuple):
 class Codec:
     """Encodes any event; decodes those of `classes`.
 
-    `unseal`, once it is set, is asked about every body; `erased` counts the fields that it answered as erased.
-    `lacks_schemas`: the registry did not know one. `cluster_id` goes into ids of records that carry none. `topics` says of a topic that holds another's records
-    (a re-keyed input, a topic with an environment's prefix) which one its events belong to.
+    `unseal`, once it is set, is asked about every body; `erased` counts the fields that it answered as erased, and
+    `lacks_schemas` says that the registry did not know one. `cluster_id` goes into the ids of records that carry none;
+    `topics` says of a topic that holds another's records (re-keyed, or with a prefix) which one its events belong to.
     """
 
     def __init__(
