@@ -6,17 +6,12 @@ from choreo.clock import NEVER
 from choreo.record import TopicPartition
 from choreo.runtime.frontier import Frontier
 from choreo.runtime.inputs import Inputs
+from choreo.runtime.options import RunOptions
 from choreo.runtime.task import Task
 from choreo.state.meta import TaskMeta
 
 SLICE = 64
 """Inputs between two looks at the time."""
-
-
-MOST_AT_HAND, FEW_AT_HAND = 10_000, 2_000
-"""Records at hand at which a task has the log keep the rest, and at which it asks for all again."""
-ENOUGH = 500
-"""Of one input, at hand, once it has so many in all: that one is held until none is left. Others flow on."""
 NONE: frozenset[TopicPartition] = frozenset()
 
 
@@ -33,6 +28,7 @@ class LiveTask:
     """Entries that its first checkpoint writes: what is new of the shapes of its stores."""
     announced: bool = False
     """Whether the group knows these offsets: an input without one would look like a first start."""
+    most_at_hand: int = RunOptions.at_hand_records
     held: frozenset[TopicPartition] = NONE
     """Inputs that the log keeps for now."""
     sated: bool = False
@@ -53,13 +49,13 @@ class LiveTask:
         """Inputs that the log should keep from now on. Never one of which nothing is at hand, but where the task takes
         nothing in: what it holds may have to go before all that is at hand.
         """
-        inputs = self.inputs
-        self.sated = inputs.count >= (FEW_AT_HAND if self.sated else MOST_AT_HAND)
+        inputs, most = self.inputs, self.most_at_hand
+        self.sated = inputs.count >= (most // 5 if self.sated else most)
         if self.closed:
             return frozenset(inputs.partitions)
         if not self.sated:
             return NONE
-        return frozenset([tp for tp, left in inputs.at_hand() if left >= (1 if tp in self.held else ENOUGH)])
+        return frozenset([tp for tp, left in inputs.at_hand() if left >= (1 if tp in self.held else most // 20 or 1)])
 
     def tell_news(self) -> None:
         """Put what is new since it was opened before its next checkpoint."""

@@ -58,7 +58,7 @@ class Opening:
             raise
         self._fresh = fresh_meta(facts, options.build)
         self._clock, self._log = site.clock, site.log
-        self._specs = options.specs
+        self._specs, self._most_at_hand = options.specs, options.at_hand_records
         self._began_at = now
         self._told_at = 0
         self._restore = Restore(site.log, self._backend, changelog, meta or self._fresh)
@@ -99,7 +99,7 @@ class Opening:
         inputs = Inputs(sorted(self.offsets), codec, polled, task.answers)
         for record, poll in self.early:
             inputs.feed(record, poll)
-        live = LiveTask(task, inputs, meta, dict(self.offsets), news)
+        live = LiveTask(task, inputs, meta, dict(self.offsets), news, most_at_hand=self._most_at_hand)
         live.tell_news()
         return live
 

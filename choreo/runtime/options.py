@@ -47,6 +47,11 @@ class RunOptions:
     snapshot_every_inputs: int = 10_000
     """Keep a copy of a task's store after so many inputs, for replays to start from; 0: never."""
     batch_records: int = 1000
+    at_hand_records: int = 10_000
+    """With so many at hand a task has the log keep the rest of each input of which a twentieth of this is, until none
+    is; with a fifth of it in all, it asks for everything again. Never one of which nothing is at hand: what it holds
+    may have to go before all that is.
+    """
     session_timeout_s: float = 45.0
     tombstones_kept_s: float = 86_400.0
     """delete.retention.ms of the changelogs: a store away for more than half of it is restored anew."""

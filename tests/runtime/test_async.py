@@ -192,12 +192,11 @@ class ChargeFew(Charge):
         return FareCharged(ride=event.ride, cents=cents, card="card")
 
 
-def test_what_is_not_begun_stays_on_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_begun_stays_on_the_log() -> None:
     """Calls that are slower than reading do not fill the memory: with enough at hand, no more is read until later."""
-    monkeypatch.setattr("choreo.runtime.live.MOST_AT_HAND", 100)
-    monkeypatch.setattr("choreo.runtime.live.FEW_AT_HAND", 10)
     bank, outside = Bank(), HeldOutside()
-    town = Town(Service("fares", handlers=[ChargeFew], provide={"bank": lambda: bank}), outside=outside)
+    fares = Service("fares", handlers=[ChargeFew], provide={"bank": lambda: bank})
+    town = Town(fares, outside=outside, options={"at_hand_records": 100})
     rides = 1200
     town.step(*[RideEnded(ride=f"r{n}", kilometres=1) for n in range(rides)])
     town.step()

@@ -1,7 +1,5 @@
 """Intake: a backlog stays on the log until it can be handled."""
 
-import pytest
-
 from choreo import Context, Event, Handler, Service, Store
 from choreo.clock import VirtualClock
 from choreo.events.codec import Codec
@@ -59,12 +57,9 @@ class Follow(Handler[Cause | Effect]):
         return Heaped(case=event.case)
 
 
-def test_an_input_that_others_wait_for_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_that_others_wait_for_is_never_held() -> None:
     """However much of one input is at hand, what may hold its causes is read: else they would wait for it for ever."""
-    monkeypatch.setattr("choreo.runtime.live.MOST_AT_HAND", 20)
-    monkeypatch.setattr("choreo.runtime.live.FEW_AT_HAND", 5)
-    monkeypatch.setattr("choreo.runtime.live.ENOUGH", 10)
-    town = Town(Service("follow", handlers=[Follow]), partitions=2)
+    town = Town(Service("follow", handlers=[Follow]), partitions=2, options={"at_hand_records": 20})
     town.crash()
     (worker,) = town.workers
     codec = Codec(town.registry, (), town.log.cluster_id())
@@ -76,4 +71,4 @@ def test_an_input_that_others_wait_for_is_never_held(monkeypatch: pytest.MonkeyP
         worker.step(NOON + 2, worker.poll())
         most = max(most, *(live.inputs.count for live in worker.tasks.values()))
     assert worker.handled == 4 * BATCH
-    assert most <= 20 + 2 * (10 + BATCH)
+    assert most <= 20 + 2 * BATCH
